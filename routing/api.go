@@ -1,0 +1,52 @@
+package routing
+
+import (
+	"time"
+
+	"ringway/membership"
+)
+
+// An Edge is one gateway's view of its adjacency to another.
+type Edge struct {
+	To      membership.NodeID
+	Cost    time.Duration // what shortest paths add up
+	RTT     time.Duration
+	LossPPM uint32 // lost packets per million
+	Lanes   uint8
+}
+
+// Flags of an Advertisement.
+type Flags uint8
+
+// The flags.
+const (
+	Draining  Flags = 1 << iota // about to stop: no new paths
+	NoTransit                   // only paths that end here
+)
+
+// An Advertisement is what one gateway says about itself. Only its own links:
+// nobody speaks for somebody else's. (Incarnation, Counter) orders those of one
+// gateway.
+type Advertisement struct {
+	Gateway     membership.NodeID
+	Site        membership.SiteID
+	Incarnation uint64
+	Counter     uint64
+	Flags       Flags
+	Instance    membership.InstanceID // of the gateway's site
+	View        membership.ViewID
+	Epoch       uint64
+	Edges       []Edge // at most MaxEdges
+}
+
+// A Signed is an Advertisement as it travels: its encoding, signed by the origin.
+// It is never changed.
+type Signed struct {
+	Advertisement
+	Body        []byte // encoded Advertisement
+	Certificate []byte // the origin's, DER; empty without certificates
+	Signature   []byte // over Body
+}
+
+// MaxEdges bounds an advertisement: gateways that one gateway may link to.
+const MaxEdges = 512

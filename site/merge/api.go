@@ -1,0 +1,183 @@
+package merge
+
+import (
+	"time"
+
+	"ringway/membership"
+)
+
+// Config is what a Replica knows from the start.
+type Config struct {
+	Self  membership.NodeID
+	Site  membership.SiteID
+	Boot  uint64 // random or clock, never used twice by this node
+	Sites []membership.SiteID
+	// Nodes has every node of the federation and its site.
+	Nodes map[membership.NodeID]membership.SiteID
+	// Gateways are this site's gateways. They inject ticks, imports and
+	// proposals.
+	Gateways []membership.NodeID
+	// StartUnix is the wall clock in seconds at time zero. It only goes into
+	// view ids, never into an order.
+	StartUnix int64
+	// SiteScoped says that a group never leaves its site. It must be a function
+	// of the topology alone. Nil: none.
+	SiteScoped func(group string) bool
+}
+
+// A RequestKind says what a client asks for.
+type RequestKind uint8
+
+// What clients ask for.
+const (
+	Send RequestKind = iota + 1
+	Join
+	Leave
+)
+
+// A Request is what a client asks for. Its Groups and Data are never changed.
+type Request struct {
+	Kind        RequestKind
+	Service     membership.Service // of a Send
+	SelfDiscard bool
+	Hint        [4]byte // goes through as it came
+	Groups      []string
+	Data        []byte
+}
+
+// A Message is a message as its members receive it.
+type Message struct {
+	Sender      membership.ClientID
+	SenderName  string // its private name, without '#' and node
+	Service     membership.Service
+	SelfDiscard bool
+	Hint        [4]byte
+	Groups      []string
+	Data        []byte
+}
+
+// A Member is a client in a group.
+type Member struct {
+	Client membership.ClientID
+	Name   string // private name, without '#' and node
+}
+
+// A GroupViewID names a group view; it is the same at all members.
+type GroupViewID struct {
+	Origin uint32 // Spread's daemon id: who made the configuration
+	Time   uint32 // about seconds since 1970
+	Index  uint32
+}
+
+// A Cause says why a group view came about.
+type Cause uint8
+
+// The causes of group views.
+const (
+	CauseJoin Cause = iota + 1
+	CauseLeave
+	CauseDisconnect
+	CauseNetwork
+)
+
+// A GroupView is the membership of a group from a place in the order on.
+type GroupView struct {
+	Group   string
+	ID      GroupViewID
+	Cause   Cause
+	Changed Member   // who joined, left or disconnected; empty for CauseNetwork
+	Members []Member // in no particular order: the shell sorts by topology and name
+	// Sets (CauseNetwork) partitions Members by where they came from.
+	Sets [][]Member
+}
+
+// An OutputKind says what an Output is.
+type OutputKind uint8
+
+// The kinds of outputs.
+const (
+	OutMessage    OutputKind = iota + 1 // Message
+	OutView                             // View
+	OutTransition                       // Group, ViewID: transitional signal
+	OutLeft                             // Group: To[0] has left it, in its place in the order
+	OutClosed                           // To[0]'s disconnect has gone round: its name is free again
+)
+
+// An Output goes to clients of this node. To is shared and never changed.
+type Output struct {
+	Kind    OutputKind
+	To      []membership.ClientID
+	Message Message
+	View    *GroupView
+	Group   string
+	ViewID  GroupViewID
+}
+
+// A Record is an exported record, ready to leave the site.
+type Record struct {
+	N     uint64 // its number in the log, from 0 without gaps
+	Dests []membership.SiteID
+	Data  []byte
+}
+
+// State is what the overlay advertises of this site.
+type State struct {
+	Instance membership.InstanceID
+	View     membership.ViewID
+	Epoch    uint64                // highest epoch known
+	Members  []SiteInstance        // of the view, ascending by instance
+	Logs     map[membership.SiteID]membership.LogID // that this site pulls: one for each other member
+}
+
+// A SiteInstance is a member of a site view.
+type SiteInstance struct {
+	Instance membership.InstanceID
+	Site     membership.SiteID
+}
+
+// A Reach is what link state says about another site.
+type Reach struct {
+	SiteInstance
+	View  membership.ViewID
+	Epoch uint64
+	Delay time.Duration // one way, along the present path; a hint
+}
+
+// A Control is a message to another site's gateways, reliable while the link
+// lives; machines repeat what must not be lost.
+type Control struct {
+	To   membership.SiteID
+	Data []byte
+}
+
+// Effects is what a step wants done, in this order: State, Outputs, Records, Trim,
+// Promises, Controls. Kick says that there is something new for the ring.
+type Effects struct {
+	Kick     bool
+	State    *State
+	Outputs  []Output
+	Records  []Record // of the log of State's instance and view; gateways only
+	Trim     uint64   // own log: records below are stable everywhere; 0: no news
+	Promises [][]byte // datagrams to all other sites, newest wins; gateways only
+	Controls []Control
+	Faults []Fault // protocol faults of peers, for log and counters
+}
+
+// A Fault is a peer's breach of the protocol (SEQUENCING section 11).
+type Fault struct {
+	Site membership.SiteID
+	What string
+}
+
+// Reset empties fx and keeps its memory.
+func (fx *Effects) Reset() {
+	clear(fx.Outputs)
+	clear(fx.Records)
+	clear(fx.Promises)
+	clear(fx.Controls)
+	clear(fx.Faults)
+	*fx = Effects{
+		Outputs: fx.Outputs[:0], Records: fx.Records[:0], Promises: fx.Promises[:0],
+		Controls: fx.Controls[:0], Faults: fx.Faults[:0],
+	}
+}

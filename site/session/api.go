@@ -1,0 +1,29 @@
+package session
+
+import (
+	"ringway/membership"
+	"ringway/site/merge"
+)
+
+// A Backend is what a Server serves: the node. Its methods are called from many
+// goroutines.
+type Backend interface {
+	// Connect introduces a session whose name is free on this node. Called once,
+	// before anything else of that session.
+	Connect(s *Session)
+	// Submit hands over requests of one session in their order. It blocks while
+	// the node has too much queued; the session is not read meanwhile, so TCP
+	// holds the client back. It returns false once the node stops.
+	Submit(s *Session, requests []merge.Request) bool
+	// Disconnect tells that the session ended, for whatever reason; called once.
+	// The name stays taken until the node calls Server.Release.
+	Disconnect(s *Session)
+}
+
+// Identity is what the handshake fixes about a session.
+type Identity struct {
+	ID         membership.ClientID
+	Name       string // private name, without '#' and node
+	Membership bool   // wants membership messages
+	Version    [3]byte
+}

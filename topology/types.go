@@ -1,0 +1,93 @@
+package topology
+
+import (
+	"net/netip"
+	"time"
+
+	"ringway/membership"
+)
+
+// A Topology is a validated, defaulted description of a federation. It is never
+// changed after Load returned it.
+type Topology struct {
+	Path   string // of the file; "" if it came from memory
+	Name   string // the federation's label
+	Certs  string // folder, absolute or relative to the working directory; "" if none
+	Sites  []*Site
+	Links  []*Link // as in the file, or every pair of sites
+	Groups []Group
+	Access Access
+	Timing Timing
+}
+
+// A Site is one LAN and its nodes, in the order of the file.
+type Site struct {
+	ID        membership.SiteID
+	Name      string
+	Multicast netip.AddrPort // invalid: unicast fan-out
+	Nodes     []*Node
+}
+
+// A Node is one `ringway node` process.
+type Node struct {
+	ID      membership.NodeID
+	Name    string
+	Site    *Site
+	Address netip.AddrPort   // LAN: ring traffic
+	Clients []ClientListener // never empty
+	Gateway netip.AddrPort   // QUIC; invalid: not a gateway
+	Admin   netip.AddrPort   // HTTP; invalid: none
+}
+
+// IsGateway says whether the node has a WAN endpoint.
+func (n *Node) IsGateway() bool { return n.Gateway.IsValid() }
+
+// A ClientListener is one address that clients connect to.
+type ClientListener struct {
+	Network string // "tcp" or "unix"
+	Address string // host:port, or a path
+}
+
+// A Link says that the gateways of two sites connect.
+type Link struct {
+	Between [2]*Site
+	Cost    time.Duration // fixed metric; zero: measured
+	WAN     WAN
+}
+
+// WAN is what the lab and the demo emulate on a link. The node ignores it.
+type WAN struct {
+	Delay  time.Duration // one way
+	Jitter time.Duration
+	Loss   float64 // fraction, 0 to 1
+	Rate   uint64  // bit/s; zero: unlimited
+}
+
+// A Group is a policy for groups whose name matches a shell pattern.
+type Group struct {
+	Match     string
+	SiteScope bool // scope = "site": never leaves its site
+	EvictSlow bool // slow_site = "evict"
+	SlowAfter time.Duration
+}
+
+// Access says what clients may do.
+type Access struct {
+	Methods []string // Spread auth methods offered, in order
+	Allow   []Rule   // none: everything is allowed
+}
+
+// A Rule allows the clients whose private name matches Client (a shell pattern)
+// to send to and join the groups that match. First match wins.
+type Rule struct {
+	Client string
+	Send   []string
+	Join   []string
+}
+
+// Timing has the protocol's durations: those in the file and, for the rest,
+// derived defaults.
+type Timing struct {
+	TokenLoss time.Duration // silence of the token after which a ring re-forms
+	Hello     time.Duration // between gateways
+}
