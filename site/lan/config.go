@@ -1,0 +1,111 @@
+package lan
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"ringway/membership"
+)
+
+// Limits of a port.
+const (
+	// maxMTU caps what an interface allows: loopback's 64 KiB would make one lost
+	// packet very dear, and jumbo frames are the largest that real LANs carry.
+	maxMTU = 9000
+	// minMTU is what every IPv6 link carries.
+	minMTU = 1280
+	// headerBytes is an IPv6 and a UDP header; IPv4's is 20 bytes shorter.
+	headerBytes = 48
+	// receiveBuffer is what is asked for: a global window of jumbo frames, twice.
+	receiveBuffer = 8 << 20
+	sendBuffer    = 4 << 20
+)
+
+// Mode is how packets are sent and received.
+type Mode string
+
+// The modes, best first. Auto tries them in this order.
+const (
+	Auto     Mode = ""
+	Segment  Mode = "udp_segment"
+	Sendmmsg Mode = "sendmmsg"
+	Plain    Mode = "plain"
+)
+
+// Config says where a port's sockets are.
+type Config struct {
+	Address   netip.AddrPort                       // own LAN address
+	Multicast netip.AddrPort                       // invalid: unicast fan-out
+	Peers     map[membership.NodeID]netip.AddrPort // every other node of the site
+	MTU       int                                  // of the path; 0: the interface's
+	Mode      Mode                                 // Auto, or one that must be used
+	Log       *slog.Logger
+}
+
+// check refuses what could never work.
+func (c *Config) check() error {
+	if !c.Address.IsValid() {
+		return fmt.Errorf("no LAN address")
+	}
+	if c.Multicast.IsValid() {
+		if !c.Multicast.Addr().IsMulticast() {
+			return fmt.Errorf("%s is no multicast group", c.Multicast.Addr())
+		}
+		if c.Multicast.Addr().Is4() != c.Address.Addr().Unmap().Is4() {
+			return fmt.Errorf("multicast group %s and address %s are of different IP versions", c.Multicast.Addr(), c.Address.Addr())
+		}
+	}
+	switch c.Mode {
+	case Auto, Segment, Sendmmsg, Plain:
+		return nil
+	}
+	return fmt.Errorf("mode %q is none of %q, %q, %q", c.Mode, Segment, Sendmmsg, Plain)
+}
+
+// interfaceOf returns the interface that has the address.
+func interfaceOf(address netip.Addr) (*net.Interface, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	for i := range interfaces {
+		if hasAddress(&interfaces[i], address) {
+			return &interfaces[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no network interface has address %s: give the node an address of this machine", address)
+}
+
+// hasAddress says whether packets to the address reach the interface. All of
+// 127.0.0.0/8 reaches loopback, whatever single address is configured there.
+func hasAddress(ifc *net.Interface, address netip.Addr) bool {
+	addresses, err := ifc.Addrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range addresses {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue
+		}
+		if prefix.Addr() == address || ifc.Flags&net.FlagLoopback != 0 && prefix.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// payload returns how many bytes a ring packet may have.
+func payload(configured int, ifc *net.Interface, is4 bool) int {
+	mtu := configured
+	if mtu == 0 {
+		mtu = ifc.MTU
+	}
+	mtu = min(max(mtu, minMTU), maxMTU)
+	if is4 {
+		return mtu - headerBytes + 20
+	}
+	return mtu - headerBytes
+}

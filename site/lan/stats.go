@@ -1,0 +1,38 @@
+package lan
+
+import "sync/atomic"
+
+// Stats counts what a port did since it was opened.
+type Stats struct {
+	Mode          Mode
+	SentPackets   uint64
+	SentCalls     uint64 // system calls, or messages in a batched one
+	SentBytes     uint64
+	Received      uint64
+	ReceivedBytes uint64
+	ReceivedCalls uint64
+	Own           uint64 // own multicast packets, dropped
+	Truncated     uint64 // larger than any ring packet, dropped
+	UnknownPeer   uint64 // to a node without an address
+	Refused       uint64 // the kernel or the peer's host did not take a packet
+	ReceiveBuffer int    // bytes granted
+}
+
+type stats struct {
+	sentPackets, sentCalls, sentBytes      atomic.Uint64
+	received, receivedBytes, receivedCalls atomic.Uint64
+	own, truncated, unknownPeer, refused   atomic.Uint64
+	receiveBuffer                          int
+}
+
+// Stats returns the counters.
+func (p *Port) Stats() Stats {
+	s := &p.stats
+	return Stats{
+		Mode:        p.Mode(),
+		SentPackets: s.sentPackets.Load(), SentCalls: s.sentCalls.Load(), SentBytes: s.sentBytes.Load(),
+		Received: s.received.Load(), ReceivedBytes: s.receivedBytes.Load(), ReceivedCalls: s.receivedCalls.Load(),
+		Own: s.own.Load(), Truncated: s.truncated.Load(), UnknownPeer: s.unknownPeer.Load(), Refused: s.refused.Load(),
+		ReceiveBuffer: s.receiveBuffer,
+	}
+}
