@@ -1,0 +1,34 @@
+// Package routing is the link-state side of the overlay, as pure values: what every
+// gateway says about itself, the database of all of it, and the paths that follow.
+//
+// # Words
+//
+// A gateway advertises its own adjacencies, nobody else's. An Advertisement is
+// ordered by (Incarnation, Counter); the incarnation is the gateway's boot. Signed is
+// an advertisement as it travels: relayed unchanged, with its origin's signature,
+// which the shell verifies before it puts it into the Database.
+//
+// # Paths
+//
+// Compute takes a database and makes Routes, a value that never changes:
+//
+//  1. An edge counts only if both ends advertise it; it costs what its dearer end
+//     says, so that both directions agree.
+//  2. A gateway that does not let others through (NoTransit, Draining) may begin or
+//     end a path, not lie within one.
+//  3. Equal cost: the path over the lower gateway ids wins, so that all who have the
+//     same database find the same paths.
+//  4. The tree of a site has all its gateways as roots at distance zero. Data of a
+//     site flows down its tree. In every other site the gateway nearest to the roots
+//     (ties: the lowest id) is the importer.
+//
+// Gateways of one site are neighbours like any others; their LAN edge has the cost
+// LANCost.
+//
+// # Bounds
+//
+// A database has at most MaxGateways entries of at most MaxEdges edges each.
+//
+// Package routing may import internal/wire and membership, and has no goroutine,
+// lock, clock, random source or socket.
+package routing

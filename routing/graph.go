@@ -1,0 +1,133 @@
+package routing
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+
+	"ringway/membership"
+)
+
+// A graph is the part of a database that counts: gateways by dense index, edges that
+// both ends advertise.
+type graph struct {
+	ids     []membership.NodeID // ascending
+	index   map[membership.NodeID]int
+	site    []membership.SiteID
+	transit []bool
+	edges   [][]halfEdge // by target
+}
+
+type halfEdge struct {
+	to   int
+	cost time.Duration
+}
+
+// newGraph keeps the edges of both ends' consent (rule 1).
+func newGraph(all []*Signed) *graph {
+	g := &graph{index: make(map[membership.NodeID]int, len(all))}
+	for i, s := range all {
+		g.ids = append(g.ids, s.Gateway)
+		g.index[s.Gateway] = i
+		g.site = append(g.site, s.Site)
+		g.transit = append(g.transit, s.Flags&(Draining|NoTransit) == 0)
+	}
+	said := make([]map[int]time.Duration, len(all))
+	for i, s := range all {
+		said[i] = make(map[int]time.Duration, len(s.Edges))
+		for _, e := range s.Edges {
+			if j, ok := g.index[e.To]; ok && j != i {
+				said[i][j] = e.Cost
+			}
+		}
+	}
+	g.edges = make([][]halfEdge, len(all))
+	for i := range all {
+		for j, cost := range said[i] {
+			if back, ok := said[j][i]; ok {
+				g.edges[i] = append(g.edges[i], halfEdge{j, max(cost, back)})
+			}
+		}
+		slices.SortFunc(g.edges[i], func(a, b halfEdge) int { return cmp.Compare(a.to, b.to) })
+	}
+	return g
+}
+
+// unreachable is the distance of what no path leads to.
+const unreachable = time.Duration(1<<63 - 1)
+
+// A tree is the result of one shortest-path run.
+type tree struct {
+	distance []time.Duration
+	parent   []int // -1 at roots and what is out of reach
+}
+
+// shortest runs Dijkstra's algorithm from the roots. avoid, if not nil, names
+// gateways that may not lie within a path. Among paths of equal cost, the parent with
+// the lower id wins (rule 3).
+func (g *graph) shortest(roots []int, avoid []bool) tree {
+	t := tree{make([]time.Duration, len(g.ids)), make([]int, len(g.ids))}
+	for i := range t.distance {
+		t.distance[i], t.parent[i] = unreachable, -1
+	}
+	var queue nodeQueue
+	isRoot := make([]bool, len(g.ids))
+	for _, r := range roots {
+		t.distance[r], isRoot[r] = 0, true
+		heap.Push(&queue, queued{r, 0})
+	}
+	done := make([]bool, len(g.ids))
+	for queue.Len() > 0 {
+		at := heap.Pop(&queue).(queued)
+		if done[at.node] {
+			continue
+		}
+		done[at.node] = true
+		if !isRoot[at.node] && (!g.transit[at.node] || avoid != nil && avoid[at.node]) {
+			continue // a path may end here, not go on (rule 2)
+		}
+		for _, e := range g.edges[at.node] {
+			d := at.distance + e.cost
+			better := d < t.distance[e.to] || d == t.distance[e.to] && t.parent[e.to] > at.node
+			if !done[e.to] && better {
+				t.distance[e.to], t.parent[e.to] = d, at.node
+				heap.Push(&queue, queued{e.to, d})
+			}
+		}
+	}
+	return t
+}
+
+// path returns the gateways from a root to the target, or nil.
+func (t *tree) path(to int) []int {
+	if t.distance[to] == unreachable {
+		return nil
+	}
+	var reversed []int
+	for at := to; at >= 0; at = t.parent[at] {
+		reversed = append(reversed, at)
+	}
+	slices.Reverse(reversed)
+	return reversed
+}
+
+type queued struct {
+	node     int
+	distance time.Duration
+}
+
+// A nodeQueue is a heap by distance, then id.
+type nodeQueue []queued
+
+func (q nodeQueue) Len() int { return len(q) }
+func (q nodeQueue) Less(i, j int) bool {
+	return q[i].distance < q[j].distance || q[i].distance == q[j].distance && q[i].node < q[j].node
+}
+func (q nodeQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *nodeQueue) Push(x any)   { *q = append(*q, x.(queued)) }
+func (q *nodeQueue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}

@@ -1,0 +1,129 @@
+package routing
+
+import "time"
+
+// When a measured cost is worth telling everybody, and how often to compute.
+const (
+	changeShare  = 10                   // a tenth of the cost told last
+	changeLeast  = 2 * time.Millisecond // and at least this much
+	changeHold   = time.Second          // for so long
+	refreshEvery = 10 * time.Minute     // said again, so that Expire spares the living
+	minimumCost  = 50 * time.Microsecond
+)
+
+// Cost is an edge's cost: half the smoothed round trip, plus the delay that losses
+// are expected to add, of which each costs about one and a half round trips. A fixed
+// cost, if there is one, stands for all of it.
+func Cost(rtt time.Duration, lossPPM uint32, fixed time.Duration) time.Duration {
+	if fixed > 0 {
+		return min(fixed, maxAdvertised)
+	}
+	penalty := time.Duration(float64(rtt) * 1.5 * float64(lossPPM) / partsPerMillion)
+	return min(max(rtt/2+penalty, minimumCost), maxAdvertised)
+}
+
+// A Publisher decides when a gateway's own advertisement is to be said again. It is
+// not safe for concurrent use.
+type Publisher struct {
+	last    Advertisement
+	said    bool
+	at      time.Duration // of the last one
+	changed time.Duration // since when costs differ by more than allowed
+	differs bool
+}
+
+// Next takes what the gateway would say now, its edges ascending by id, and tells whether to say it. Counter is
+// filled in. Anything but a cost (an edge that came or went, another view, a flag) is
+// said at once; a cost when it moved by more than max(10 %, 2 ms) and stayed so for a
+// second.
+func (p *Publisher) Next(now time.Duration, want Advertisement) (Advertisement, bool) {
+	if p.said && !p.due(now, &want) {
+		return Advertisement{}, false
+	}
+	want.Counter = p.last.Counter + 1
+	p.last, p.said, p.at, p.differs = want, true, now, false
+	return want, true
+}
+
+// Outnumber makes the next counter larger than one that somebody claims to have
+// heard of this gateway, and lets it be said at once.
+func (p *Publisher) Outnumber(counter uint64) {
+	p.last.Counter = max(p.last.Counter, counter)
+	p.said = false
+}
+
+func (p *Publisher) due(now time.Duration, want *Advertisement) bool {
+	if now-p.at >= refreshEvery || !sameBesideCosts(&p.last, want) {
+		return true
+	}
+	if !costsDiffer(p.last.Edges, want.Edges) {
+		p.differs = false
+		return false
+	}
+	if !p.differs {
+		p.differs, p.changed = true, now
+	}
+	return now-p.changed >= changeHold
+}
+
+func sameBesideCosts(a, b *Advertisement) bool {
+	if a.Flags != b.Flags || a.Instance != b.Instance || a.View != b.View || a.Epoch != b.Epoch ||
+		a.Incarnation != b.Incarnation || len(a.Edges) != len(b.Edges) {
+		return false
+	}
+	for i := range a.Edges {
+		if a.Edges[i].To != b.Edges[i].To || a.Edges[i].Lanes != b.Edges[i].Lanes {
+			return false
+		}
+	}
+	return true
+}
+
+func costsDiffer(said, now []Edge) bool {
+	for i := range said {
+		moved := (now[i].Cost - said[i].Cost).Abs()
+		if moved > max(said[i].Cost/changeShare, changeLeast) {
+			return true
+		}
+	}
+	return false
+}
+
+// A Throttle spaces computations: the first change is computed after 10 ms, so that
+// what is flooded together is computed once; changes that follow soon wait 50 ms, then
+// 500 ms. Calm resets it. The zero value is ready; it is not safe for concurrent use.
+type Throttle struct {
+	due    time.Duration
+	armed  bool
+	last   time.Duration
+	recent int
+}
+
+var throttleSteps = [...]time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond}
+
+// calm is how long nothing must have changed for the first step to hold again.
+const calm = 2 * time.Second
+
+// Change notes that the database changed.
+func (t *Throttle) Change(now time.Duration) {
+	if t.armed {
+		return
+	}
+	if now-t.last > calm {
+		t.recent = 0
+	}
+	t.armed, t.due = true, now+throttleSteps[min(t.recent, len(throttleSteps)-1)]
+}
+
+// Deadline returns when to compute, if there is reason to.
+func (t *Throttle) Deadline() (time.Duration, bool) { return t.due, t.armed }
+
+// Take says that now is the time, and arms the throttle anew.
+func (t *Throttle) Take(now time.Duration) bool {
+	if !t.armed || now < t.due {
+		return false
+	}
+	t.armed, t.last = false, now
+	t.recent++
+	return true
+}

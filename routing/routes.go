@@ -1,0 +1,255 @@
+package routing
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"ringway/membership"
+)
+
+// LANCost is the cost of the edge between two gateways of one site.
+const LANCost = 200 * time.Microsecond
+
+// Routes are the paths that follow from a database, seen from one gateway. Routes
+// never change and are safe for concurrent use.
+type Routes struct {
+	graph *graph
+	self  int // -1: not in the database
+	own   tree
+	trees map[membership.SiteID]*siteTree
+}
+
+// A siteTree is the tree of one site's log.
+type siteTree struct {
+	tree
+	children [][]int
+	importer map[membership.SiteID]int
+	below    [][]membership.SiteID
+}
+
+// Compute finds all paths. Its cost is one shortest-path run for each site.
+func Compute(d *Database) *Routes {
+	g := newGraph(d.All())
+	r := &Routes{graph: g, self: -1, trees: map[membership.SiteID]*siteTree{}}
+	if i, ok := g.index[d.self]; ok {
+		r.self = i
+		r.own = g.shortest([]int{i}, nil)
+	}
+	for _, site := range r.Sites() {
+		r.trees[site] = g.siteTree(site)
+	}
+	return r
+}
+
+// Sites returns every site that has a gateway in the database, ascending.
+func (r *Routes) Sites() []membership.SiteID {
+	sites := slices.Clone(r.graph.site)
+	slices.Sort(sites)
+	return slices.Compact(sites)
+}
+
+func (g *graph) siteTree(origin membership.SiteID) *siteTree {
+	var roots []int
+	for i, s := range g.site {
+		if s == origin {
+			roots = append(roots, i)
+		}
+	}
+	t := &siteTree{tree: g.shortest(roots, nil), importer: map[membership.SiteID]int{}}
+	t.children = make([][]int, len(g.ids))
+	for i, p := range t.parent {
+		if p >= 0 {
+			t.children[p] = append(t.children[p], i)
+		}
+		best, known := t.importer[g.site[i]]
+		if t.distance[i] != unreachable && (!known || t.distance[i] < t.distance[best]) {
+			t.importer[g.site[i]] = i
+		}
+	}
+	t.below = make([][]membership.SiteID, len(g.ids))
+	for site, i := range t.importer {
+		for at := i; at >= 0; at = t.parent[at] {
+			t.below[at] = append(t.below[at], site)
+		}
+	}
+	for i := range t.below {
+		slices.Sort(t.below[i])
+	}
+	return t
+}
+
+// NextHop returns the neighbour over which this gateway reaches another.
+func (r *Routes) NextHop(to membership.NodeID) (membership.NodeID, bool) {
+	path := r.Path(to)
+	if len(path) < 2 {
+		return 0, false
+	}
+	return path[1], true
+}
+
+// Path returns the gateways from this one to another, both included, or nil.
+func (r *Routes) Path(to membership.NodeID) []membership.NodeID {
+	i, ok := r.graph.index[to]
+	if !ok || r.self < 0 {
+		return nil
+	}
+	return r.graph.names(r.own.path(i))
+}
+
+func (g *graph) names(path []int) []membership.NodeID {
+	var ids []membership.NodeID
+	for _, i := range path {
+		ids = append(ids, g.ids[i])
+	}
+	return ids
+}
+
+// Distance returns the cost from this gateway to another.
+func (r *Routes) Distance(to membership.NodeID) (time.Duration, bool) {
+	i, ok := r.graph.index[to]
+	if !ok || r.self < 0 || r.own.distance[i] == unreachable {
+		return 0, false
+	}
+	return r.own.distance[i], true
+}
+
+// Nearest returns the gateway of a site that this one reaches at the least cost.
+func (r *Routes) Nearest(site membership.SiteID) (membership.NodeID, bool) {
+	best := -1
+	for i, s := range r.graph.site {
+		if s == site && r.self >= 0 && r.own.distance[i] != unreachable && (best < 0 || r.own.distance[i] < r.own.distance[best]) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return 0, false
+	}
+	return r.graph.ids[best], true
+}
+
+// tree returns the tree of origin's log and the index of g in it.
+func (r *Routes) tree(origin membership.SiteID, g membership.NodeID) (*siteTree, int, bool) {
+	t, ok := r.trees[origin]
+	i, known := r.graph.index[g]
+	return t, i, ok && known
+}
+
+// Parent returns the gateway from which g gets origin's log. Gateways of origin have
+// no parent.
+func (r *Routes) Parent(origin membership.SiteID, g membership.NodeID) (membership.NodeID, bool) {
+	t, i, ok := r.tree(origin, g)
+	if !ok || t.parent[i] < 0 {
+		return 0, false
+	}
+	return r.graph.ids[t.parent[i]], true
+}
+
+// Children returns the gateways that get origin's log from g, by id.
+func (r *Routes) Children(origin membership.SiteID, g membership.NodeID) []membership.NodeID {
+	t, i, ok := r.tree(origin, g)
+	if !ok {
+		return nil
+	}
+	return r.graph.names(t.children[i])
+}
+
+// SitesBelow returns, ascending, the sites whose importer of origin's log is g or
+// gets it through g.
+func (r *Routes) SitesBelow(origin membership.SiteID, g membership.NodeID) []membership.SiteID {
+	t, i, ok := r.tree(origin, g)
+	if !ok {
+		return nil
+	}
+	return t.below[i]
+}
+
+// Importer returns the gateway of site that imports origin's log.
+func (r *Routes) Importer(site, origin membership.SiteID) (membership.NodeID, bool) {
+	t, ok := r.trees[origin]
+	if !ok {
+		return 0, false
+	}
+	i, ok := t.importer[site]
+	if !ok {
+		return 0, false
+	}
+	return r.graph.ids[i], true
+}
+
+// SiteDistance returns the cost between two sites, over the origin's tree.
+func (r *Routes) SiteDistance(origin, to membership.SiteID) (time.Duration, bool) {
+	t, ok := r.trees[origin]
+	if !ok {
+		return 0, false
+	}
+	i, ok := t.importer[to]
+	if !ok {
+		return 0, false
+	}
+	return t.distance[i], true
+}
+
+// DisjointPaths returns up to two paths from this gateway to another that share no
+// gateway in between: the shortest, and the shortest that avoids it. There may be a
+// disjoint pair where this finds none (both of which are longer than the shortest);
+// then there is one path, and what is urgent takes that.
+func (r *Routes) DisjointPaths(to membership.NodeID) [][]membership.NodeID {
+	i, ok := r.graph.index[to]
+	if !ok || r.self < 0 || i == r.self {
+		return nil
+	}
+	first := r.own.path(i)
+	if first == nil {
+		return nil
+	}
+	paths := [][]membership.NodeID{r.graph.names(first)}
+	g := r.graph
+	if len(first) == 2 { // adjacent: the second path must not take the same edge
+		g = g.withoutEdge(first[0], first[1])
+	}
+	avoid := make([]bool, len(g.ids))
+	for _, at := range first[1 : len(first)-1] {
+		avoid[at] = true
+	}
+	second := g.shortest([]int{r.self}, avoid)
+	if path := second.path(i); path != nil {
+		paths = append(paths, g.names(path))
+	}
+	return paths
+}
+
+// withoutEdge returns the graph less one edge, in both directions.
+func (g *graph) withoutEdge(a, b int) *graph {
+	less := *g
+	less.edges = slices.Clone(g.edges)
+	drop := func(from, to int) {
+		less.edges[from] = slices.DeleteFunc(slices.Clone(g.edges[from]), func(e halfEdge) bool { return e.to == to })
+	}
+	drop(a, b)
+	drop(b, a)
+	return &less
+}
+
+// Table returns the cost from this gateway to every other that it reaches, with the
+// next hop, by cost.
+func (r *Routes) Table() []Route {
+	var table []Route
+	for i, id := range r.graph.ids {
+		if i == r.self || r.self < 0 || r.own.distance[i] == unreachable {
+			continue
+		}
+		hop, _ := r.NextHop(id)
+		table = append(table, Route{To: id, Site: r.graph.site[i], NextHop: hop, Cost: r.own.distance[i]})
+	}
+	slices.SortFunc(table, func(a, b Route) int { return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(a.To, b.To)) })
+	return table
+}
+
+// A Route is a line of the routing table.
+type Route struct {
+	To      membership.NodeID
+	Site    membership.SiteID
+	NextHop membership.NodeID
+	Cost    time.Duration
+}

@@ -1,0 +1,370 @@
+package routing
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"gonum.org/v1/gonum/graph/path"
+	"gonum.org/v1/gonum/graph/simple"
+	"pgregory.net/rapid"
+
+	"ringway/membership"
+)
+
+// network draws gateways of a few sites and edges between them; some edges are
+// advertised by one end only.
+func network(t *rapid.T) *Database {
+	n := rapid.IntRange(2, 40).Draw(t, "gateways")
+	sites := rapid.IntRange(1, n).Draw(t, "sites")
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	edges := make([][]Edge, n)
+	for i := range n {
+		for j := range i {
+			if random.Float64() < 3/float64(n) {
+				cost := time.Duration(1+random.IntN(20)) * time.Millisecond
+				edges[i] = append(edges[i], Edge{To: membership.NodeID(j + 1), Cost: cost})
+				if random.Float64() < 0.9 {
+					edges[j] = append(edges[j], Edge{To: membership.NodeID(i + 1), Cost: cost + time.Duration(random.IntN(2))*time.Millisecond})
+				}
+			}
+		}
+	}
+	d := NewDatabase(1)
+	for i := range n {
+		a := Advertisement{Gateway: membership.NodeID(i + 1), Site: membership.SiteID(i%sites + 1), Counter: 1, Edges: edges[i]}
+		if random.Float64() < 0.1 {
+			a.Flags = NoTransit
+		}
+		d.entries[a.Gateway] = entry{signed: &Signed{Advertisement: a}}
+	}
+	return d
+}
+
+// oracle returns gonum's distance between two gateways, for a database without flags.
+func oracle(d *Database, from, to membership.NodeID) time.Duration {
+	g := simple.NewWeightedDirectedGraph(0, math.Inf(1))
+	for _, s := range d.All() {
+		g.AddNode(simple.Node(s.Gateway))
+	}
+	for _, s := range d.All() {
+		for _, e := range s.Edges {
+			other, ok := d.Get(e.To)
+			if !ok {
+				continue
+			}
+			i := slices.IndexFunc(other.Edges, func(b Edge) bool { return b.To == s.Gateway })
+			if i < 0 {
+				continue
+			}
+			cost := float64(max(e.Cost, other.Edges[i].Cost))
+			g.SetWeightedEdge(g.NewWeightedEdge(simple.Node(s.Gateway), simple.Node(e.To), cost))
+		}
+	}
+	shortest := path.DijkstraFrom(simple.Node(from), g)
+	weight := shortest.WeightTo(int64(to))
+	if math.IsInf(weight, 1) {
+		return unreachable
+	}
+	return time.Duration(weight)
+}
+
+func TestDistancesAreShortest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := network(t)
+		for id, e := range d.entries {
+			e.signed.Flags = 0
+			d.entries[id] = e
+		}
+		r := Compute(d)
+		for _, s := range d.All() {
+			got, ok := r.Distance(s.Gateway)
+			if !ok {
+				got = unreachable
+			}
+			if want := oracle(d, 1, s.Gateway); got != want {
+				t.Fatalf("distance to %v is %v, want %v", s.Gateway, got, want)
+			}
+		}
+	})
+}
+
+func TestTreesAreLoopFreeAndShortest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := network(t)
+		r := Compute(d)
+		for _, origin := range r.Sites() {
+			tree := r.trees[origin]
+			covered := map[membership.SiteID]int{}
+			for i, id := range r.graph.ids {
+				steps := 0
+				for at := id; ; steps++ {
+					up, ok := r.Parent(origin, at)
+					if !ok {
+						break
+					}
+					if steps > len(r.graph.ids) {
+						t.Fatalf("tree of %v has a loop above %v", origin, id)
+					}
+					if !slices.Contains(r.Children(origin, up), at) {
+						t.Fatalf("%v has parent %v, which does not have it as child", at, up)
+					}
+					j, k := r.graph.index[up], r.graph.index[at]
+					if tree.distance[j] >= tree.distance[k] {
+						t.Fatalf("%v is no farther from %v than its parent", at, origin)
+					}
+					if r.graph.site[j] != origin && !r.graph.transit[j] {
+						t.Fatalf("%v lies within a path and lets nobody through", up)
+					}
+					at = up
+				}
+				for _, e := range r.graph.edges[i] {
+					through := r.graph.transit[e.to] || r.graph.site[e.to] == origin
+					if through && tree.distance[e.to] != unreachable && tree.distance[i] > tree.distance[e.to]+e.cost {
+						t.Fatalf("%v could be nearer to %v through %v", id, origin, r.graph.ids[e.to])
+					}
+				}
+				if importer, ok := r.Importer(r.graph.site[i], origin); ok && importer == id {
+					covered[r.graph.site[i]]++
+				}
+			}
+			below := 0
+			for i, id := range r.graph.ids {
+				if tree.parent[i] < 0 {
+					below += len(r.SitesBelow(origin, id))
+				}
+			}
+			if below != len(covered) {
+				t.Fatalf("roots of %v have %d sites below them, want %d", origin, below, len(covered))
+			}
+		}
+	})
+}
+
+func TestDisjointPathsShareNothingBetween(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := network(t)
+		r := Compute(d)
+		for _, s := range d.All() {
+			paths := r.DisjointPaths(s.Gateway)
+			if len(paths) < 2 {
+				continue
+			}
+			first, second := paths[0], paths[1]
+			if slices.Equal(first, second) {
+				t.Fatalf("the same path twice: %v", first)
+			}
+			for _, at := range first[1 : len(first)-1] {
+				if slices.Contains(second, at) {
+					t.Fatalf("%v and %v share %v", first, second, at)
+				}
+			}
+		}
+	})
+}
+
+// TestFloodingConverges floods advertisements in any order, with repetitions, and
+// wants equal databases.
+func TestFloodingConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all []*Signed
+		for g := range 8 {
+			for c := range rapid.IntRange(1, 5).Draw(t, "versions") {
+				all = append(all, &Signed{Advertisement: Advertisement{Gateway: membership.NodeID(g + 10), Site: 1, Incarnation: uint64(c / 2), Counter: uint64(c)}})
+			}
+		}
+		a, b := NewDatabase(1), NewDatabase(2)
+		for _, d := range []*Database{a, b} {
+			for _, i := range rapid.Permutation(seq(len(all))).Draw(t, "order") {
+				d.Put(0, all[i])
+				if rapid.Bool().Draw(t, "again") && d.Put(0, all[i]) == Newer {
+					t.Fatal("the same advertisement was newer twice")
+				}
+			}
+		}
+		if !slices.Equal(a.Digest(), b.Digest()) {
+			t.Fatalf("%v and %v", a.Digest(), b.Digest())
+		}
+		if len(a.Missing(b.Digest())) > 0 {
+			t.Fatal("something is missing between equal databases")
+		}
+	})
+}
+
+func seq(n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = i
+	}
+	return s
+}
+
+func TestPutSaysWhatItDid(t *testing.T) {
+	d := NewDatabase(1)
+	at := func(g membership.NodeID, incarnation, counter uint64) *Signed {
+		return &Signed{Advertisement: Advertisement{Gateway: g, Site: 1, Incarnation: incarnation, Counter: counter}}
+	}
+	d.PutOwn(0, at(1, 5, 5))
+	for _, c := range []struct {
+		ad   *Signed
+		want Verdict
+	}{
+		{at(2, 1, 1), Newer}, {at(2, 1, 1), Same}, {at(2, 1, 0), Older}, {at(2, 2, 0), Newer}, {at(2, 1, 9), Older},
+		{at(1, 5, 5), Same}, {at(1, 5, 4), Older}, {at(1, 5, 6), OwnNewer},
+	} {
+		if got := d.Put(0, c.ad); got != c.want {
+			t.Errorf("Put(%v) = %v, want %v", c.ad.Summary(), got, c.want)
+		}
+	}
+	if own, _ := d.Get(1); own.Counter != 5 {
+		t.Error("somebody replaced the own advertisement")
+	}
+	for g := membership.NodeID(10); len(d.entries) < MaxGateways; g++ {
+		d.Put(time.Hour, at(g, 1, 1))
+	}
+	if got := d.Put(0, at(9999, 1, 1)); got != Full {
+		t.Errorf("a full database says %v", got)
+	}
+	if dropped := d.Expire(time.Minute); dropped != 1 { // gateway 2
+		t.Errorf("expired %d", dropped)
+	}
+}
+
+func TestCostsAreSaidWhenTheyStay(t *testing.T) {
+	var p Publisher
+	ad := func(ms float64) Advertisement {
+		return Advertisement{Gateway: 1, Edges: []Edge{{To: 2, Cost: time.Duration(ms * float64(time.Millisecond))}}}
+	}
+	steps := []struct {
+		at   time.Duration
+		ad   Advertisement
+		want bool
+	}{
+		{0, ad(20), true},
+		{1 * time.Second, ad(21.9), false},                         // within 2 ms
+		{2 * time.Second, ad(30), false},                           // moved, but does it stay?
+		{2500 * time.Millisecond, ad(20), false},                   // no
+		{3 * time.Second, ad(30), false},                           // again
+		{4 * time.Second, ad(31), true},                            // it stayed
+		{4100 * time.Millisecond, Advertisement{Gateway: 1}, true}, // down at once
+		{4200 * time.Millisecond, Advertisement{Gateway: 1}, false},
+		{4*time.Second + refreshEvery + time.Second, Advertisement{Gateway: 1}, true},
+	}
+	counter := uint64(0)
+	for i, s := range steps {
+		said, ok := p.Next(s.at, s.ad)
+		if ok != s.want {
+			t.Fatalf("step %d: said = %v, want %v", i, ok, s.want)
+		}
+		if ok {
+			if counter++; said.Counter != counter {
+				t.Fatalf("step %d: counter %d, want %d", i, said.Counter, counter)
+			}
+		}
+	}
+	p.Outnumber(100)
+	if said, ok := p.Next(steps[len(steps)-1].at, Advertisement{Gateway: 1}); !ok || said.Counter != 101 {
+		t.Fatalf("after out-numbering: %v %v", said.Counter, ok)
+	}
+}
+
+func TestThrottleSpacesComputations(t *testing.T) {
+	var th Throttle
+	now := time.Second
+	for i, want := range []time.Duration{10, 50, 500, 500} {
+		th.Change(now)
+		at, ok := th.Deadline()
+		if !ok || at-now != want*time.Millisecond {
+			t.Fatalf("wait %d is %v, want %v ms", i, at-now, want)
+		}
+		if th.Take(at-1) || !th.Take(at) || th.Take(at) {
+			t.Fatalf("wait %d: taken at the wrong time", i)
+		}
+		now = at
+	}
+	th.Change(now + 2*calm)
+	if at, _ := th.Deadline(); at-now-2*calm != throttleSteps[0] {
+		t.Fatal("calm does not reset the throttle")
+	}
+}
+
+func TestEncodingsComeBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		for _, s := range network(t).All() {
+			s.Body = s.Advertisement.Append(nil)
+			s.Certificate, s.Signature = []byte{1, 2}, []byte{3}
+			got, err := DecodeSigned(s.Append(nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := slices.EqualFunc(got.Edges, s.Edges, func(a, b Edge) bool { return a == b })
+			if got.Summary() != s.Summary() || !same || got.Flags != s.Flags || string(got.Signature) != string(s.Signature) {
+				t.Fatalf("got %+v, want %+v", got, s)
+			}
+		}
+		digest := network(t).Digest()
+		back, err := DecodeDigest(AppendDigest(nil, digest))
+		if err != nil || !slices.Equal(back, digest) {
+			t.Fatalf("digest: %v %v", back, err)
+		}
+	})
+}
+
+func TestGoldenAdvertisement(t *testing.T) {
+	a := Advertisement{
+		Gateway: 0x01020304, Site: 0x0a0b0c0d, Incarnation: 7, Counter: 9, Flags: Draining, Instance: 0x1122,
+		View: membership.ViewID{Epoch: 3, Proposer: 4}, Epoch: 5,
+		Edges: []Edge{{To: 0x55, Cost: time.Millisecond, RTT: 2 * time.Millisecond, LossPPM: 1000, Lanes: 1}},
+	}
+	want := "\x01\x04\x03\x02\x01\x0d\x0c\x0b\x0a\x07\x00\x00\x00\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x01" +
+		"\x22\x11\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00\x00\x00\x00\x00" +
+		"\x01\x00\x00\x00\x55\x00\x00\x00\x40\x42\x0f\x00\x00\x00\x00\x00\x80\x84\x1e\x00\x00\x00\x00\x00\xe8\x03\x00\x00\x01"
+	if got := string(a.Append(nil)); got != want {
+		t.Fatalf("the encoding changed, so must codecVersion:\n%x\n%x", got, want)
+	}
+}
+
+func FuzzDecodeSigned(f *testing.F) {
+	a := Advertisement{Gateway: 1, Site: 2, Edges: []Edge{{To: 3, Cost: 1}}}
+	s := Signed{Body: a.Append(nil)}
+	f.Add(s.Append(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := DecodeSigned(data)
+		if err != nil {
+			return
+		}
+		if again := s.Advertisement.Append(nil); string(again) != string(s.Body) {
+			t.Fatalf("%x decodes and encodes as %x", s.Body, again)
+		}
+	})
+}
+
+func FuzzDecodeDigest(f *testing.F) {
+	f.Add(AppendDigest(nil, []Summary{{1, 2, 3}}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if digest, err := DecodeDigest(data); err == nil && string(AppendDigest(nil, digest)) != string(data) {
+			t.Fatal("a digest decodes and encodes differently")
+		}
+	})
+}
+
+func BenchmarkCompute(b *testing.B) {
+	d := NewDatabase(1)
+	const sites, perSite = 50, 2
+	for i := range sites * perSite {
+		a := Advertisement{Gateway: membership.NodeID(i + 1), Site: membership.SiteID(i/perSite + 1)}
+		for j := range sites * perSite {
+			if i != j {
+				a.Edges = append(a.Edges, Edge{To: membership.NodeID(j + 1), Cost: time.Duration(1+(i*j)%97) * time.Millisecond})
+			}
+		}
+		slices.SortFunc(a.Edges, func(x, y Edge) int { return cmp.Compare(x.To, y.To) })
+		d.entries[a.Gateway] = entry{signed: &Signed{Advertisement: a}}
+	}
+	for b.Loop() {
+		Compute(d)
+	}
+}
