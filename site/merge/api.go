@@ -23,6 +23,9 @@ type Config struct {
 	// SiteScoped says that a group never leaves its site. It must be a function
 	// of the topology alone. Nil: none.
 	SiteScoped func(group string) bool
+	// Trace is told what the machine does, for simulators and checkers. It is
+	// called synchronously and must not keep the event. Nil: off.
+	Trace func(*TraceEvent)
 }
 
 // A RequestKind says what a client asks for.
@@ -57,10 +60,7 @@ type Message struct {
 }
 
 // A Member is a client in a group.
-type Member struct {
-	Client membership.ClientID
-	Name   string // private name, without '#' and node
-}
+type Member = membership.Member
 
 // A GroupViewID names a group view; it is the same at all members.
 type GroupViewID struct {
@@ -124,16 +124,13 @@ type Record struct {
 type State struct {
 	Instance membership.InstanceID
 	View     membership.ViewID
-	Epoch    uint64                // highest epoch known
-	Members  []SiteInstance        // of the view, ascending by instance
+	Epoch    uint64                                 // highest epoch known
+	Members  []SiteInstance                         // of the view, ascending by instance
 	Logs     map[membership.SiteID]membership.LogID // that this site pulls: one for each other member
 }
 
 // A SiteInstance is a member of a site view.
-type SiteInstance struct {
-	Instance membership.InstanceID
-	Site     membership.SiteID
-}
+type SiteInstance = membership.SiteInstance
 
 // A Reach is what link state says about another site.
 type Reach struct {
@@ -160,7 +157,7 @@ type Effects struct {
 	Trim     uint64   // own log: records below are stable everywhere; 0: no news
 	Promises [][]byte // datagrams to all other sites, newest wins; gateways only
 	Controls []Control
-	Faults []Fault // protocol faults of peers, for log and counters
+	Faults   []Fault // protocol faults of peers, for log and counters
 }
 
 // A Fault is a peer's breach of the protocol (SEQUENCING section 11).

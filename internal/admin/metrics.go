@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// NewRegistry returns the node's metrics: what its status says, under stable names,
+// and those of the Go runtime and the process. More collectors may be registered.
+func NewRegistry(source Source) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		&statusCollector{statuses: newCache(source.Status, freshFor)},
+	)
+	return registry
+}
+
+// A statusCollector turns a Status into metrics. Each of its Counters becomes
+// ringway_KEY_total.
+type statusCollector struct{ statuses *cache }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ringway_"+name, help, labels, nil)
+}
+
+var (
+	descUp       = desc("info", "Always 1; the labels say who this is.", "node", "site", "federation", "version")
+	descUptime   = desc("uptime_seconds", "Time since the node started.")
+	descReady    = desc("ready", "1 if the node does its whole service.")
+	descMembers  = desc("ring_members", "Nodes in the ring.")
+	descConfig   = desc("ring_configured", "Nodes that the topology gives this site.")
+	descRing     = desc("ring_operational", "1 if the ring carries messages.")
+	descRotation = desc("ring_token_rotations_total", "Token visits.")
+	descPackets  = desc("ring_packets_total", "Ring packets.", "direction")
+	descView     = desc("view_members", "Sites in the view.")
+	descComplete = desc("view_complete", "1 if every site of the topology is in the view.")
+	descLinkUp   = desc("link_up", "1 if the link is up.", "peer", "site")
+	descRTT      = desc("link_rtt_seconds", "Round trip time of the link.", "peer", "site")
+	descLoss     = desc("link_loss_ratio", "Share of packets that the link loses.", "peer", "site")
+	descBytes    = desc("link_bytes_total", "Bytes over the link.", "peer", "site", "direction")
+	descRoute    = desc("route_cost_seconds", "Cost of the path to a site; absent while there is none.", "site")
+	descPosition = desc("stream_position", "Next record that is imported from a site's log.", "origin")
+	descLag      = desc("stream_lag_records", "Records of a site's log that are known and not delivered.", "origin")
+	descExport   = desc("export_position", "Next record of the own log.")
+	descUnstable = desc("export_unstable_bytes", "Exported and not yet held by all destinations.")
+	descSessions = desc("sessions", "Clients that are connected to this node.")
+	descGroups   = desc("groups", "Groups that this node knows.")
+)
+
+// Describe implements prometheus.Collector. It sends nothing, since Counters come
+// with any names: the registry then checks what is collected.
+func (c *statusCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s, ok := c.statuses.get(ctx)
+	if !ok {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	ready, _ := s.Ready()
+	gauge(descUp, 1, s.Node, s.Site, s.Federation, s.Version)
+	gauge(descUptime, s.UptimeS)
+	gauge(descReady, oneIf(ready))
+	gauge(descMembers, float64(len(s.Ring.Members)))
+	gauge(descConfig, float64(s.Ring.Configured))
+	gauge(descRing, oneIf(s.Ring.State == Operational))
+	count(descRotation, s.Ring.Rotations)
+	count(descPackets, s.Ring.Sent, "sent")
+	count(descPackets, s.Ring.Received, "received")
+	count(descPackets, s.Ring.Resent, "retransmitted")
+	gauge(descView, float64(len(s.View.Members)))
+	gauge(descComplete, oneIf(s.View.Complete))
+	for _, l := range s.Links {
+		gauge(descLinkUp, oneIf(l.State == "up"), l.Peer, l.Site)
+		gauge(descRTT, l.RTT/1e3, l.Peer, l.Site)
+		gauge(descLoss, l.Loss, l.Peer, l.Site)
+		count(descBytes, l.Sent, l.Peer, l.Site, "sent")
+		count(descBytes, l.Received, l.Peer, l.Site, "received")
+	}
+	for _, r := range s.Routes {
+		if len(r.Path) > 0 {
+			gauge(descRoute, r.Cost/1e3, r.Site)
+		}
+	}
+	for _, stream := range s.Streams {
+		gauge(descPosition, float64(stream.Position), stream.Origin)
+		gauge(descLag, float64(stream.Lag), stream.Origin)
+	}
+	gauge(descExport, float64(s.Export.Position))
+	gauge(descUnstable, float64(s.Export.UnstableBytes))
+	gauge(descSessions, float64(s.Clients))
+	gauge(descGroups, float64(s.Groups))
+	for name, v := range s.Counters {
+		count(desc(name+"_total", "Counter "+name+" of the node's status."), v)
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

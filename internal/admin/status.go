@@ -1,0 +1,141 @@
+package admin
+
+import "time"
+
+// A Source knows how its node is. Status may take a moment, as it asks the node's
+// event loop, and is never called twice at a time.
+type Source interface {
+	Status() Status
+}
+
+// Status is what /status answers: one JSON object, whose fields are only ever added
+// to. Names of nodes and sites are those of the topology file; ids are hexadecimal.
+// Durations are milliseconds, sizes are bytes, losses are fractions from 0 to 1.
+// Lists are sorted by name.
+type Status struct {
+	Node       string  `json:"node"`
+	Site       string  `json:"site"`
+	Federation string  `json:"federation"`     // its label
+	Version    string  `json:"version"`        // of the program
+	UptimeS    float64 `json:"uptime_seconds"` // since the node started
+	Draining   bool    `json:"draining"`       // about to stop
+
+	Ring     Ring      `json:"ring"`
+	View     View      `json:"view"`
+	Links    []Link    `json:"links"`
+	Routes   []Route   `json:"routes"`
+	Streams  []Stream  `json:"streams"`
+	Export   Export    `json:"export"`
+	Groups   int       `json:"groups"`         // with a member anywhere that this node knows
+	Clients  int       `json:"sessions_total"` // sessions of this node
+	Sessions []Session `json:"sessions"`       // at most MaxSessionsListed of them
+
+	// Counters only grow while the node lives. Keys are a part's name and what it
+	// counts: ring_packets_sent, lan_truncated, sessions_refused, …
+	Counters map[string]uint64 `json:"counters"`
+}
+
+// MaxSessionsListed bounds Status.Sessions: a status must stay small enough to be
+// polled, and an operator looks at the slowest sessions, not at thousands.
+const MaxSessionsListed = 200
+
+// Operational is the Ring.State of a ring that carries messages.
+const Operational = "operational"
+
+// Ring is the site's ring as this node sees it.
+type Ring struct {
+	ID         string   `json:"id"`
+	State      string   `json:"state"`      // gather, commit, recovery, operational
+	Members    []string `json:"members"`    // nodes in the ring
+	Configured int      `json:"configured"` // nodes that the topology gives this site
+	Holding    bool     `json:"holding"`    // the idle token rests here
+	Seq        uint64   `json:"seq"`        // highest packet number seen
+	Aru        uint64   `json:"aru"`        // everything up to here is held by this node
+	Stable     uint64   `json:"stable"`     // everything up to here is held by every member
+	Rotations  uint64   `json:"token_rotations"`
+	Sent       uint64   `json:"packets_sent"`
+	Received   uint64   `json:"packets_received"`
+	Resent     uint64   `json:"packets_retransmitted"`
+	LANMode    string   `json:"lan_mode"` // how packets are sent: multicast or unicast, batches
+}
+
+// View is the site view in force: the sites that share one order.
+type View struct {
+	ID         string   `json:"id"`
+	Instance   string   `json:"instance"`   // of the own site
+	Members    []string `json:"members"`    // sites
+	Configured int      `json:"configured"` // sites in the topology
+	Complete   bool     `json:"complete"`   // every site of the topology is in the view
+	Frozen     bool     `json:"frozen"`     // a new view is being installed
+	Learning   bool     `json:"learning"`   // this node waits for the site's state
+}
+
+// A Link is this gateway's adjacency with a gateway of another site.
+type Link struct {
+	Peer     string  `json:"peer"` // node
+	Site     string  `json:"site"`
+	Address  string  `json:"address"`
+	State    string  `json:"state"`            // up, down, connecting
+	Reason   string  `json:"reason,omitempty"` // why it is not up
+	RTT      float64 `json:"rtt_ms"`
+	Jitter   float64 `json:"jitter_ms"`
+	Loss     float64 `json:"loss"`
+	Cost     float64 `json:"cost_ms"` // what routes add up
+	Lanes    int     `json:"lanes"`   // QUIC connections
+	Up       float64 `json:"up_seconds"`
+	Sent     uint64  `json:"bytes_sent"`
+	Received uint64  `json:"bytes_received"`
+}
+
+// A Route is the path to another site.
+type Route struct {
+	Site string   `json:"site"`
+	Cost float64  `json:"cost_ms"`
+	Path []string `json:"path"` // gateways, this node's first; empty: unreachable
+}
+
+// A Stream is another site's log as this site imports it.
+type Stream struct {
+	Origin   string  `json:"origin"` // site
+	Instance string  `json:"instance"`
+	Position uint64  `json:"position"`    // next record that this site imports
+	Lag      uint64  `json:"lag_records"` // known to exist and not delivered yet
+	LagMS    float64 `json:"lag_ms"`      // how far what is promised lies behind this site's clock
+	Via      string  `json:"via"`         // gateway of this site that imports it, if known
+}
+
+// Export is the own site's log.
+type Export struct {
+	Position      uint64 `json:"position"`       // next record
+	Stable        uint64 `json:"stable"`         // all below are held by all their destinations
+	UnstableBytes uint64 `json:"unstable_bytes"` // above that
+}
+
+// A Session is a client's connection.
+type Session struct {
+	Name        string  `json:"name"` // private group: #client#node
+	Address     string  `json:"address"`
+	Groups      int     `json:"groups"`
+	QueuedBytes int     `json:"queued_bytes"` // for the client, not written yet
+	Received    uint64  `json:"received"`     // messages from the client
+	Delivered   uint64  `json:"delivered"`    // messages to the client
+	Connected   float64 `json:"connected_seconds"`
+}
+
+// Milliseconds converts a duration to a Status's unit.
+func Milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// Ready says whether the node does its whole service, and if not, why.
+func (s *Status) Ready() (ready bool, why string) {
+	switch {
+	case s.Draining:
+		return false, "draining"
+	case s.Ring.State != Operational:
+		return false, "the ring is not formed: " + s.Ring.State
+	case s.View.Learning:
+		return false, "this node waits for the site's state"
+	case !s.View.Complete:
+		return false, "not every site of the topology is in the view"
+	}
+	return true, ""
+}

@@ -1,0 +1,147 @@
+package evs
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// established is how long two sites are in one view before a message counts as
+// sent in it for sure: until then the groups' interest may still be on its way.
+const established = 2 * time.Second
+
+// everythingArrives is P26, in a run that settled. Three ways tell who is
+// addressed: what a member that got the message knew of its group at that place;
+// membership all the time from before the sending on; a private group.
+func everythingArrives(h *history, r *report) {
+	if !h.opts.Settled {
+		return
+	}
+	h.reachesKnownMembers(r)
+	if h.opts.OneClock {
+		h.reachesStandingMembers(r)
+	}
+}
+
+// reachesKnownMembers demands that what one member got all members of that group
+// view get.
+func (h *history) reachesKnownMembers(r *report) {
+	for _, c := range h.clients {
+		if !c.node.alive || c.apart {
+			continue
+		}
+		views := map[string]*Event{}
+		done := map[*message]bool{}
+		for _, it := range c.items {
+			switch it.Kind {
+			case GView:
+				views[it.Group] = it.Event
+			case Leave:
+				delete(views, it.Group)
+			case Dlv:
+				m := it.message
+				if !Ordered(m.service) || done[m] {
+					continue
+				}
+				done[m] = true
+				for _, g := range m.groups {
+					if view := views[g]; view != nil {
+						h.reaches(r, m, view.Members, it.Event, view)
+					}
+				}
+			}
+		}
+	}
+}
+
+// reaches demands that the named clients got m, as far as they stay.
+func (h *history) reaches(r *report, m *message, names []string, evidence ...*Event) {
+	for _, name := range names {
+		d := h.byClient[name]
+		if d == nil || !d.stays() || !m.wantedBy(d) {
+			continue
+		}
+		if _, got := d.got[m]; !got {
+			r.add(Violation{Client: d.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got the %s message %v to %v", d.name, m.service, m.Message, m.groups)}, append(evidence, m.submit, m.accepted)...)
+		}
+	}
+}
+
+// A standing is a client's membership in a group that never ended.
+type standing struct {
+	client *client
+	since  int64
+}
+
+// reachesStandingMembers demands that what a client that stays sends reaches
+// everybody who had joined before and never asked to leave.
+func (h *history) reachesStandingMembers(r *report) {
+	groups := h.standings()
+	for _, m := range h.messages {
+		if m.submit == nil || !m.sender.stays() || m.service == Unreliable {
+			continue
+		}
+		for _, g := range m.groups {
+			for _, s := range groups[g] {
+				if s.since < m.when && h.together(m, s.client) {
+					h.reaches(r, m, []string{s.client.name})
+				}
+			}
+		}
+	}
+}
+
+// standings lists by group the clients that stay in it from some time to the end.
+func (h *history) standings() map[string][]standing {
+	groups := map[string][]standing{}
+	for _, c := range h.clients {
+		if !c.stays() {
+			continue
+		}
+		since := map[string]int64{}
+		for _, it := range c.items {
+			switch {
+			case it.Kind == Connect:
+				groups[it.Group] = append(groups[it.Group], standing{c, it.when})
+			case it.Kind == Join:
+				since[it.Group] = it.when
+			case it.Kind == Leave, it.Kind == Ask && it.Why == "leave":
+				delete(since, it.Group)
+			}
+		}
+		for g, when := range since {
+			groups[g] = append(groups[g], standing{c, when})
+		}
+	}
+	return groups
+}
+
+// together says that sender and client were in one view for long enough when the
+// message was sent, or in one instance.
+func (h *history) together(m *message, c *client) bool {
+	from, to := m.sender.node.viewAt(m.when), c.node.viewAt(m.when)
+	switch {
+	case from == nil || to == nil:
+		return m.sender.node == c.node
+	case from.Inst == to.Inst:
+		return true
+	}
+	old := m.when - int64(established)
+	return from.View == to.View && slices.Contains(from.Members, to.Inst) &&
+		m.sender.node.Start+from.At <= old && c.node.Start+to.At <= old
+}
+
+// viewAt returns the view a node was in at a time of the common clock.
+func (n *node) viewAt(when int64) *Event {
+	var view *Event
+	for i := range n.Events {
+		e := &n.Events[i]
+		if n.Start+e.At > when {
+			break
+		}
+		if e.Kind == View {
+			view = e
+		}
+	}
+	return view
+}

@@ -1,0 +1,198 @@
+package evs
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// oneLineage is P17: numbers of an instance are formed in rising order.
+func oneLineage(h *history, r *report) {
+	if !h.opts.OneClock {
+		return
+	}
+	type forming struct {
+		event *Event
+		when  int64
+	}
+	type lineage struct {
+		inst   string
+		number Number
+	}
+	first := map[lineage]forming{}
+	h.eachNodeEvent(func(n *node, e *Event) {
+		if e.Kind == Formed {
+			k, when := lineage{e.Inst, e.Number}, n.Start+e.At
+			if f, known := first[k]; !known || when < f.when {
+				first[k] = forming{e, when}
+			}
+		}
+	})
+	chain := slices.SortedFunc(maps.Keys(first), func(a, b lineage) int {
+		return cmp.Or(cmp.Compare(a.inst, b.inst), cmp.Compare(a.number[0], b.number[0]), cmp.Compare(a.number[1], b.number[1]))
+	})
+	for i := 1; i < len(chain); i++ {
+		a, b := first[chain[i-1]], first[chain[i]]
+		if chain[i-1].inst == chain[i].inst && b.when < a.when {
+			r.add(Violation{Explain: fmt.Sprintf("instance %s: number %v was formed after number %v", chain[i].inst, chain[i-1].number, chain[i].number)}, b.event, a.event)
+		}
+	}
+}
+
+// sameT is P18: one record, one message, one T; one message, one T.
+func sameT(h *history, r *report) {
+	type record struct {
+		src  string
+		view ViewID
+		n    uint64
+	}
+	records := map[record]*Event{}
+	deadlines := map[Message]*Event{}
+	h.eachNodeEvent(func(_ *node, e *Event) {
+		switch {
+		case e.Kind == Send && e.Mode == "fed", e.Kind == Import, e.Kind == Dlv && e.Phase != Local && e.T != 0:
+		default:
+			return
+		}
+		k := record{keyOf(e).src, e.View, e.N}
+		if before := records[k]; before == nil {
+			records[k] = e
+		} else if before.T != e.T || before.Msg != e.Msg && before.Msg != (Message{}) && e.Msg != (Message{}) {
+			r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("record %d of %s is %v at T %d here and %v at T %d there", e.N, k.src, before.Msg, before.T, e.Msg, e.T)}, before, e)
+		}
+		if e.Msg == (Message{}) {
+			return
+		}
+		if before := deadlines[e.Msg]; before == nil {
+			deadlines[e.Msg] = e
+		} else if before.T != e.T {
+			r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("%v has T %d here and T %d there", e.Msg, before.T, e.T)}, before, e)
+		}
+	})
+}
+
+// promises is P19: nothing comes below a promise, and promises only grow.
+func promises(h *history, r *report) {
+	type line struct {
+		peer string
+		view ViewID
+	}
+	for _, n := range h.nodes {
+		in, out := map[line]*Event{}, map[line]*Event{}
+		for i := range n.Events {
+			e := &n.Events[i]
+			switch {
+			case e.Kind == Promise && e.Dir == "in":
+				k := line{e.To, e.View}
+				if in[k] == nil || in[k].P < e.P {
+					in[k] = e
+				}
+			case e.Kind == Import:
+				if p := in[line{e.Src, e.View}]; p != nil && e.T <= p.P {
+					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s at T %d after it applied its promise of %d", n.Node, e.N, e.Src, e.T, p.P)}, p, e)
+				}
+			case e.Kind == Promise:
+				k := line{e.To, e.View}
+				if out[k] != nil && e.P < out[k].P {
+					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s promised %s only %d after it had promised %d", n.Node, e.To, e.P, out[k].P)}, out[k], e)
+				}
+				out[k] = e
+			case e.Kind == Send && e.Mode == "fed":
+				for _, x := range e.D {
+					if p := out[line{x, e.View}]; p != nil && e.T <= p.P {
+						r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("%s accepted %v for %s at T %d after it had promised %d", n.Node, e.Msg, x, e.T, p.P)}, p, e)
+					}
+				}
+			}
+		}
+	}
+}
+
+// streams is P20: records of a stream come without gaps and once. The first one a
+// node sees may have any number: it may have learned the rest from a snapshot.
+func streams(h *history, r *report) {
+	type stream struct {
+		src  string
+		view ViewID
+	}
+	for _, n := range h.nodes {
+		last := map[stream]*Event{}
+		for i := range n.Events {
+			e := &n.Events[i]
+			if e.Kind == Lineage && e.Role != "heir" || e.Kind == Attach {
+				clear(last)
+			}
+			if e.Kind != Import {
+				continue
+			}
+			k := stream{e.Src, e.View}
+			if before := last[k]; before != nil && e.Idx != before.Idx+1 {
+				r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s after %d", n.Node, e.Idx, e.Src, before.Idx)}, before, e)
+			}
+			last[k] = e
+		}
+	}
+}
+
+// siteAgreement is P22: nodes accept the same messages at the same positions of a
+// ring, as far as both were in it.
+func siteAgreement(h *history, r *report) {
+	type acceptance struct {
+		first, last uint64
+		sends       []*Event
+	}
+	rings := map[string][]*acceptance{}
+	var order []string
+	for _, n := range h.nodes {
+		byRing := map[string]*acceptance{}
+		for i := range n.Events {
+			e := &n.Events[i]
+			if e.Kind != Send || e.Ring == "" {
+				continue
+			}
+			a := byRing[e.Ring]
+			if a == nil {
+				a = &acceptance{first: e.RSeq}
+				byRing[e.Ring] = a
+				if rings[e.Ring] == nil {
+					order = append(order, e.Ring)
+				}
+				rings[e.Ring] = append(rings[e.Ring], a)
+			}
+			a.last = e.RSeq
+			a.sends = append(a.sends, e)
+		}
+	}
+	for _, ring := range order {
+		list := rings[ring]
+		for _, b := range list[1:] {
+			a := list[0]
+			// The first and the last position may be cut in the middle.
+			low, high := max(a.first, b.first), min(a.last, b.last)
+			x, y := within(a.sends, low, high), within(b.sends, low, high)
+			for i := range max(len(x), len(y)) {
+				if i >= len(x) || i >= len(y) {
+					e := append(x, y...)[min(len(x), len(y))]
+					r.add(Violation{Message: e.Msg, Explain: fmt.Sprintf("nodes %s and %s did not accept the same number of messages of ring %s", a.sends[0].Node, b.sends[0].Node, ring)}, a.sends[0], b.sends[0])
+					break
+				}
+				if p, q := x[i], y[i]; p.Msg != q.Msg || p.RSeq != q.RSeq || p.T != q.T || p.N != q.N || p.Mode != q.Mode || !slices.Equal(p.D, q.D) {
+					r.add(Violation{Message: q.Msg, Explain: fmt.Sprintf("nodes %s and %s accepted differently at ring %s", p.Node, q.Node, ring)}, p, q)
+					break
+				}
+			}
+		}
+	}
+}
+
+// within returns the events strictly between two positions.
+func within(events []*Event, low, high uint64) []*Event {
+	var out []*Event
+	for _, e := range events {
+		if e.RSeq > low && e.RSeq < high {
+			out = append(out, e)
+		}
+	}
+	return out
+}

@@ -1,0 +1,79 @@
+package sim
+
+import (
+	"time"
+
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// A lan carries ring packets between the nodes of a site. Every ordered pair of
+// nodes has its own delay and may have its own loss or be cut.
+type lan struct {
+	site  *site
+	rand  chance
+	delay [][]time.Duration
+	loss  [][]float64 // percent, above that of the profile; 100 cuts the pair
+}
+
+func newLAN(s *site, rand chance) *lan {
+	n := len(s.places)
+	l := &lan{site: s, rand: rand, delay: make([][]time.Duration, n), loss: make([][]float64, n)}
+	p := s.f.profile.LAN
+	for i := range n {
+		l.delay[i], l.loss[i] = make([]time.Duration, n), make([]float64, n)
+		for j := range n {
+			l.delay[i][j] = rand.between(p.Delay[0], p.Delay[1])
+		}
+	}
+	return l
+}
+
+// heal takes away all loss but that of the profile.
+func (l *lan) heal() {
+	for i := range l.loss {
+		clear(l.loss[i])
+	}
+}
+
+// all sets the loss of every pair for which the function says so.
+func (l *lan) all(percent float64, of func(from, to int) bool) {
+	for i := range l.loss {
+		for j := range l.loss[i] {
+			if i != j && of(i, j) {
+				l.loss[i][j] = percent
+			}
+		}
+	}
+}
+
+// send carries a packet to one node, or to all others.
+func (l *lan) send(from *place, p ring.Packet) {
+	for _, to := range l.site.places {
+		if p.To == to.id || p.To == membership.NodeID(0) && to != from {
+			l.carry(from, to, p.Data)
+		}
+	}
+}
+
+func (l *lan) carry(from, to *place, data []byte) {
+	l.site.f.stats.Packets++
+	p := l.site.f.profile.LAN
+	loss := l.loss[from.index][to.index]
+	if loss >= 100 || l.rand.percent(loss) || from != to && l.rand.percent(p.Loss) {
+		return
+	}
+	wait := l.delay[from.index][to.index] + l.rand.between(0, p.Jitter)
+	if l.rand.percent(p.Late) {
+		wait += l.rand.between(0, p.LateBy)
+	}
+	arrive := func() {
+		if to.life != nil {
+			to.life.receive(data)
+		}
+	}
+	l.site.f.after(wait, arrive)
+	if l.rand.percent(p.Duplicate) {
+		l.site.f.after(wait+l.rand.between(0, p.LateBy+p.Jitter), arrive)
+	}
+}

@@ -1,0 +1,110 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"ringway/internal/evs"
+	"ringway/membership"
+	"ringway/site/merge"
+)
+
+// output gives what the core hands out to the clients, and to the trace.
+func (l *life) output(o *merge.Output) {
+	switch o.Kind {
+	case merge.OutMessage:
+		l.message(o)
+	case merge.OutView:
+		l.groupView(o)
+	case merge.OutTransition:
+		for _, to := range o.To {
+			l.record(evs.Event{Kind: evs.GSig, Client: to.String(), Group: o.Group})
+		}
+	case merge.OutLeft:
+		for _, to := range o.To {
+			l.record(evs.Event{Kind: evs.Leave, Client: to.String(), Group: o.Group})
+		}
+	case merge.OutClosed:
+		for _, to := range o.To {
+			if c := l.sessions[to]; c == nil || !c.ended {
+				l.f.report("closed", "node %s closes client %v, which did not disconnect", l.name, to)
+			}
+		}
+	default:
+		l.f.report("output", "node %s hands out an output of kind %d", l.name, o.Kind)
+	}
+}
+
+// message gives a message to its receivers. One in a while is answered, which
+// makes chains of causes.
+func (l *life) message(o *merge.Output) {
+	m := &o.Message
+	seq, whole := readPayload(m.Sender, m.Data)
+	if !whole {
+		l.f.report("payload", "node %s delivers a damaged message of %v, %d bytes", l.name, m.Sender, len(m.Data))
+	}
+	if m.Hint != [4]byte{1, 2, 3, byte(seq)} {
+		l.f.report("payload", "node %s delivers message %d of %v with hint %v", l.name, seq, m.Sender, m.Hint)
+	}
+	id := evs.Message{Client: m.Sender.String(), Seq: seq}
+	for _, to := range o.To {
+		c := l.sessions[to]
+		if c == nil {
+			l.f.report("output", "node %s delivers %v to %v, which never connected", l.name, id, to)
+			continue
+		}
+		if c.ended {
+			continue // the session's socket is closed
+		}
+		l.f.stats.Delivered++
+		l.record(evs.Event{Kind: evs.Dlv, Client: c.trace, Msg: id})
+		if l.f.talk.percent(1.5) && m.Sender != c.id {
+			groups := m.Groups
+			l.f.after(l.f.talk.between(0, 2*time.Millisecond), func() {
+				if !c.ended && l.alive() && l.f.talking {
+					c.send(membership.Agreed, groups, 10)
+				}
+			})
+		}
+	}
+}
+
+// groupView gives a group view to its receivers. A view that a client's own join
+// caused is that client's join.
+func (l *life) groupView(o *merge.Output) {
+	v := o.View
+	members := make([]string, 0, len(v.Members))
+	for _, m := range v.Members {
+		members = append(members, m.Client.String())
+	}
+	slices.Sort(members)
+	if len(slices.Compact(slices.Clone(members))) != len(members) {
+		l.f.report("groupview", "node %s: view of %s has a member twice: %v", l.name, v.Group, members)
+	}
+	id := fmt.Sprintf("%x.%d.%d", v.ID.Origin, v.ID.Time, v.ID.Index)
+	for _, to := range o.To {
+		c := l.sessions[to]
+		if c == nil || c.ended {
+			continue
+		}
+		l.f.stats.GroupViews++
+		if v.Cause == merge.CauseJoin && v.Changed.Client == to {
+			l.record(evs.Event{Kind: evs.Join, Client: c.trace, Group: v.Group})
+		}
+		if !slices.Contains(members, c.trace) {
+			l.f.report("groupview", "node %s gives %v a view of %s without it", l.name, to, v.Group)
+		}
+		l.record(evs.Event{Kind: evs.GView, Client: c.trace, Group: v.Group, ID: id, Members: members})
+	}
+}
+
+// recordView notes that the node's site is in a view.
+func (l *life) recordView(s *merge.State) {
+	members := make([]string, 0, len(s.Members))
+	for _, m := range s.Members {
+		members = append(members, m.Instance.String())
+	}
+	slices.Sort(members)
+	l.record(evs.Event{Kind: evs.View, View: evs.ViewID{Epoch: s.View.Epoch, Proposer: s.View.Proposer.String()}, Inst: s.Instance.String(), Members: members})
+}

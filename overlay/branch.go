@@ -1,0 +1,172 @@
+package overlay
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/quic-go/quic-go"
+
+	"ringway/membership"
+)
+
+// A branch serves one child's subscription. Its writer takes entries from the
+// store by number, so a slow child costs no memory of its own: QUIC's flow control
+// holds the writer, and a child that falls behind what the store keeps is told so.
+type branch struct {
+	lane   *lane
+	stream *quic.Stream
+	sub    subscribe
+	store  *store        // once served
+	cursor atomic.Uint64 // everything below is written
+	sent   atomic.Uint64 // bytes of entries
+	ended  atomic.Uint32 // refusal with which the loop wants the branch to end
+	stop   chan struct{} // closed after ended is set
+	ending bool          // the loop's: stop is closed
+}
+
+// refuse answers a subscription that is not served.
+func (b *branch) refuse(why refusal) {
+	b.lane.g.count.refusals.Add(1)
+	if _, err := b.stream.Write(why.append(nil)); err == nil {
+		_ = b.stream.Close()
+	}
+}
+
+// end lets the writer finish with a refusal. Only the event loop calls it.
+func (b *branch) end(why refusal) {
+	if b.ending {
+		return
+	}
+	b.ending = true
+	b.ended.Store(uint32(why))
+	close(b.stop)
+}
+
+// serve writes entries until the child leaves or the log ends.
+func (b *branch) serve() {
+	w := entryWriter{stream: b.stream, buf: make([]byte, 0, writeBatch+inlineBody)}
+	err := b.write(&w)
+	var why refusal
+	if errors.As(err, &why) {
+		b.refuse(why)
+	}
+	b.lane.g.post(func(c *core) { c.branchEnded(b) })
+}
+
+func (b *branch) write(w *entryWriter) error {
+	var batch []LogEntry
+	cursor := b.cursor.Load()
+	for {
+		select {
+		case <-b.stop:
+			return refusal(b.ended.Load())
+		default:
+		}
+		var wait <-chan struct{}
+		var err error
+		clear(batch)
+		batch, cursor, wait, err = b.store.take(batch[:0], b.sub.Wants, cursor, importEntries, writeBatch)
+		if err != nil {
+			return err
+		}
+		if wait != nil {
+			b.cursor.Store(cursor)
+			select {
+			case <-wait:
+			case <-b.stop:
+			case <-b.stream.Context().Done():
+				return b.stream.Context().Err()
+			}
+			continue
+		}
+		for i := range batch {
+			if err := w.write(&batch[i]); err != nil {
+				return err
+			}
+			b.sent.Add(uint64(len(batch[i].Data)))
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+		b.cursor.Store(cursor)
+	}
+}
+
+// An entryWriter writes entries in batches; large bodies are not copied.
+type entryWriter struct {
+	stream *quic.Stream
+	buf    []byte
+}
+
+func (w *entryWriter) write(e *LogEntry) error {
+	w.buf = appendEntryHeader(w.buf, e)
+	if len(e.Data) < inlineBody {
+		w.buf = append(w.buf, e.Data...)
+	} else {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		_, err := w.stream.Write(e.Data)
+		return err
+	}
+	if len(w.buf) >= writeBatch {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *entryWriter) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err := w.stream.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+// An importer hands a log's entries for the own site to the Handler, one batch
+// after the other.
+type importer struct {
+	store    *store
+	handler  Handler
+	site     membership.SiteID
+	skip     atomic.Uint64 // the site has everything below from elsewhere
+	cursor   atomic.Uint64 // everything below was handed over
+	stop     chan struct{}
+	stopping bool // the loop's: stop is closed
+	rewound  bool // the loop's: the site wants to go back, so cursor no longer counts
+}
+
+func (m *importer) run() {
+	wants := []want{{Site: m.site}}
+	cursor := m.skip.Load()
+	for {
+		select {
+		case <-m.stop:
+			return
+		default:
+		}
+		cursor = max(cursor, m.skip.Load())
+		batch, next, wait, err := m.store.take(nil, wants, cursor, importEntries, importBatch)
+		if err != nil && wait == nil {
+			return // the log has ended
+		}
+		if wait == nil {
+			if len(batch) > 0 {
+				m.handler.Records(m.store.id, batch)
+			}
+			cursor = next
+		} else if err == nil {
+			cursor = next
+		}
+		m.cursor.Store(cursor)
+		m.store.takenTo(cursor)
+		if wait != nil {
+			select {
+			case <-wait:
+			case <-m.stop:
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package overlay
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"ringway/membership"
+	"ringway/routing"
+	"ringway/topology"
+)
+
+// A core is what the event loop owns: links, link state, routes and subscriptions.
+// It is touched by no other goroutine.
+type core struct {
+	*Gateway
+	site  membership.SiteID
+	state State
+
+	links map[membership.NodeID]*link
+	order []*link // by name
+
+	db          *routing.Database
+	publisher   routing.Publisher
+	incarnation uint64
+	throttle    routing.Throttle
+	routes      *routing.Routes
+	reach       []Reach // as last told
+
+	feeds    map[membership.LogID]*feed
+	branches map[*branch]struct{}
+	parked   []*branch // subscriptions to an own log that has not begun
+	own      *store
+
+	numbered uint64 // broadcasts so far
+	heard    map[membership.NodeID]*promiseWindows
+	seconds  [][]membership.NodeID // second paths of broadcasts
+
+	helloAt  time.Duration
+	draining bool
+	drainTo  time.Duration
+}
+
+// A link is the adjacency to one gateway.
+type link struct {
+	peer        *topology.Node
+	cost        time.Duration // fixed; zero: measured
+	dials       bool          // this end does
+	gate        linkGate
+	meter       meter // of lane 0
+	lanes       [maxLanes]*lane
+	incarnation uint64 // the peer's, when last connected
+	downs       uint64
+}
+
+// first returns the lane that carries everything that must keep its order; nil
+// while the link is not up.
+func (l *link) first() *lane {
+	if l == nil || l.gate.state != LinkUp {
+		return nil
+	}
+	return l.lanes[0]
+}
+
+func (l *link) laneCount() (n uint8) {
+	for _, lane := range l.lanes {
+		if lane != nil {
+			n++
+		}
+	}
+	return n
+}
+
+func newCore(g *Gateway) *core {
+	c := &core{
+		Gateway: g, site: g.self.Site.ID, incarnation: g.cfg.Incarnation,
+		links: map[membership.NodeID]*link{}, db: routing.NewDatabase(g.self.ID),
+		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
+		heard: map[membership.NodeID]*promiseWindows{},
+	}
+	for _, peer := range g.gateways {
+		cost, ok := adjacent(g.cfg.Topology, g.self, peer)
+		if !ok || len(c.order) >= routing.MaxEdges {
+			continue
+		}
+		if peer.Site == g.self.Site {
+			cost = routing.LANCost
+		}
+		l := &link{peer: peer, cost: cost, dials: dials(g.self, peer)}
+		c.links[peer.ID] = l
+		c.order = append(c.order, l)
+	}
+	slices.SortFunc(c.order, func(a, b *link) int { return strings.Compare(a.peer.Name, b.peer.Name) })
+	c.routes = routing.Compute(c.db)
+	return c
+}
+
+// eventBurst bounds the events that are taken between two looks at everything else.
+const eventBurst = 64
+
+// run is the event loop. It ends some time after ctx.
+func (c *core) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	stop := ctx.Done()
+	for {
+		select {
+		case event := <-c.events:
+			event(c)
+			for range eventBurst {
+				select {
+				case event := <-c.events:
+					event(c)
+					continue
+				default:
+				}
+				break
+			}
+		case <-c.in.wake:
+			c.takeInbox()
+		case <-timer.C:
+		case <-stop:
+			stop = nil
+			c.drain()
+		}
+		c.turn()
+		if c.drained() {
+			return
+		}
+		timer.Reset(max(c.deadline()-c.now(), 0))
+	}
+}
+
+// turn does what time and the last events call for.
+func (c *core) turn() {
+	now := c.now()
+	if now >= c.helloAt {
+		c.helloAt = now + c.cfg.Topology.Timing.Hello
+		c.hellos(now)
+	}
+	c.publish(now)
+	if c.throttle.Take(now) {
+		c.recompute()
+	}
+	for _, f := range c.feeds {
+		c.reconcile(f, now)
+	}
+}
+
+// deadline returns when the next turn is due.
+func (c *core) deadline() time.Duration {
+	next := c.helloAt
+	if at, armed := c.throttle.Deadline(); armed {
+		next = min(next, at)
+	}
+	for _, f := range c.feeds {
+		if f.wakeAt > 0 {
+			next = min(next, f.wakeAt)
+		}
+	}
+	return next
+}
+
+// takeInbox takes what the node had for the overlay.
+func (c *core) takeInbox() {
+	in := &c.in
+	in.mu.Lock()
+	state, controls, promises, own := in.state, in.controls, slices.Clone(in.promises), in.own
+	in.state, in.controls, in.bytes = nil, nil, 0
+	clear(in.promises)
+	in.promises = in.promises[:0]
+	var pulls []pullPosition
+	pulled := in.pulled
+	if pulled {
+		pulls, in.pulled = slices.Clone(in.pulls), false
+		for i := range in.pulls {
+			in.pulls[i].fresh = false
+		}
+	}
+	in.mu.Unlock()
+
+	if state != nil {
+		c.state = *state
+	}
+	if state != nil || own != c.own {
+		c.own = own
+		c.unpark()
+	}
+	if pulled {
+		c.pull(pulls)
+	}
+	for _, p := range promises {
+		c.broadcast(p)
+	}
+	for _, m := range controls {
+		c.route(m)
+	}
+}
+
+// drain begins a planned stop: the neighbours learn that no path should lead here.
+func (c *core) drain() {
+	c.draining = true
+	c.drainTo = c.now() + drainTime
+	c.log.Info("gateway drains", "gateway", c.self.Name)
+}
+
+// drained says whether the loop may end: nobody depends on this gateway, and it had
+// time to say so, or the time is up.
+func (c *core) drained() bool {
+	if !c.draining {
+		return false
+	}
+	now := c.now()
+	connected := slices.ContainsFunc(c.order, func(l *link) bool { return l.lanes[0] != nil })
+	told := now >= c.drainTo-drainTime+4*floodDelay
+	return !connected || told && len(c.branches) == 0 || now >= c.drainTo
+}
+
+// stop ends everything that the loop has started.
+func (c *core) stop() {
+	for _, f := range c.feeds {
+		c.stopUpstream(f)
+		c.stopImporter(f)
+		f.store.close()
+	}
+	for b := range c.branches {
+		b.end(refusedGone)
+	}
+	for _, l := range c.order {
+		for _, lane := range l.lanes {
+			if lane != nil {
+				lane.close(codeDraining, "gateway stops")
+			}
+		}
+	}
+}

@@ -1,0 +1,60 @@
+// Package overlay is the gateways' shell: QUIC links between sites, and everything
+// that travels over them. It moves bytes and knows the shape of the network; what the
+// bytes mean is for the packages that call it.
+//
+// # What a Gateway does
+//
+//   - Links. It keeps one QUIC connection to every gateway of the linked sites and of
+//     its own site; the one with the lower name dials. The certificate says who the
+//     peer is, the first stream (the hello) that both mean the same federation and
+//     version. Hellos, datagrams answered at once, measure the link and decide
+//     whether it is up.
+//   - Link state. It advertises its own links, signed, floods what others advertise,
+//     and computes routes (package routing).
+//   - Logs. Every site is a log of numbered entries, each with destinations. A gateway
+//     subscribes at its parent in the tree of the log's site; for its own site, if
+//     routing made it the importer, and for the children that subscribed here. So an
+//     entry crosses a link once, and only towards sites that it is for.
+//   - Promises: small, newest wins, datagrams, down the own site's tree and along a
+//     second path that shares no gateway with it.
+//   - Control messages: to one gateway of a site, hop by hop, on a stream of their own.
+//
+// # State
+//
+// One goroutine, the event loop, owns links, link state, routes and subscriptions
+// (type core). All other goroutines move bytes and hand it events (Gateway.post):
+// per lane a few readers and writers; per subscription one reader here and one writer
+// there; per imported log one importer; one for the Handler's other methods. The loop
+// never waits for any of them, nor for the Handler.
+//
+// # Rules
+//
+//  1. Entries of a log reach the Handler in the order of their numbers, each at most
+//     once while the log is pulled. Nothing is lost by a lost link or a new parent:
+//     whoever subscribes says from which number on, for each site.
+//  2. A store covers sites from a floor on (type store). A taker whose position is no
+//     longer held is refused (refusedDropped), looks for another holder that is nearer
+//     to the origin, and at last insists; the parent then goes back upstream.
+//  3. A parent must be nearer to the log's origin than the child: no circles.
+//  4. Nothing is queued for a child. Its writer reads the store by number, QUIC's flow
+//     control holds it back, and what the Handler has not taken holds back the parent.
+//  5. Every queue and every decoder has a bound (limits.go). Promises drop the oldest,
+//     control messages the newest; link state keeps one advertisement a gateway.
+//  6. A peer that breaks a rule (errBreach) is disconnected, counted and named in the
+//     log, at a bounded rate. One that should not be here at all is refused before it
+//     becomes a lane.
+//  7. A link that went down has to prove itself before it carries data again, longer
+//     each time. One that connects for the first time is up at once.
+//  8. A planned stop is announced (routing.Draining) before the links go.
+//
+// # Locks
+//
+// Three kinds, each held for a few instructions and never while waiting: the inbox's,
+// then a store's; and those of the queues between two goroutines, which are leaves, as
+// is the verifier's. Nothing is called back while a lock is held.
+//
+// # Imports
+//
+// Package overlay may import topology, membership, routing, internal/wire and
+// internal/pki, and quic-go.
+package overlay

@@ -1,0 +1,229 @@
+package overlay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"ringway/internal/wire"
+	"ringway/membership"
+	"ringway/routing"
+)
+
+// protocolVersion is that of everything in this file. The ALPN names its major
+// part, so that peers of another refuse each other during the handshake.
+const protocolVersion = 1
+
+const helloMagic = 0x314c5752 // "RWL1"
+
+// A streamKind is the first byte of every stream and says what it carries.
+type streamKind uint8
+
+const (
+	streamHello     streamKind = iota + 1 // bidirectional: frameHello each way, first of all
+	streamState                           // unidirectional: frameAdvert, frameDigest
+	streamControl                         // unidirectional: frameControl, framePromise
+	streamSubscribe                       // bidirectional: frameSubscribe there, entries or a refusal back
+)
+
+// A frameKind says what a frame on a stream is. A frame is a header of
+// frameHeaderBytes (length of the body, kind) and a body.
+type frameKind uint8
+
+const (
+	frameHello frameKind = iota + 1
+	frameAdvert
+	frameDigest
+	frameControl
+	framePromise
+	frameSubscribe
+	frameRefusal
+	frameEntry
+)
+
+const frameHeaderBytes = 5
+
+// maxFrame returns the largest body of a frame of kind k; 0: there is no such kind.
+func maxFrame(k frameKind) int {
+	switch k {
+	case frameHello:
+		return 512
+	case frameAdvert:
+		return routing.MaxSignedBytes
+	case frameDigest:
+		return maxDigestBytes
+	case frameControl:
+		return controlHeaderBytes + MaxControlBytes
+	case framePromise:
+		return promiseHeaderBytes + 4*maxRoute + MaxPromiseBytes
+	case frameSubscribe:
+		return logIDBytes + 13 + membership.MaxSites*wantBytes
+	case frameRefusal:
+		return 1
+	case frameEntry:
+		return entryHeaderBytes + 4*membership.MaxSites + MaxEntryBytes
+	}
+	return 0
+}
+
+// errBreach is in every error that a peer is to blame for.
+var errBreach = errors.New("breach of the link protocol")
+
+// breach blames the peer for err, if it is not nil.
+func breach(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errBreach, err)
+}
+
+var errFrame = fmt.Errorf("%w: frame of an unknown kind or beyond its limit", errBreach)
+
+// beginFrame appends a frame header whose length endFrame fills in.
+func beginFrame(b []byte, k frameKind) []byte { return append(b, 0, 0, 0, 0, byte(k)) }
+
+// endFrame completes the frame that starts at b[start].
+func endFrame(b []byte, start int) []byte {
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHeaderBytes))
+	return b
+}
+
+// readHeader reads a frame's header and checks it against the limits.
+func readHeader(r io.Reader) (frameKind, int, error) {
+	var h [frameHeaderBytes]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, 0, err
+	}
+	k, n := frameKind(h[4]), binary.LittleEndian.Uint32(h[:])
+	if limit := maxFrame(k); limit == 0 || int64(n) > int64(limit) {
+		return 0, 0, fmt.Errorf("%w: kind %d, %d bytes", errFrame, k, n)
+	}
+	return k, int(n), nil
+}
+
+// readFrame reads a frame of one of the kinds that the stream may carry.
+func readFrame(r io.Reader, kinds ...frameKind) (frameKind, []byte, error) {
+	k, n, err := readHeader(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, allowed := range kinds {
+		if k == allowed {
+			body, err := readBody(r, n)
+			return k, body, err
+		}
+	}
+	return 0, nil, fmt.Errorf("%w: kind %d does not belong on this stream", errFrame, k)
+}
+
+// firstChunk is what readBody allocates on the word of a length alone.
+const firstChunk = 64 << 10
+
+// readBody reads n bytes into a buffer that never has more than about twice the
+// bytes that have really come.
+func readBody(r io.Reader, n int) ([]byte, error) {
+	body := make([]byte, min(n, firstChunk))
+	for have := 0; ; {
+		if _, err := io.ReadFull(r, body[have:]); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		if have = len(body); have == n {
+			return body, nil
+		}
+		grown := make([]byte, min(n, 2*have))
+		copy(grown, body)
+		body = grown
+	}
+}
+
+// A linkHello opens a lane, one from each end.
+type linkHello struct {
+	Version     uint16
+	Lane        uint8 // which of the link's connections
+	Node        membership.NodeID
+	Incarnation uint64
+	Federation  string
+}
+
+func (h *linkHello) append(b []byte) []byte {
+	start := len(b)
+	b = beginFrame(b, frameHello)
+	b = wire.AppendUint32(b, helloMagic)
+	b = wire.AppendUint16(b, h.Version)
+	b = append(b, h.Lane)
+	b = wire.AppendUint32(b, uint32(h.Node))
+	b = wire.AppendUint64(b, h.Incarnation)
+	b = wire.AppendString(b, h.Federation)
+	return endFrame(b, start)
+}
+
+func decodeHello(body []byte) (linkHello, error) {
+	r := wire.NewReader(body)
+	if r.Uint32() != helloMagic {
+		r.Fail(errors.New("not a hello of this protocol"))
+	}
+	h := linkHello{Version: r.Uint16(), Lane: r.Uint8(), Node: membership.NodeID(r.Uint32()), Incarnation: r.Uint64(), Federation: r.String(255)}
+	if h.Lane >= maxLanes {
+		r.Fail(fmt.Errorf("%w: lane %d", wire.ErrLimit, h.Lane))
+	}
+	return h, breach(r.Done())
+}
+
+// appendAdvert appends a signed advertisement as it travels.
+func appendAdvert(b []byte, s *routing.Signed) []byte {
+	start := len(b)
+	return endFrame(s.Append(beginFrame(b, frameAdvert)), start)
+}
+
+func decodeAdvert(body []byte) (*routing.Signed, error) {
+	s, err := routing.DecodeSigned(body)
+	return s, breach(err)
+}
+
+// appendDigest appends what this gateway knows, for a new neighbour.
+func appendDigest(b []byte, digest []routing.Summary) []byte {
+	start := len(b)
+	return endFrame(routing.AppendDigest(beginFrame(b, frameDigest), digest), start)
+}
+
+func decodeDigest(body []byte) ([]routing.Summary, error) {
+	digest, err := routing.DecodeDigest(body)
+	return digest, breach(err)
+}
+
+// A controlMessage goes to one site, hop by hop.
+type controlMessage struct {
+	From membership.SiteID
+	To   membership.SiteID
+	Hops uint8 // how often it may still be passed on
+	Data []byte
+}
+
+const controlHeaderBytes = 9
+
+func (c *controlMessage) append(b []byte) []byte {
+	start := len(b)
+	b = beginFrame(b, frameControl)
+	b = wire.AppendUint32(b, uint32(c.From))
+	b = wire.AppendUint32(b, uint32(c.To))
+	b = append(b, c.Hops)
+	b = append(b, c.Data...)
+	return endFrame(b, start)
+}
+
+func decodeControl(body []byte) (controlMessage, error) {
+	r := wire.NewReader(body)
+	c := controlMessage{From: membership.SiteID(r.Uint32()), To: membership.SiteID(r.Uint32()), Hops: r.Uint8()}
+	if c.Hops > maxHops {
+		r.Fail(fmt.Errorf("%w: %d hops", wire.ErrLimit, c.Hops))
+	}
+	if r.Len() > MaxControlBytes {
+		r.Fail(wire.ErrLimit)
+	}
+	c.Data = r.Rest()
+	return c, breach(r.Done())
+}

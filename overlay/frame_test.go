@@ -1,0 +1,218 @@
+package overlay
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"ringway/internal/wire"
+	"ringway/membership"
+	"ringway/routing"
+)
+
+// samples are one of each frame, as they travel.
+func samples() map[frameKind][]byte {
+	h := linkHello{Version: 1, Lane: 3, Node: 77, Incarnation: 1 << 40, Federation: "acme"}
+	sub := subscribe{Log: logOf("a"), Distance: 5 * time.Millisecond, Insist: true, Wants: []want{{1, 10}, {2, 1 << 50}}}
+	c := controlMessage{From: 1, To: 2, Hops: maxHops, Data: []byte("control")}
+	p := promise{Hops: 2, Origin: 9, Site: 8, Incarnation: 7, Number: 6, Routed: true, Route: []membership.NodeID{5, 4}, Data: []byte("promise")}
+	e := LogEntry{N: 12, Dests: []membership.SiteID{3, 4}, Data: []byte("entry")}
+	adv := routing.Advertisement{Gateway: 1, Site: 2, Incarnation: 3, Counter: 4, Edges: []routing.Edge{{To: 5, Cost: time.Millisecond, RTT: time.Millisecond, Lanes: 1}}}
+	signed := &routing.Signed{Advertisement: adv, Body: adv.Append(nil), Certificate: []byte("c"), Signature: []byte("s")}
+	return map[frameKind][]byte{
+		frameHello:     h.append(nil),
+		frameAdvert:    appendAdvert(nil, signed),
+		frameDigest:    appendDigest(nil, []routing.Summary{{Gateway: 1, Incarnation: 2, Counter: 3}}),
+		frameControl:   c.append(nil),
+		framePromise:   endFrame(p.append(beginFrame(nil, framePromise)), 0),
+		frameSubscribe: sub.append(nil),
+		frameRefusal:   refusedLoop.append(nil),
+		frameEntry:     append(appendEntryHeader(nil, &e), e.Data...),
+	}
+}
+
+// decode decodes a frame's body into a value, whatever its kind.
+func decode(k frameKind, body []byte) (any, error) {
+	switch k {
+	case frameHello:
+		return decodeHello(body)
+	case frameAdvert:
+		return decodeAdvert(body)
+	case frameDigest:
+		return decodeDigest(body)
+	case frameControl:
+		return decodeControl(body)
+	case framePromise:
+		return decodePromiseFrame(body)
+	case frameSubscribe:
+		return decodeSubscribe(body)
+	case frameRefusal:
+		return decodeRefusal(body)
+	}
+	return nil, errFrame
+}
+
+// encode is decode's inverse.
+func encode(v any) []byte {
+	switch v := v.(type) {
+	case linkHello:
+		return v.append(nil)
+	case *routing.Signed:
+		return appendAdvert(nil, v)
+	case []routing.Summary:
+		return appendDigest(nil, v)
+	case controlMessage:
+		return v.append(nil)
+	case *promise:
+		return endFrame(v.append(beginFrame(nil, framePromise)), 0)
+	case subscribe:
+		return v.append(nil)
+	case refusal:
+		return v.append(nil)
+	}
+	return nil
+}
+
+func TestFramesComeBackAsWritten(t *testing.T) {
+	for k, frame := range samples() {
+		if k == frameEntry {
+			e, err := newEntryReader(bytes.NewReader(frame)).next()
+			if err != nil || e.N != 12 || !slices.Equal(e.Dests, []membership.SiteID{3, 4}) || string(e.Data) != "entry" {
+				t.Errorf("entry: %+v, %v", e, err)
+			}
+			continue
+		}
+		_, body, err := readFrame(bytes.NewReader(frame), k)
+		if err != nil {
+			t.Errorf("kind %d: %v", k, err)
+			continue
+		}
+		v, err := decode(k, body)
+		if err != nil {
+			t.Errorf("kind %d: %v", k, err)
+		} else if again := encode(v); !bytes.Equal(again, frame) {
+			t.Errorf("kind %d: %x, again %x", k, frame, again)
+		}
+		if _, _, err := readFrame(bytes.NewReader(frame), k+1); !errors.Is(err, errBreach) {
+			t.Errorf("kind %d on the wrong stream: %v", k, err)
+		}
+	}
+}
+
+func TestGramsComeBackAsWritten(t *testing.T) {
+	p := promise{Hops: 1, Origin: 2, Site: 3, Incarnation: 4, Number: 5, Data: []byte("x")}
+	for _, c := range []struct {
+		gram []byte
+		want any
+	}{
+		{hello{7, 8}.append(nil), hello{7, 8}},
+		{answer{hello{7, 8}, 9}.append(nil), answer{hello{7, 8}, 9}},
+		{p.append([]byte{byte(gramPromise)}), &p},
+	} {
+		if got, err := decodeGram(c.gram); err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v, %v; want %+v", got, err, c.want)
+		}
+	}
+}
+
+// A length alone must not make the reader allocate: the peer has to send the bytes.
+func TestBodyIsAllocatedAsItComes(t *testing.T) {
+	e := LogEntry{N: 1, Dests: sites("b"), Data: nil}
+	head := appendEntryHeader(nil, &e)
+	copy(head, wire.AppendUint32(nil, uint32(entryHeaderBytes+4+MaxEntryBytes)))
+	short := append(head, make([]byte, 1000)...)
+	if n := testing.AllocsPerRun(1, func() {
+		if _, err := newEntryReader(bytes.NewReader(short)).next(); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("truncated entry: %v", err)
+		}
+	}); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+	over := slices.Clone(head)
+	copy(over, wire.AppendUint32(nil, uint32(maxFrame(frameEntry)+1)))
+	if _, err := newEntryReader(bytes.NewReader(over)).next(); !errors.Is(err, errBreach) {
+		t.Errorf("entry beyond the limit: %v", err)
+	}
+}
+
+func FuzzFrame(f *testing.F) {
+	for k, frame := range samples() {
+		f.Add(byte(k), frame[frameHeaderBytes:])
+	}
+	f.Fuzz(func(t *testing.T, k byte, body []byte) {
+		v, err := decode(frameKind(k), body)
+		if err != nil {
+			if !errors.Is(err, errBreach) {
+				t.Fatalf("error blames nobody: %v", err)
+			}
+			return
+		}
+		frame := encode(v)
+		if again, err := decode(frameKind(k), frame[frameHeaderBytes:]); err != nil || !bytes.Equal(encode(again), frame) {
+			t.Fatalf("%+v does not come back: %+v, %v", v, again, err)
+		}
+	})
+}
+
+func FuzzFrameStream(f *testing.F) {
+	var all []byte
+	for _, frame := range samples() {
+		all = append(all, frame...)
+		f.Add(frame)
+	}
+	f.Add(all)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r := bytes.NewReader(in)
+		for {
+			_, body, err := readFrame(r, frameHello, frameAdvert, frameDigest, frameControl, framePromise, frameSubscribe)
+			if err != nil {
+				break
+			}
+			if len(body) > len(in) {
+				t.Fatal("body larger than the input")
+			}
+		}
+		entries := newEntryReader(bytes.NewReader(in))
+		for {
+			e, err := entries.next()
+			if err != nil {
+				break
+			}
+			if len(e.Data) > len(in) || len(e.Dests) == 0 || len(e.Dests) > membership.MaxSites {
+				t.Fatalf("entry with %d bytes and %d sites", len(e.Data), len(e.Dests))
+			}
+		}
+	})
+}
+
+func FuzzFrameDatagram(f *testing.F) {
+	p := promise{Hops: 1, Routed: true, Route: []membership.NodeID{1}, Data: []byte("x")}
+	f.Add(hello{7, 8}.append(nil))
+	f.Add(answer{hello{7, 8}, 9}.append(nil))
+	f.Add(p.append([]byte{byte(gramPromise)}))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		gram, err := decodeGram(in)
+		if err != nil {
+			if !errors.Is(err, errBreach) {
+				t.Fatalf("error blames nobody: %v", err)
+			}
+			return
+		}
+		var again []byte
+		switch g := gram.(type) {
+		case hello:
+			again = g.append(nil)
+		case answer:
+			again = g.append(nil)
+		case *promise:
+			again = g.append([]byte{byte(gramPromise)})
+		}
+		if !bytes.Equal(in, again) {
+			t.Fatalf("%x comes back as %x", in, again)
+		}
+	})
+}

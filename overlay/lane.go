@@ -1,0 +1,345 @@
+package overlay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"ringway/membership"
+	"ringway/routing"
+	"ringway/topology"
+)
+
+// Codes with which a lane is closed.
+const (
+	codeDraining quic.ApplicationErrorCode = iota + 1 // a planned stop
+	codeRefused                                       // wrong federation, unknown peer, wrong version
+	codeBreach                                        // the peer broke a rule
+	codeReplaced                                      // a newer connection took its place
+	codeSilent                                        // hellos went unanswered
+)
+
+// streamDone ends a stream that is no longer needed.
+const streamDone quic.StreamErrorCode = 1
+
+// Priorities of streams, lowest first: link state ends outages and control messages
+// unblock views, so both pass the logs.
+const (
+	urgencyState   = 0
+	urgencyControl = 1
+)
+
+// A lane is one QUIC connection of a link, after both ends said hello. Its
+// goroutines move bytes: everything that needs thought goes to the event loop.
+type lane struct {
+	g           *Gateway
+	peer        *topology.Node
+	conn        *quic.Conn
+	index       uint8
+	incarnation uint64 // the peer's
+
+	state   *stateQueue
+	control *frameQueue
+	grams   *gramQueue
+	wg      sync.WaitGroup
+}
+
+func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello) *lane {
+	return &lane{
+		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation,
+		state: newStateQueue(), control: newFrameQueue(), grams: newGramQueue(),
+	}
+}
+
+// serve runs the lane until its connection ends.
+func (l *lane) serve() {
+	l.g.post(func(c *core) { c.laneUp(l) })
+	for _, f := range []func() error{
+		l.writeState, l.writeControl, l.writeGrams, l.readGrams, l.acceptStreams, l.acceptSubscriptions,
+	} {
+		l.wg.Go(func() { l.check(f()) })
+	}
+	<-l.conn.Context().Done()
+	l.wg.Wait()
+	cause := context.Cause(l.conn.Context())
+	l.g.post(func(c *core) { c.laneDown(l, cause) })
+}
+
+// check disconnects the peer if err is its fault.
+func (l *lane) check(err error) {
+	if errors.Is(err, errBreach) {
+		l.breach(err)
+	}
+}
+
+// breach disconnects a peer that broke a rule.
+func (l *lane) breach(err error) {
+	l.g.count.breaches.Add(1)
+	l.g.warn("peer broke the link protocol: disconnected", "peer", l.peer.Name, "site", l.peer.Site.Name, "error", err)
+	l.close(codeBreach, err.Error())
+}
+
+func (l *lane) close(code quic.ApplicationErrorCode, why string) {
+	_ = l.conn.CloseWithError(code, why)
+}
+
+// done is closed when the connection has ended.
+func (l *lane) done() <-chan struct{} { return l.conn.Context().Done() }
+
+// openStream opens a stream of that kind for writing only.
+func (l *lane) openStream(k streamKind, urgency int8) (*quic.SendStream, error) {
+	s, err := l.conn.OpenUniStreamSync(l.conn.Context())
+	if err != nil {
+		return nil, err
+	}
+	s.SetPriority(urgency, false)
+	_, err = s.Write([]byte{byte(k)})
+	return s, err
+}
+
+// writeState tells the peer what the state queue has. It waits a little for more
+// before it writes: link state comes in bursts.
+func (l *lane) writeState() error {
+	s, err := l.openStream(streamState, urgencyState)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	var buf []byte
+	for {
+		select {
+		case <-l.done():
+			return nil
+		case <-l.state.wake:
+		}
+		timer.Reset(floodDelay)
+		select {
+		case <-l.done():
+			return nil
+		case <-timer.C:
+		}
+		digest, adverts := l.state.take()
+		buf = buf[:0]
+		if digest != nil {
+			buf = appendDigest(buf, digest)
+		}
+		for _, a := range adverts {
+			buf = appendAdvert(buf, a)
+		}
+		l.g.count.advertsSent.Add(uint64(len(adverts)))
+		if _, err := s.Write(buf); err != nil {
+			return err
+		}
+	}
+}
+
+// writeControl writes the control queue's frames.
+func (l *lane) writeControl() error {
+	s, err := l.openStream(streamControl, urgencyControl)
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-l.done():
+			return nil
+		case <-l.control.wake:
+		}
+		for _, frame := range l.control.take() {
+			if _, err := s.Write(frame); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// writeGrams sends the datagram queue's. A promise that does not fit in a datagram
+// goes by the control stream.
+func (l *lane) writeGrams() error {
+	var grams [][]byte
+	for {
+		select {
+		case <-l.done():
+			return nil
+		case <-l.grams.wake:
+		}
+		grams = l.grams.take(grams[:0])
+		for _, b := range grams {
+			err := l.conn.SendDatagram(b)
+			if _, tooLarge := errors.AsType[*quic.DatagramTooLargeError](err); tooLarge {
+				if !l.control.put(endFrame(append(beginFrame(nil, framePromise), b[1:]...), 0)) {
+					l.g.count.promisesDropped.Add(1)
+				}
+			} else if err != nil {
+				return err
+			}
+		}
+		clear(grams)
+	}
+}
+
+// readGrams answers hellos at once and hands on the rest.
+func (l *lane) readGrams() error {
+	for {
+		b, err := l.conn.ReceiveDatagram(l.conn.Context())
+		if err != nil {
+			return err
+		}
+		now, wall := l.g.now(), time.Now().UnixNano()
+		gram, err := decodeGram(b)
+		if err != nil {
+			return err
+		}
+		switch gram := gram.(type) {
+		case hello:
+			l.grams.putAnswer(answer{gram, wall}.append(nil))
+			l.g.post(func(c *core) { c.heardHello(l, gram.Seq) })
+		case answer:
+			l.g.post(func(c *core) { c.heardAnswer(l, now, wall, gram) })
+		case *promise:
+			l.g.post(func(c *core) { c.promiseCame(l, gram) })
+		}
+	}
+}
+
+// acceptStreams reads the peer's unidirectional streams: one of each kind.
+func (l *lane) acceptStreams() error {
+	var open [streamSubscribe + 1]bool
+	for {
+		s, err := l.conn.AcceptUniStream(l.conn.Context())
+		if err != nil {
+			return err
+		}
+		in := bufio.NewReaderSize(s, 16<<10)
+		k, err := in.ReadByte()
+		if err != nil {
+			return err
+		}
+		kind := streamKind(k)
+		if kind != streamState && kind != streamControl || open[kind] {
+			return breach(fmt.Errorf("unexpected one-way stream of kind %d", k))
+		}
+		open[kind] = true
+		read := l.readState
+		if kind == streamControl {
+			read = l.readControl
+		}
+		l.wg.Go(func() {
+			err := read(in)
+			if errors.Is(err, io.EOF) {
+				err = breach(errors.New("stream ended before the link"))
+			}
+			l.check(err)
+		})
+	}
+}
+
+// readState takes advertisements and digests off the peer's stream. Signatures are
+// checked here, beside the event loop, and only of what is new to this gateway.
+func (l *lane) readState(in io.Reader) error {
+	for {
+		k, body, err := readFrame(in, frameAdvert, frameDigest)
+		if err != nil {
+			return err
+		}
+		if k == frameDigest {
+			digest, err := decodeDigest(body)
+			if err != nil {
+				return err
+			}
+			l.g.post(func(c *core) { c.digestCame(l, digest) })
+			continue
+		}
+		signed, err := decodeAdvert(body)
+		if err != nil {
+			return err
+		}
+		if err := l.g.verifier.check(signed); err != nil {
+			l.g.count.badSignatures.Add(1)
+			return err
+		}
+		l.g.count.advertsReceived.Add(1)
+		l.g.post(func(c *core) { c.advertCame(l, signed) })
+	}
+}
+
+func (l *lane) readControl(in io.Reader) error {
+	for {
+		k, body, err := readFrame(in, frameControl, framePromise)
+		if err != nil {
+			return err
+		}
+		if k == framePromise {
+			p, err := decodePromiseFrame(body)
+			if err != nil {
+				return err
+			}
+			l.g.post(func(c *core) { c.promiseCame(l, p) })
+			continue
+		}
+		msg, err := decodeControl(body)
+		if err != nil {
+			return err
+		}
+		l.g.post(func(c *core) { c.controlCame(l, msg) })
+	}
+}
+
+// acceptSubscriptions takes the peer's subscriptions.
+func (l *lane) acceptSubscriptions() error {
+	for {
+		s, err := l.conn.AcceptStream(l.conn.Context())
+		if err != nil {
+			return err
+		}
+		l.wg.Go(func() { l.check(l.readSubscribe(s)) })
+	}
+}
+
+func (l *lane) readSubscribe(s *quic.Stream) error {
+	_ = s.SetReadDeadline(time.Now().Add(handshakeTime))
+	var k [1]byte
+	if _, err := io.ReadFull(s, k[:]); err != nil {
+		return err
+	}
+	if streamKind(k[0]) != streamSubscribe {
+		return breach(fmt.Errorf("unexpected two-way stream of kind %d", k[0]))
+	}
+	_, body, err := readFrame(s, frameSubscribe)
+	if err != nil {
+		s.CancelWrite(streamDone)
+		return err
+	}
+	sub, err := decodeSubscribe(body)
+	if err != nil {
+		return err
+	}
+	_ = s.SetReadDeadline(time.Time{})
+	b := &branch{lane: l, stream: s, sub: sub}
+	l.g.post(func(c *core) { c.subscribed(b) })
+	// The child says nothing more: its end of the stream tells that it has left.
+	if n, err := s.Read(k[:]); n > 0 {
+		return breach(errors.New("data after a subscription"))
+	} else if err != nil {
+		s.CancelWrite(streamDone)
+	}
+	return nil
+}
+
+// publish queues an advertisement for the peer.
+func (l *lane) publish(s *routing.Signed) { l.state.put(s) }
+
+// promise queues an encoded promise for the peer.
+func (l *lane) promise(origin membership.NodeID, gram []byte) {
+	if n := l.grams.putPromise(origin, gram); n > 0 {
+		l.g.count.promisesDropped.Add(uint64(n))
+	}
+}

@@ -1,0 +1,220 @@
+package overlay
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"ringway/routing"
+)
+
+// laneUp takes a lane whose ends have said hello.
+func (c *core) laneUp(lane *lane) {
+	l := c.links[lane.peer.ID]
+	if c.draining {
+		lane.close(codeDraining, "gateway stops")
+		return
+	}
+	if old := l.lanes[lane.index]; old != nil {
+		old.close(codeReplaced, "a newer connection takes over")
+		c.laneLost(l, old, true)
+	}
+	now := c.now()
+	l.lanes[lane.index] = lane
+	c.log.Info("lane connected", "peer", lane.peer.Name, "site", lane.peer.Site.Name, "lane", lane.index, "address", lane.conn.RemoteAddr())
+	if lane.index != 0 {
+		return
+	}
+	l.incarnation = lane.incarnation
+	l.meter.start(now, lane.conn.ConnectionStats().SmoothedRTT)
+	l.gate.connected(now, 0)
+	c.logLink(l)
+	c.sendHello(l, now)
+	lane.state.putDigest(c.db.Digest())
+}
+
+// laneDown takes the end of a lane.
+func (c *core) laneDown(lane *lane, cause error) {
+	l := c.links[lane.peer.ID]
+	if l.lanes[lane.index] != lane {
+		return // replaced, or given up by this end
+	}
+	planned := false
+	if end, ok := errors.AsType[*quic.ApplicationError](cause); ok {
+		planned = end.Remote && end.ErrorCode == codeDraining
+	}
+	c.log.Info("lane lost", "peer", lane.peer.Name, "site", lane.peer.Site.Name, "lane", lane.index, "cause", cause)
+	c.laneLost(l, lane, planned)
+}
+
+// laneLost forgets a lane and what went over it. Without its first lane the link is
+// down.
+func (c *core) laneLost(l *link, lane *lane, planned bool) {
+	l.lanes[lane.index] = nil
+	for _, f := range c.feeds {
+		if f.up != nil && f.up.lane == lane {
+			c.stopUpstream(f)
+			f.retryAt = 0
+		}
+	}
+	if lane.index == 0 && l.gate.state != LinkDown {
+		l.downs++
+		l.gate.down(c.now(), planned)
+		c.logLink(l)
+	}
+}
+
+func (c *core) logLink(l *link) {
+	c.log.Info("link "+l.gate.state.String(), "peer", l.peer.Name, "site", l.peer.Site.Name, "rtt", l.meter.rtt, "flaps", l.gate.flaps)
+}
+
+// hellos sends a hello over every link and judges those that were not answered.
+func (c *core) hellos(now time.Duration) {
+	interval := c.cfg.Topology.Timing.Hello
+	for _, l := range c.order {
+		lane := l.lanes[0]
+		if lane == nil {
+			continue
+		}
+		// The answer may take a round trip more than the interval.
+		if now-l.meter.heard > missedHellos*interval+l.meter.rtt+4*l.meter.jitter+interval/2 {
+			c.count.silences.Add(1)
+			c.warn("hellos unanswered: link given up", "peer", l.peer.Name, "site", l.peer.Site.Name, "silent", now-l.meter.heard)
+			c.laneLost(l, lane, false)
+			lane.close(codeSilent, "hellos unanswered")
+			continue
+		}
+		before := l.gate.state
+		l.gate.check(now, l.meter.answers)
+		if l.gate.state != before {
+			c.logLink(l)
+		}
+		c.sendHello(l, now)
+	}
+}
+
+func (c *core) sendHello(l *link, now time.Duration) {
+	l.lanes[0].grams.putHello(l.meter.send(now).append(nil))
+}
+
+func (c *core) heardHello(lane *lane, seq uint32) {
+	if l := c.links[lane.peer.ID]; l.lanes[0] == lane {
+		l.meter.heardHello(seq)
+	}
+}
+
+func (c *core) heardAnswer(lane *lane, now time.Duration, wall int64, a answer) {
+	if l := c.links[lane.peer.ID]; l.lanes[0] == lane {
+		l.meter.answered(now, wall, a)
+	}
+}
+
+// publish says anew what this gateway has to say of itself, if it is time.
+func (c *core) publish(now time.Duration) {
+	want := routing.Advertisement{
+		Gateway: c.self.ID, Site: c.site, Incarnation: c.incarnation,
+		Instance: c.state.Instance, View: c.state.View, Epoch: c.state.Epoch,
+	}
+	if c.draining {
+		want.Flags |= routing.Draining
+	}
+	for _, l := range c.order {
+		if l.first() != nil {
+			want.Edges = append(want.Edges, routing.Edge{
+				To: l.peer.ID, Cost: routing.Cost(l.meter.rtt, l.meter.lossPPM(), l.cost),
+				RTT: l.meter.rtt, LossPPM: l.meter.lossPPM(), Lanes: l.laneCount(),
+			})
+		}
+	}
+	slices.SortFunc(want.Edges, func(a, b routing.Edge) int { return cmp.Compare(a.To, b.To) })
+	said, due := c.publisher.Next(now, want)
+	if !due {
+		return
+	}
+	body := said.Append(nil)
+	signed := &routing.Signed{Advertisement: said, Body: body, Certificate: c.cfg.Identity.CertificateDER(), Signature: c.cfg.Identity.Sign(body)}
+	c.db.PutOwn(now, signed)
+	c.flood(signed, nil)
+	c.throttle.Change(now)
+}
+
+// flood passes an advertisement on to all neighbours but the one it came from.
+// Links that still have to prove themselves take part: they carry no data, but what
+// they say and hear is true.
+func (c *core) flood(s *routing.Signed, from *lane) {
+	for _, l := range c.order {
+		if lane := l.lanes[0]; lane != nil && lane != from {
+			lane.state.put(s)
+		}
+	}
+}
+
+// advertCame takes a verified advertisement.
+func (c *core) advertCame(from *lane, s *routing.Signed) {
+	now := c.now()
+	switch c.db.Put(now, s) {
+	case routing.Newer:
+		c.flood(s, from)
+		c.throttle.Change(now)
+	case routing.Older:
+		if ours, ok := c.db.Get(s.Gateway); ok {
+			from.state.put(ours)
+		}
+	case routing.OwnNewer:
+		// An earlier run of this gateway, whose clock was ahead: out-number it.
+		c.incarnation = max(c.incarnation, s.Incarnation)
+		c.publisher.Outnumber(s.Counter)
+	case routing.Full:
+		c.warn("link-state database is full: advertisement ignored", "gateway", s.Gateway, "limit", routing.MaxGateways)
+	}
+}
+
+// digestCame sends a neighbour what it lacks.
+func (c *core) digestCame(from *lane, digest []routing.Summary) {
+	for _, s := range c.db.Missing(digest) {
+		from.state.put(s)
+	}
+}
+
+// recompute finds the routes anew and tells the Handler what changed for it.
+func (c *core) recompute() {
+	c.routes = routing.Compute(c.db)
+	c.count.recomputes.Add(1)
+	c.secondPaths()
+	for _, f := range c.feeds {
+		c.rerouted(f)
+	}
+	reach := c.reachable()
+	if !slices.Equal(reach, c.reach) {
+		c.reach = reach
+		c.out.putReach(slices.Clone(reach))
+	}
+}
+
+// reachable lists what link state says of the other sites. Of several gateways of
+// one, that with the lowest id which belongs to an instance and can be reached
+// speaks: a choice that does not move with measured costs.
+func (c *core) reachable() []Reach {
+	var reach []Reach
+	for _, s := range c.cfg.Topology.Sites {
+		if s.ID == c.site {
+			continue
+		}
+		r := Reach{Site: s.ID}
+		for _, signed := range c.db.All() {
+			if signed.Site != s.ID || signed.Instance == 0 {
+				continue
+			}
+			if distance, ok := c.routes.Distance(signed.Gateway); ok {
+				r.Reachable, r.Delay = true, distance
+				r.Instance, r.View, r.Epoch = signed.Instance, signed.View, signed.Epoch
+				break
+			}
+		}
+		reach = append(reach, r)
+	}
+	return reach
+}

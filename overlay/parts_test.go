@@ -1,0 +1,239 @@
+package overlay
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"ringway/membership"
+)
+
+func TestMeter(t *testing.T) {
+	var m meter
+	m.start(0, 40*time.Millisecond)
+	now := time.Duration(0)
+	for range 100 {
+		now += 100 * time.Millisecond
+		h := m.send(now)
+		rtt := 50 * time.Millisecond
+		// The peer's wall clock is one second ahead.
+		m.answered(now+rtt, int64(now+rtt), answer{h, int64(now + rtt/2 + time.Second)})
+	}
+	if m.rtt < 49*time.Millisecond || m.rtt > 51*time.Millisecond || m.jitter > time.Millisecond {
+		t.Errorf("rtt %v, jitter %v", m.rtt, m.jitter)
+	}
+	if m.offset != time.Second {
+		t.Errorf("offset %v", m.offset)
+	}
+	before := m
+	for _, a := range []answer{{hello: hello{Seq: 0}}, {hello: hello{Seq: 9999}}, {hello: hello{Seq: 1, Sent: now + time.Hour}}, {hello: hello{Seq: 1, Sent: -1}}} {
+		m.answered(now, 0, a)
+	}
+	if m != before {
+		t.Error("an answer to no hello counts")
+	}
+}
+
+func TestMeterCountsLoss(t *testing.T) {
+	var m meter
+	for seq := uint32(1); seq <= 400; seq++ {
+		if seq%4 != 0 {
+			m.heardHello(seq)
+		}
+	}
+	if got := m.lossPPM(); got < 240_000 || got > 260_000 {
+		t.Errorf("%d ppm of a quarter", got)
+	}
+	for seq := uint32(401); seq <= 401+lossWindow; seq++ {
+		m.heardHello(seq)
+	}
+	if got := m.lossPPM(); got != 0 {
+		t.Errorf("%d ppm after the window has passed", got)
+	}
+	m.heardHello(1) // late
+	m.heardHello(1 << 30)
+	if got := m.lossPPM(); got < 900_000 {
+		t.Errorf("%d ppm after a gap beyond the window", got)
+	}
+}
+
+func TestLinkGate(t *testing.T) {
+	var g linkGate
+	g.connected(0, 0)
+	if g.state != LinkUp {
+		t.Fatal("a first connect is not up at once")
+	}
+	g.down(time.Second, true)
+	if g.connected(2*time.Second, 0); g.state != LinkUp {
+		t.Error("after a planned stop: not up at once")
+	}
+	now := 3 * time.Second
+	var waits []time.Duration
+	for range 4 {
+		g.down(now, false)
+		g.connected(now, 100)
+		from := now
+		for answers := uint64(100); g.state != LinkUp; answers++ {
+			now += 100 * time.Millisecond
+			g.check(now, answers+1)
+		}
+		waits = append(waits, now-from)
+	}
+	if !slices.Equal(waits, []time.Duration{600 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}) {
+		t.Errorf("link is up again after %v", waits)
+	}
+	for range 4 {
+		now += flapDecay
+		g.check(now, 0)
+	}
+	if g.flaps != 0 {
+		t.Errorf("%d flaps after calm", g.flaps)
+	}
+}
+
+func TestPromiseWindow(t *testing.T) {
+	var w promiseWindow
+	for _, c := range []struct {
+		incarnation, number uint64
+		want                bool
+	}{
+		{1, 1, true}, {1, 1, false}, {1, 3, true}, {1, 2, true}, {1, 2, false},
+		{1, 200, true}, {1, 136, false}, {1, 137, true}, {1, 3, false},
+		{2, 1, true}, {1, 999, false}, {2, 1, false}, {2, 1 << 60, true},
+	} {
+		if got := w.first(c.incarnation, c.number); got != c.want {
+			t.Errorf("(%d, %d): %v", c.incarnation, c.number, got)
+		}
+	}
+}
+
+func all(t *testing.T, s *store, wants []want, cursor uint64) (numbers []uint64) {
+	t.Helper()
+	for {
+		batch, next, wait, err := s.take(nil, wants, cursor, 7, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wait != nil {
+			return numbers
+		}
+		for _, e := range batch {
+			numbers = append(numbers, e.N)
+		}
+		cursor = next
+	}
+}
+
+func TestStoreServesByDestination(t *testing.T) {
+	s := newStore(logOf("a"), true, 1<<20)
+	for n := range uint64(20) {
+		to := "b"
+		if n%2 == 1 {
+			to = "c"
+		}
+		s.appendOwn(entries(n, 1, 10, to))
+	}
+	b, c := sites("b")[0], sites("c")[0]
+	if got := all(t, s, []want{{b, 10}}, 0); !slices.Equal(got, []uint64{10, 12, 14, 16, 18}) {
+		t.Errorf("b from 10: %v", got)
+	}
+	if got := all(t, s, []want{{b, 16}, {c, 13}}, 0); !slices.Equal(got, []uint64{13, 15, 16, 17, 18, 19}) {
+		t.Errorf("b from 16, c from 13: %v", got)
+	}
+	s.appendOwn(entries(5, 3, 10, "b")) // known numbers
+	if got := all(t, s, []want{{b, 18}, {c, 18}}, 0); !slices.Equal(got, []uint64{18, 19}) {
+		t.Errorf("after a repetition: %v", got)
+	}
+}
+
+func TestStoreBound(t *testing.T) {
+	s := newStore(logOf("a"), true, 100*(100+entryOverhead))
+	b, c := sites("b")[0], sites("c")[0]
+	s.appendOwn(entries(0, 1, 100, "c"))
+	if dropped := s.appendOwn(entries(1, 299, 100, "b")); dropped != 200 {
+		t.Errorf("%d dropped", dropped)
+	}
+	if st := s.stats(); st.entries != 100 || st.bytes > s.limit {
+		t.Errorf("%+v", st)
+	}
+	if _, _, _, err := s.take(nil, []want{{b, 199}}, 0, 1, 1); !errors.Is(err, refusedDropped) {
+		t.Errorf("a dropped position: %v", err)
+	}
+	if got := all(t, s, []want{{b, 200}}, 0); len(got) != 100 {
+		t.Errorf("%d entries from the first held", len(got))
+	}
+	// Nothing of c's from 1 on was dropped.
+	if got := all(t, s, []want{{c, 1}}, 0); got != nil {
+		t.Errorf("c: %v", got)
+	}
+	// Once it is stable everywhere, nobody lacks what was dropped.
+	s.trim(250)
+	if got := all(t, s, []want{{b, 0}}, 0); len(got) != 50 || got[0] != 250 {
+		t.Errorf("after the trim: %v", got)
+	}
+}
+
+func TestStoreHoldsBackUpstream(t *testing.T) {
+	s := newStore(logOf("a"), false, 1) // always beyond its share
+	b := sites("b")[0]
+	s.reset([]want{{b, 0}})
+	term, from := s.newTerm([]want{{b, 0}})
+	if from[0].From != 0 {
+		t.Errorf("begins at %d", from[0].From)
+	}
+	s.setImport(true, 0)
+	if err := s.append(term, entries(0, 300, 10_000, "b"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.stats(); st.entries != 300 {
+		t.Errorf("the importer lost entries: %+v", st)
+	}
+	done := make(chan struct{})
+	close(done)
+	if err := s.append(term, entries(300, 1, 1, "b"), done); !errors.Is(err, errStale) {
+		t.Errorf("append beyond the importer's lag: %v", err)
+	}
+	s.takenTo(300)
+	if err := s.append(term, entries(300, 1, 1, "b"), done); err != nil {
+		t.Errorf("append after the importer took all: %v", err)
+	}
+	if _, from = s.newTerm([]want{{b, 0}}); from[0].From != 301 {
+		t.Errorf("goes on at %d", from[0].From)
+	}
+	if err := s.append(term, entries(301, 1, 1, "b"), done); !errors.Is(err, errStale) {
+		t.Errorf("append of a former stream: %v", err)
+	}
+}
+
+func TestQueuesAreBounded(t *testing.T) {
+	q := newFrameQueue()
+	for range maxControlQueue {
+		if !q.put([]byte("x")) {
+			t.Fatal("full too early")
+		}
+	}
+	if q.put([]byte("x")) {
+		t.Error("frames beyond the bound")
+	}
+	q.take()
+	if !q.put(make([]byte, maxControlQueueBytes)) || q.put([]byte("x")) {
+		t.Error("bytes beyond the bound")
+	}
+	o := newOutbox()
+	for i := range maxControlQueue + 1 {
+		if o.putControl(controlMessage{Data: []byte("x")}) != (i < maxControlQueue) {
+			t.Fatalf("outbox at %d", i)
+		}
+	}
+	var p promiseSet
+	lost := 0
+	for i := range byte(10) {
+		lost += p.put(1, []byte{i})
+		lost += p.put(membership.NodeID(2), []byte{i})
+	}
+	got := p.take(nil)
+	if lost != 2*(10-maxPromiseBacklog) || len(got) != 2*maxPromiseBacklog || got[len(got)-1][0] != 9 {
+		t.Errorf("%d lost, %d left", lost, len(got))
+	}
+}

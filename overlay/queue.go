@@ -1,0 +1,246 @@
+package overlay
+
+import (
+	"sync"
+
+	"ringway/membership"
+	"ringway/routing"
+)
+
+// A signalled is a lock and a wake-up: the base of the queues below. Puts never
+// wait. Each queue has one taker, which waits on wake.
+type signalled struct {
+	mu   sync.Mutex
+	wake chan struct{}
+}
+
+func newSignalled() signalled { return signalled{wake: make(chan struct{}, 1)} }
+
+func (s *signalled) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// A stateQueue has what one peer has still to be told about link state. Newer
+// advertisements replace older ones, so there is at most one a gateway.
+type stateQueue struct {
+	signalled
+	adverts map[membership.NodeID]*routing.Signed
+	digest  []routing.Summary // to be sent first; nil: none
+}
+
+func newStateQueue() *stateQueue {
+	return &stateQueue{signalled: newSignalled(), adverts: map[membership.NodeID]*routing.Signed{}}
+}
+
+func (q *stateQueue) put(s *routing.Signed) {
+	q.mu.Lock()
+	q.adverts[s.Gateway] = s
+	q.mu.Unlock()
+	q.signal()
+}
+
+func (q *stateQueue) putDigest(d []routing.Summary) {
+	q.mu.Lock()
+	q.digest = d
+	q.mu.Unlock()
+	q.signal()
+}
+
+func (q *stateQueue) take() (digest []routing.Summary, adverts []*routing.Signed) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	digest, q.digest = q.digest, nil
+	for _, s := range q.adverts {
+		adverts = append(adverts, s)
+	}
+	clear(q.adverts)
+	return digest, adverts
+}
+
+// A frameQueue has encoded frames that wait for one stream, bounded in number and
+// bytes.
+type frameQueue struct {
+	signalled
+	frames [][]byte
+	bytes  int
+}
+
+func newFrameQueue() *frameQueue { return &frameQueue{signalled: newSignalled()} }
+
+// put adds a frame; false: the queue is full.
+func (q *frameQueue) put(frame []byte) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.frames) >= maxControlQueue || q.bytes+len(frame) > maxControlQueueBytes {
+		return false
+	}
+	q.frames = append(q.frames, frame)
+	q.bytes += len(frame)
+	q.signal()
+	return true
+}
+
+func (q *frameQueue) take() [][]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	frames := q.frames
+	q.frames, q.bytes = nil, 0
+	return frames
+}
+
+func (q *frameQueue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.frames)
+}
+
+// A gramQueue has datagrams that wait for one lane: the newest hello, the newest
+// answer, and a few promises of each origin.
+type gramQueue struct {
+	signalled
+	hello, answer []byte
+	promises      promiseSet
+}
+
+func newGramQueue() *gramQueue { return &gramQueue{signalled: newSignalled()} }
+
+func (q *gramQueue) putHello(b []byte) {
+	q.mu.Lock()
+	q.hello = b
+	q.mu.Unlock()
+	q.signal()
+}
+
+func (q *gramQueue) putAnswer(b []byte) {
+	q.mu.Lock()
+	q.answer = b
+	q.mu.Unlock()
+	q.signal()
+}
+
+// putPromise reports how many older promises made room for b.
+func (q *gramQueue) putPromise(origin membership.NodeID, b []byte) (superseded int) {
+	q.mu.Lock()
+	superseded = q.promises.put(origin, b)
+	q.mu.Unlock()
+	q.signal()
+	return superseded
+}
+
+// take appends to buf all that waits, hellos first.
+func (q *gramQueue) take(buf [][]byte) [][]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.answer != nil {
+		buf = append(buf, q.answer)
+	}
+	if q.hello != nil {
+		buf = append(buf, q.hello)
+	}
+	q.answer, q.hello = nil, nil
+	return q.promises.take(buf)
+}
+
+// A promiseSet has the newest maxPromiseBacklog promises of each origin, in the
+// order in which they came. The zero value is empty.
+type promiseSet struct {
+	items []queuedPromise
+}
+
+type queuedPromise struct {
+	origin membership.NodeID
+	data   []byte
+}
+
+func (p *promiseSet) put(origin membership.NodeID, data []byte) (superseded int) {
+	first, count := -1, 0
+	for i := range p.items {
+		if p.items[i].origin == origin {
+			if count++; first < 0 {
+				first = i
+			}
+		}
+	}
+	if count >= maxPromiseBacklog {
+		p.items = append(p.items[:first], p.items[first+1:]...)
+		superseded = 1
+	}
+	p.items = append(p.items, queuedPromise{origin, data})
+	return superseded
+}
+
+func (p *promiseSet) take(buf [][]byte) [][]byte {
+	for i := range p.items {
+		buf = append(buf, p.items[i].data)
+	}
+	clear(p.items)
+	p.items = p.items[:0]
+	return buf
+}
+
+// An outbox has what waits for the Handler, so that a slow Handler does not hold
+// up the event loop.
+type outbox struct {
+	signalled
+	reach    []Reach // the newest; nil: no news
+	controls []controlMessage
+	bytes    int
+	promises promiseSet
+}
+
+func newOutbox() *outbox { return &outbox{signalled: newSignalled()} }
+
+func (o *outbox) putReach(r []Reach) {
+	o.mu.Lock()
+	o.reach = r
+	o.mu.Unlock()
+	o.signal()
+}
+
+// putControl adds a message; false: the outbox is full.
+func (o *outbox) putControl(c controlMessage) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.controls) >= maxControlQueue || o.bytes+len(c.Data) > maxControlQueueBytes {
+		return false
+	}
+	o.controls = append(o.controls, c)
+	o.bytes += len(c.Data)
+	o.signal()
+	return true
+}
+
+func (o *outbox) putPromise(origin membership.NodeID, data []byte) (superseded int) {
+	o.mu.Lock()
+	superseded = o.promises.put(origin, data)
+	o.mu.Unlock()
+	o.signal()
+	return superseded
+}
+
+// deliver calls h until done is closed.
+func (o *outbox) deliver(h Handler, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-o.wake:
+		}
+		o.mu.Lock()
+		reach, controls, promises := o.reach, o.controls, o.promises.take(nil)
+		o.reach, o.controls, o.bytes = nil, nil, 0
+		o.mu.Unlock()
+		if reach != nil {
+			h.Reach(reach)
+		}
+		for _, c := range controls {
+			h.Control(c.From, c.Data)
+		}
+		for _, p := range promises {
+			h.Promise(p)
+		}
+	}
+}

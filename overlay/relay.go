@@ -1,0 +1,185 @@
+package overlay
+
+import (
+	"fmt"
+	"math/bits"
+
+	"ringway/membership"
+	"ringway/topology"
+)
+
+// A promiseWindow tells which of an origin's latest 64 broadcasts have come. It
+// begins anew with each incarnation.
+type promiseWindow struct {
+	incarnation uint64
+	newest      uint64
+	seen        uint64 // bit i: newest - i has come
+}
+
+// first says whether a broadcast comes for the first time, and remembers it. What is
+// older than the window counts as seen: it has long been superseded.
+func (w *promiseWindow) first(incarnation, number uint64) bool {
+	if incarnation < w.incarnation {
+		return false
+	}
+	if incarnation > w.incarnation {
+		*w = promiseWindow{incarnation: incarnation}
+	}
+	if number > w.newest {
+		shift := number - w.newest
+		w.newest = number
+		w.seen = w.seen<<min(shift, bits.UintSize) | 1
+		return true
+	}
+	age := w.newest - number
+	if age >= 64 || w.seen&(1<<age) != 0 {
+		return false
+	}
+	w.seen |= 1 << age
+	return true
+}
+
+// promiseWindows are an origin's: what came down its tree must go on down even if
+// the second path was quicker.
+type promiseWindows struct{ any, tree promiseWindow }
+
+// broadcast sends a promise of the own site down its tree and along second paths.
+func (c *core) broadcast(data []byte) {
+	c.numbered++
+	p := promise{
+		Hops: maxHops, Origin: c.self.ID, Site: c.site,
+		Incarnation: c.cfg.Incarnation, Number: c.numbered, Data: data,
+	}
+	c.count.promisesSent.Add(1)
+	c.passDown(&p, nil)
+	for _, path := range c.seconds {
+		p.Routed, p.Route = true, path[1:]
+		c.sendPromise(path[0], &p)
+	}
+}
+
+// passDown sends a promise to this gateway's children in the origin's tree. The
+// origin also gives it to the other gateways of its site, whose subtrees it cannot
+// reach otherwise.
+func (c *core) passDown(p *promise, from *lane) {
+	gram := p.append([]byte{byte(gramPromise)})
+	for _, child := range c.routes.Children(p.Site, c.self.ID) {
+		if lane := c.links[child].first(); lane != nil && lane != from {
+			lane.promise(p.Origin, gram)
+		}
+	}
+	if p.Origin != c.self.ID {
+		return
+	}
+	for _, l := range c.order {
+		if lane := l.first(); lane != nil && l.peer.Site == c.self.Site {
+			lane.promise(p.Origin, gram)
+		}
+	}
+}
+
+// sendPromise sends a promise to a neighbour on its own route.
+func (c *core) sendPromise(to membership.NodeID, p *promise) {
+	if lane := c.links[to].first(); lane != nil {
+		lane.promise(p.Origin, p.append([]byte{byte(gramPromise)}))
+	}
+}
+
+// secondPaths chooses, for each other site, a path that shares no gateway with the
+// tree's.
+func (c *core) secondPaths() {
+	c.seconds = nil
+	if len(c.cfg.Topology.Sites) > maxDisjointSites {
+		return
+	}
+	for _, s := range c.cfg.Topology.Sites {
+		if s.ID == c.site {
+			continue
+		}
+		nearest, ok := c.routes.Nearest(s.ID)
+		if !ok {
+			continue
+		}
+		if paths := c.routes.DisjointPaths(nearest); len(paths) == 2 && len(paths[1]) <= maxRoute+2 {
+			c.seconds = append(c.seconds, paths[1][1:])
+		}
+	}
+}
+
+// promiseCame takes a promise from a neighbour: it is delivered once and passed on.
+func (c *core) promiseCame(from *lane, p *promise) {
+	if p.Origin == c.self.ID {
+		return
+	}
+	origin := c.gateways[p.Origin]
+	if origin == nil || origin.Site.ID != p.Site {
+		from.breach(breach(fmt.Errorf("promise of gateway %v in site %v, which the topology does not have", p.Origin, p.Site)))
+		return
+	}
+	w := c.heard[p.Origin]
+	if w == nil {
+		w = &promiseWindows{}
+		c.heard[p.Origin] = w
+	}
+	if w.any.first(p.Incarnation, p.Number) {
+		if p.Site != c.site {
+			c.count.promisesReceived.Add(1)
+			c.count.promisesDropped.Add(uint64(c.out.putPromise(p.Origin, p.Data)))
+		}
+	} else {
+		c.count.promisesDuplicate.Add(1)
+	}
+	if p.Hops == 0 {
+		return
+	}
+	p.Hops--
+	switch {
+	case len(p.Route) > 0:
+		next := p.Route[0]
+		p.Route = p.Route[1:]
+		c.sendPromise(next, p)
+	case !p.Routed && w.tree.first(p.Incarnation, p.Number):
+		c.passDown(p, from)
+	}
+}
+
+// route sends a control message on its way.
+func (c *core) route(m controlMessage) {
+	if m.To == c.site {
+		if !c.out.putControl(m) {
+			c.count.controlsDropped.Add(1)
+		}
+		return
+	}
+	nearest, ok := c.routes.Nearest(m.To)
+	if !ok || m.Hops == 0 {
+		c.count.controlsDropped.Add(1)
+		return
+	}
+	m.Hops--
+	next, _ := c.routes.NextHop(nearest)
+	lane := c.links[next].first()
+	if lane == nil || !lane.control.put(m.append(nil)) {
+		c.count.controlsDropped.Add(1)
+		return
+	}
+	c.count.controlsSent.Add(1)
+}
+
+// controlCame takes a control message from a neighbour.
+func (c *core) controlCame(from *lane, m controlMessage) {
+	if !knownSite(c.cfg.Topology, m.From) || !knownSite(c.cfg.Topology, m.To) {
+		from.breach(breach(fmt.Errorf("control message from site %v to %v", m.From, m.To)))
+		return
+	}
+	c.route(m)
+}
+
+func knownSite(t *topology.Topology, id membership.SiteID) bool {
+	for _, s := range t.Sites {
+		if s.ID == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,363 @@
+package overlay
+
+import (
+	"errors"
+	"slices"
+	"sort"
+	"sync"
+
+	"ringway/membership"
+)
+
+// errStale tells the reader of a stream that the log has been reset or that another
+// stream has taken its place.
+var errStale = errors.New("another stream has taken over")
+
+// A store holds the part of a log that this gateway has. Consumers (the Handler's
+// importer, the children's branches) each keep a cursor and take entries from it
+// by number; nothing is queued for any of them.
+//
+// Invariants:
+//
+//  1. Numbers of entries ascend.
+//  2. For each site s covered, everything for s from floors[s] on that is below
+//     next is here. An own log covers all sites.
+//  3. bytes is the sum of the entries' sizes; it exceeds the limit only by the
+//     newest entry or by what the importer has not taken.
+//
+// Safe for concurrent use; its lock is the last in the order of doc.go.
+type store struct {
+	id  membership.LogID
+	own bool
+
+	mu      sync.Mutex
+	entries []stored // from head on; ascending
+	head    int
+	bytes   int
+	limit   int
+	next    uint64 // one above the highest number received; 0: nothing yet
+	total   uint64 // bytes ever appended
+	dropped uint64 // entries dropped to keep the limit
+	term    uint64 // which upstream stream may append
+
+	floorAll uint64 // own log: below it nothing is here that has not been trimmed
+	floors   map[membership.SiteID]uint64
+	maxFloor uint64 // above all floors
+
+	importing bool   // the importer's place holds back appends and drops
+	imported  uint64 // total at the importer's place
+
+	closed  bool
+	grown   chan struct{} // closed when entries come, or everything changes
+	drained chan struct{} // closed when the importer moves, or everything changes
+}
+
+// A stored is an entry and the place of its end in the log's bytes.
+type stored struct {
+	LogEntry
+	end uint64
+}
+
+// entryOverhead is what an entry costs beside its data.
+const entryOverhead = 96
+
+func (e *stored) size() int { return len(e.Data) + entryOverhead }
+
+func newStore(id membership.LogID, own bool, limit int) *store {
+	return &store{
+		id: id, own: own, limit: limit, floors: map[membership.SiteID]uint64{},
+		grown: make(chan struct{}), drained: make(chan struct{}),
+	}
+}
+
+// signal wakes those who wait on *c. The lock is held.
+func signal(c *chan struct{}) {
+	close(*c)
+	*c = make(chan struct{})
+}
+
+// close ends the log: consumers get what is there no longer.
+func (s *store) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		s.entries, s.head, s.bytes = nil, 0, 0
+		signal(&s.grown)
+		signal(&s.drained)
+	}
+}
+
+// appendOwn adds entries of the own log and returns how many were dropped for it.
+// Entries at or below the last one are ignored.
+func (s *store) appendOwn(entries []LogEntry) (dropped int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(entries) == 0 {
+		return 0
+	}
+	if s.next == 0 && entries[0].N > 0 {
+		s.floorAll = entries[0].N
+		s.maxFloor = max(s.maxFloor, s.floorAll)
+	}
+	return s.add(entries)
+}
+
+// append adds entries from the upstream stream of that term. It waits while the
+// importer is too far behind; done lets it go.
+func (s *store) append(term uint64, entries []LogEntry, done <-chan struct{}) error {
+	s.mu.Lock()
+	for !s.closed && s.term == term && s.importing && s.total-s.imported > maxImportLag {
+		wait := s.drained
+		s.mu.Unlock()
+		select {
+		case <-wait:
+		case <-done:
+			return errStale
+		}
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if s.closed || s.term != term {
+		return errStale
+	}
+	s.add(entries)
+	return nil
+}
+
+// add appends what is new and drops what is too much. The lock is held.
+func (s *store) add(entries []LogEntry) (dropped int) {
+	for i := range entries {
+		e := stored{LogEntry: entries[i]}
+		if e.N < s.next {
+			continue
+		}
+		s.total += uint64(e.size())
+		e.end = s.total
+		s.next = e.N + 1
+		s.bytes += e.size()
+		s.entries = append(s.entries, e)
+	}
+	for s.bytes > s.limit && len(s.entries)-s.head > 1 {
+		e := &s.entries[s.head]
+		if s.importing && e.end > s.imported {
+			break
+		}
+		for _, d := range e.Dests {
+			if _, covered := s.floors[d]; covered || s.own {
+				s.floors[d] = e.N + 1
+			}
+		}
+		s.maxFloor = max(s.maxFloor, e.N+1)
+		s.pop()
+		dropped++
+	}
+	s.dropped += uint64(dropped)
+	s.compact()
+	signal(&s.grown)
+	return dropped
+}
+
+// pop removes the oldest entry. The lock is held.
+func (s *store) pop() {
+	s.bytes -= s.entries[s.head].size()
+	s.entries[s.head] = stored{}
+	s.head++
+}
+
+// compact gives back the room of popped entries. The lock is held.
+func (s *store) compact() {
+	if s.head > 64 && s.head > len(s.entries)/2 {
+		n := copy(s.entries, s.entries[s.head:])
+		clear(s.entries[n:])
+		s.entries, s.head = s.entries[:n], 0
+	}
+}
+
+// trim forgets entries below that number: all their destinations have them.
+func (s *store) trim(below uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.head < len(s.entries) && s.entries[s.head].N < below {
+		s.pop()
+	}
+	if s.head == len(s.entries) {
+		s.entries, s.head = s.entries[:0], 0
+	}
+	s.compact()
+	if s.floorAll <= below {
+		s.floorAll = 0
+	}
+	for site, floor := range s.floors {
+		if floor <= below {
+			delete(s.floors, site)
+		}
+	}
+}
+
+// find returns the index of the first entry at or above n. The lock is held.
+func (s *store) find(n uint64) int {
+	live := s.entries[s.head:]
+	return s.head + sort.Search(len(live), func(i int) bool { return live[i].N >= n })
+}
+
+// holds says whether everything that wants covers is here or still to come.
+// cursor is what the consumer has already got for all of them.
+func (s *store) holds(wants []want, cursor uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holdsLocked(wants, cursor)
+}
+
+func (s *store) holdsLocked(wants []want, cursor uint64) bool {
+	if s.own && cursor >= s.maxFloor {
+		return true
+	}
+	for _, w := range wants {
+		floor, covered := s.floors[w.Site]
+		if s.own {
+			floor, covered = max(floor, s.floorAll), true
+		}
+		if !covered || floor > max(w.From, cursor) {
+			return false
+		}
+	}
+	return true
+}
+
+// scanLimit bounds the entries that one take looks at under the lock.
+const scanLimit = 4096
+
+// take appends to buf the entries from cursor on that wants covers, up to about
+// maxBytes and limit entries, and returns the cursor behind them. With no entry to
+// be had it returns a channel that is closed when there may be more. refusedDropped
+// says that an entry that wants covers is no longer held, refusedGone that the log
+// has ended.
+func (s *store) take(buf []LogEntry, wants []want, cursor uint64, limit, maxBytes int) ([]LogEntry, uint64, <-chan struct{}, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return buf, cursor, nil, refusedGone
+	}
+	if !s.holdsLocked(wants, cursor) {
+		return buf, cursor, s.grown, refusedDropped
+	}
+	i := s.find(cursor)
+	for end := i + scanLimit; i < len(s.entries); i++ {
+		e := &s.entries[i]
+		if i == end || len(buf) >= limit || maxBytes <= 0 {
+			break
+		}
+		cursor = e.N + 1
+		if covers(wants, e) {
+			buf = append(buf, e.LogEntry)
+			maxBytes -= e.size()
+		}
+	}
+	if len(buf) > 0 || i < len(s.entries) {
+		return buf, cursor, nil, nil
+	}
+	return buf, cursor, s.grown, nil
+}
+
+func covers(wants []want, e *stored) bool {
+	for _, d := range e.Dests {
+		for _, w := range wants {
+			if w.Site == d && w.From <= e.N {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// setImport starts (or, with on false, ends) the importer's hold on the log.
+func (s *store) setImport(on bool, cursor uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.importing = on
+	s.moveImport(cursor)
+}
+
+// takenTo tells that the importer has taken everything below cursor.
+func (s *store) takenTo(cursor uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moveImport(cursor)
+}
+
+func (s *store) moveImport(cursor uint64) {
+	s.imported = s.total
+	if i := s.find(cursor); i < len(s.entries) {
+		s.imported = s.entries[i].end - uint64(s.entries[i].size())
+	}
+	signal(&s.drained)
+}
+
+// reset empties a relayed log and lets it begin anew at wants.
+func (s *store) reset(wants []want) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entries, s.head, s.bytes, s.next = nil, 0, 0, 0
+	s.imported = s.total
+	s.maxFloor = 0
+	clear(s.floors)
+	for _, w := range wants {
+		s.floors[w.Site] = w.From
+	}
+	s.term++
+	signal(&s.grown)
+	signal(&s.drained)
+}
+
+// newTerm shuts out the present upstream stream and returns the next one's term and
+// where it has to go on for each of the sites.
+func (s *store) newTerm(sites []want) (uint64, []want) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.term++
+	signal(&s.drained)
+	from := slices.Clone(sites)
+	for i := range from {
+		from[i].From = max(s.next, s.floors[from[i].Site])
+	}
+	return s.term, from
+}
+
+// narrow makes the log cover no more than sites.
+func (s *store) narrow(sites []want) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for site := range s.floors {
+		if !slices.ContainsFunc(sites, func(w want) bool { return w.Site == site }) {
+			delete(s.floors, site)
+		}
+	}
+}
+
+// setLimit changes the log's share of the memory.
+func (s *store) setLimit(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = limit
+}
+
+// storeStats is what Status tells of a store.
+type storeStats struct {
+	next, first, dropped uint64
+	entries, bytes       int
+	importLag            uint64
+}
+
+func (s *store) stats() storeStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := storeStats{next: s.next, first: s.next, dropped: s.dropped, entries: len(s.entries) - s.head, bytes: s.bytes}
+	if st.entries > 0 {
+		st.first = s.entries[s.head].N
+	}
+	if s.importing {
+		st.importLag = s.total - s.imported
+	}
+	return st
+}

@@ -1,0 +1,219 @@
+package overlay
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"ringway/membership"
+)
+
+// maxFeeds bounds the logs that are imported and relayed at one time: one for each
+// other site in the present view, and those of the views before and after it.
+const maxFeeds = 3 * membership.MaxSites
+
+// distance returns the cost from this gateway to the nearest one of a site.
+func (c *core) distance(site membership.SiteID) (time.Duration, bool) {
+	nearest, ok := c.routes.Nearest(site)
+	if !ok {
+		return 0, false
+	}
+	return c.routes.Distance(nearest)
+}
+
+// follow keeps the feed subscribed at the right parent.
+func (c *core) follow(f *feed, now time.Duration) {
+	if len(f.sites) == 0 {
+		c.stopUpstream(f)
+		return
+	}
+	lane := c.parent(f)
+	if lane == nil || f.up != nil && f.up.lane == lane {
+		return // what runs is as good as it gets
+	}
+	if now < f.retryAt {
+		f.wakeAt = f.retryAt
+		return
+	}
+	distance, ok := c.distance(f.id.Site)
+	if !ok {
+		return
+	}
+	c.stopUpstream(f)
+	term, wants := f.store.newTerm(f.sites)
+	ctx, stop := context.WithCancel(context.Background())
+	u := &upstream{
+		lane: lane, store: f.store, term: term, stop: stop,
+		sub: subscribe{Log: f.id, Distance: distance, Insist: f.insist, Wants: wants},
+	}
+	f.up, f.insist = u, false
+	c.count.subscriptions.Add(1)
+	c.log.Debug("subscribed", "log", f.id, "parent", lane.peer.Name, "from", wants[0].From, "insist", u.sub.Insist)
+	c.wg.Go(func() { u.run(ctx) })
+}
+
+// parent returns where to subscribe: the gateway before this one in the tree of the
+// log's site or, if that refused, another one that is nearer to the site.
+func (c *core) parent(f *feed) *lane {
+	tree, ok := c.routes.Parent(f.id.Site, c.self.ID)
+	if !ok {
+		return nil
+	}
+	if _, refused := f.refused[tree]; !refused {
+		return c.links[tree].first()
+	}
+	for _, l := range c.order {
+		if _, refused := f.refused[l.peer.ID]; !refused && l.first() != nil && c.nearer(l, f.id.Site) {
+			return l.first()
+		}
+	}
+	// Everybody refused. The tree's parent has the best claim to be asked again.
+	for _, why := range f.refused {
+		f.insist = f.insist || why == refusedDropped
+	}
+	clear(f.refused)
+	f.retryAt = max(f.retryAt, c.now()+backoff(f.failures))
+	return c.links[tree].first()
+}
+
+// nearer says whether a neighbour may be nearer to a site than this gateway.
+func (c *core) nearer(l *link, site membership.SiteID) bool {
+	if l.peer.Site.ID == site {
+		return true
+	}
+	own, ok := c.distance(site)
+	theirs, known := c.routes.SiteDistance(site, l.peer.Site.ID)
+	return ok && known && l.peer.Site.ID != c.site && theirs < own
+}
+
+func backoff(failures int) time.Duration {
+	return min(retryMin<<min(failures, 10), retryMax)
+}
+
+func (c *core) stopUpstream(f *feed) {
+	if f.up != nil {
+		f.up.stop()
+		f.up = nil
+	}
+}
+
+// upstreamEnded takes the end of a subscription and its reason.
+func (c *core) upstreamEnded(u *upstream, err error) {
+	u.stop()
+	f := c.feeds[u.sub.Log]
+	if f == nil || f.up != u {
+		return
+	}
+	f.up = nil
+	if u.progress.Load() {
+		f.failures = 0
+	}
+	now := c.now()
+	var why refusal
+	if errors.As(err, &why) {
+		c.log.Debug("subscription refused", "log", f.id, "parent", u.lane.peer.Name, "reason", why.Error())
+		f.refused[u.lane.peer.ID] = why
+	} else {
+		f.retryAt = now + backoff(f.failures)
+	}
+	f.failures++
+}
+
+// subscribed takes a child's subscription.
+func (c *core) subscribed(b *branch) {
+	if b.sub.Log.Site == c.site {
+		c.serveOwn(b)
+	} else {
+		c.serveRelay(b)
+	}
+}
+
+// refuse answers a subscription with no. Writing may wait, so the loop does not.
+func (c *core) refuse(b *branch, why refusal) {
+	c.wg.Go(func() { b.refuse(why) })
+}
+
+// serveOwn serves the own site's log. One that has not begun is waited for.
+func (c *core) serveOwn(b *branch) {
+	id := b.sub.Log
+	switch {
+	case c.own != nil && c.own.id == id:
+		if c.own.holds(b.sub.Wants, 0) {
+			c.begin(b, c.own)
+		} else {
+			c.refuse(b, refusedDropped)
+		}
+	case c.state.Instance != 0 && c.state.Instance != id.Instance:
+		c.refuse(b, refusedUnknown)
+	case c.own != nil && c.own.id.Instance == id.Instance && id.View.Compare(c.own.id.View) < 0:
+		c.refuse(b, refusedGone)
+	case len(c.parked) >= maxStreams*max(len(c.order), 1):
+		c.refuse(b, refusedLimit)
+	default:
+		c.parked = append(c.parked, b)
+	}
+}
+
+// unpark looks again at the subscriptions that wait for an own log.
+func (c *core) unpark() {
+	parked := c.parked
+	c.parked = nil
+	for _, b := range parked {
+		if b.stream.Context().Err() == nil {
+			c.serveOwn(b)
+		}
+	}
+}
+
+// serveRelay serves another site's log, which this gateway has or gets for it.
+func (c *core) serveRelay(b *branch) {
+	id := b.sub.Log
+	distance, ok := c.distance(id.Site)
+	tree, _ := c.routes.Parent(id.Site, c.self.ID)
+	switch {
+	case !ok:
+		c.refuse(b, refusedUnknown)
+		return
+	case distance >= b.sub.Distance || tree == b.lane.peer.ID:
+		c.refuse(b, refusedLoop)
+		return
+	case c.feeds[id] == nil && len(c.feeds) >= maxFeeds:
+		c.refuse(b, refusedLimit)
+		return
+	}
+	f := c.feed(id)
+	covered := true
+	for _, w := range b.sub.Wants {
+		covered = covered && slices.ContainsFunc(f.sites, func(s want) bool { return s.Site == w.Site })
+	}
+	if covered && !f.store.holds(b.sub.Wants, 0) {
+		if !b.sub.Insist {
+			c.refuse(b, refusedDropped)
+			return
+		}
+		f.reset = true
+	}
+	f.branches[b] = struct{}{}
+	c.reconcile(f, c.now()) // before the branch looks into the store
+	c.begin(b, f.store)
+}
+
+// begin starts a branch's writer.
+func (c *core) begin(b *branch, s *store) {
+	b.store, b.stop = s, make(chan struct{})
+	from := b.sub.Wants[0].From
+	for _, w := range b.sub.Wants {
+		from = min(from, w.From)
+	}
+	b.cursor.Store(from)
+	c.branches[b] = struct{}{}
+	c.wg.Go(b.serve)
+}
+
+func (c *core) branchEnded(b *branch) {
+	delete(c.branches, b)
+	if f := c.feeds[b.sub.Log]; f != nil {
+		delete(f.branches, b)
+	}
+}

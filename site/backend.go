@@ -1,0 +1,54 @@
+package site
+
+import (
+	"ringway/site/merge"
+	"ringway/site/session"
+)
+
+// sessionQueueBytes bounds what one session has queued for the ring, and
+// nodeQueueBytes what all have together. Above either, a session is not read until
+// its queue has shrunk; one request is always let in, whatever its size.
+const (
+	sessionQueueBytes = 1 << 20
+	nodeQueueBytes    = 256 << 20
+)
+
+// A backend is the node as its sessions see it. Its methods run on the sessions'
+// goroutines and leave their work in the inbox.
+type backend struct{ node *node }
+
+// Connect implements session.Backend.
+func (b *backend) Connect(s *session.Session) {
+	id := s.Identity()
+	b.node.in.call(func() { b.node.loop.connect(id.ID, id.Name) })
+}
+
+// Submit implements session.Backend. It returns when the loop has taken the requests
+// and the session's queue has room for more.
+func (b *backend) Submit(s *session.Session, requests []merge.Request) bool {
+	id := s.Identity().ID
+	open := make(chan struct{})
+	l := b.node.loop
+	ready := func() bool {
+		_, total := l.core.Replica.QueuedTotal()
+		return total < nodeQueueBytes && l.core.Replica.QueuedBytes(id) < sessionQueueBytes
+	}
+	if !b.node.in.call(func() {
+		l.submit(id, requests)
+		l.gate.hold(ready, open)
+	}) {
+		return false
+	}
+	select {
+	case <-open:
+		return true
+	case <-b.node.done:
+		return false
+	}
+}
+
+// Disconnect implements session.Backend.
+func (b *backend) Disconnect(s *session.Session) {
+	id := s.Identity().ID
+	b.node.in.call(func() { b.node.loop.disconnect(id) })
+}

@@ -1,0 +1,44 @@
+package site
+
+// A gate holds back producers (sessions that submit, logs that are imported) until
+// the event loop has worked off enough of what they queued. It belongs to the loop.
+type gate struct {
+	waiting []waiter
+}
+
+// A waiter is let go by closing open, once ready says so.
+type waiter struct {
+	ready func() bool
+	open  chan struct{}
+}
+
+// hold lets the producer behind open wait until ready returns true.
+func (g *gate) hold(ready func() bool, open chan struct{}) {
+	if ready() {
+		close(open)
+		return
+	}
+	g.waiting = append(g.waiting, waiter{ready, open})
+}
+
+// check lets go everybody whose condition holds by now.
+func (g *gate) check() {
+	kept := g.waiting[:0]
+	for _, w := range g.waiting {
+		if w.ready() {
+			close(w.open)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(g.waiting[len(kept):])
+	g.waiting = kept
+}
+
+// release lets everybody go: the loop ends.
+func (g *gate) release() {
+	for _, w := range g.waiting {
+		close(w.open)
+	}
+	g.waiting = nil
+}

@@ -1,0 +1,167 @@
+package site
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"ringway/membership"
+	"ringway/site/core"
+	"ringway/site/lan"
+	"ringway/site/merge"
+	"ringway/site/ring"
+	"ringway/site/session"
+)
+
+// A loop owns the node's core and carries out its effects. Nothing here is safe for
+// concurrent use: other goroutines reach it through the inbox.
+type loop struct {
+	log      *slog.Logger
+	started  time.Time
+	core     *core.Core
+	fx       core.Effects
+	in       *inbox
+	port     *lan.Port
+	sessions *session.Server
+	wan      *wan // nil: not a gateway
+	gate     gate
+
+	clients  int // sessions that have not left the ring's order yet
+	sendErrs uint64
+	busy     time.Duration // spent in steps, for the status
+}
+
+// now is the time since the node's start.
+func (l *loop) now() time.Duration { return time.Since(l.started) }
+
+// run works until the context ends. The caller then drains.
+func (l *loop) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var w work
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.in.wake:
+		case <-timer.C:
+		}
+		begin := l.now()
+		w = l.in.take(w)
+		l.step(&w)
+		l.flush()
+		l.gate.check()
+		end := l.now()
+		l.busy += end - begin
+		if deadline, ok := l.core.Deadline(); ok {
+			timer.Reset(max(0, deadline-end))
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+// step feeds everything that came in to the core, ring packets first: the rest can
+// wait, the token cannot.
+func (l *loop) step(w *work) {
+	l.receive(w)
+	for _, call := range w.calls {
+		call()
+		l.carry()
+	}
+	now := l.now()
+	if deadline, ok := l.core.Deadline(); ok && deadline <= now {
+		l.core.Wake(now, &l.fx)
+		l.carry()
+	}
+}
+
+// receive feeds the ring packets, data before tokens unless the ring prefers the
+// token.
+func (l *loop) receive(w *work) {
+	data, tokens := w.data, w.tokens
+	for len(data)+len(tokens) > 0 {
+		var packet []byte
+		if len(data) == 0 || len(tokens) > 0 && l.core.Ring.PreferToken() {
+			packet, tokens = tokens[0], tokens[1:]
+		} else {
+			packet, data = data[0], data[1:]
+		}
+		l.core.Receive(l.now(), packet, &l.fx)
+		l.carry()
+	}
+}
+
+// carry does what cannot wait for the end of the batch: ring packets go out, and a
+// change of state is made known before anything that follows it.
+func (l *loop) carry() {
+	if len(l.fx.Send) > 0 {
+		l.send(l.fx.Send)
+		clear(l.fx.Send)
+		l.fx.Send = l.fx.Send[:0]
+	}
+	if l.fx.Merge.State != nil {
+		l.flush()
+	}
+}
+
+func (l *loop) send(packets []ring.Packet) {
+	if err := l.port.Send(packets); err != nil {
+		// The ring retransmits; what matters is that somebody can see it.
+		if l.sendErrs++; l.sendErrs&(l.sendErrs-1) == 0 {
+			l.log.Warn("ring packets were not sent", "error", err, "times", l.sendErrs)
+		}
+	}
+}
+
+// flush hands clients and overlay what the core has for them.
+func (l *loop) flush() {
+	fx := &l.fx.Merge
+	if fx.State != nil {
+		l.stateChanged(fx.State)
+	}
+	if len(fx.Outputs) > 0 {
+		l.deliver(fx.Outputs)
+	}
+	if l.wan != nil {
+		l.wan.carry(fx)
+	}
+	for _, fault := range fx.Faults {
+		l.log.Warn("a peer broke the protocol", "site", fault.Site, "what", fault.What)
+	}
+	l.fx.Reset()
+}
+
+func (l *loop) deliver(outputs []merge.Output) {
+	l.sessions.Deliver(outputs)
+	for i := range outputs {
+		if outputs[i].Kind == merge.OutClosed {
+			l.clients--
+			for _, client := range outputs[i].To {
+				l.sessions.Release(client)
+			}
+		}
+	}
+}
+
+func (l *loop) stateChanged(s *merge.State) {
+	l.log.Info("site view", "view", s.View.String(), "instance", s.Instance.String(), "members", len(s.Members))
+}
+
+// connect, submit and disconnect are what sessions ask for.
+
+func (l *loop) connect(c membership.ClientID, name string) {
+	l.clients++
+	l.core.Connect(l.now(), c, name, &l.fx)
+}
+
+func (l *loop) submit(c membership.ClientID, requests []merge.Request) {
+	now := l.now()
+	for i := range requests {
+		l.core.Submit(now, c, requests[i], &l.fx)
+	}
+}
+
+func (l *loop) disconnect(c membership.ClientID) {
+	l.core.Disconnect(l.now(), c, &l.fx)
+}

@@ -1,0 +1,77 @@
+package merge
+
+import "time"
+
+// Constants of the protocol: all nodes of a federation agree on them.
+const (
+	// inlineMax is the largest body that travels inside a LocalSend. Larger ones
+	// cross the ring first, so that a deadline never includes a bulk transfer.
+	inlineMax = 64 << 10
+	// maxAhead bounds how far a deadline may lie ahead of the clock.
+	maxAhead = int64(5 * time.Second)
+	// maxStep bounds how far one Tick moves the clock: a wild reading costs
+	// little.
+	maxStep = int64(time.Second)
+	// maxLead bounds how far deadlines and floors are set ahead for one member.
+	maxLead = int64(2 * time.Second)
+	// maxTickPromises bounds the promises in a Tick: one for each member of the
+	// largest view.
+	maxTickPromises = 64
+	// maxWaiting bounds the promises of one source that wait for records.
+	maxWaiting = 8
+	// maxSnaps bounds the Ticks whose effects are remembered until they are
+	// known ring-safe; a Tick is safe after about two rotations.
+	maxSnaps = 64
+	// maxHorizons bounds the horizons that wait for the act line.
+	maxHorizons = 1024
+	// maxChunk bounds the members in one PrepareAck or Announce record, so that
+	// no record of the directory exceeds 64 KiB.
+	maxChunk = 1000
+	// maxBodies bounds the large bodies of one node that wait at every node of
+	// the site for their LocalSend. More than one is rare: a client sends its
+	// next message only after the one before.
+	maxBodies = 8
+)
+
+// Constants of tuning: every node may have its own.
+const (
+	minInterval   = 2 * time.Millisecond  // of ticks and promises, while busy
+	maxInterval   = 20 * time.Millisecond // likewise
+	quietInterval = 50 * time.Millisecond // when nobody sends
+	quietAfter    = 2 * time.Second       // without federated traffic
+	// minGap keeps event-driven ticks and promises from following each other
+	// closer than a fast ring turns.
+	minGap = 200 * time.Microsecond
+	// promiseGap is the shortest time between two promises: news that comes in
+	// between shares the next one.
+	promiseGap = 500 * time.Microsecond
+	// leadRise bounds how fast a lead grows: 5 ms in 100 ms. One late packet
+	// must not raise every later deadline.
+	leadRise = 20 // nanoseconds of time for one of lead
+	// slewPart is the part of elapsed time by which a reading is pulled towards
+	// the fastest peer.
+	slewPart = 10
+	// stepBehind is how far behind a peer the clock jumps instead of slewing.
+	stepBehind = 500 * time.Millisecond
+
+	startSlack = 500 * time.Microsecond // two rotations of a LAN ring
+	minSlack   = 200 * time.Microsecond
+	maxSlack   = 50 * time.Millisecond
+
+	proposeInterval = 500 * time.Millisecond // between different proposals
+	repeatInterval  = 200 * time.Millisecond // of one proposal
+	importStuck     = 250 * time.Millisecond // a gap that nobody fills: pull again
+
+	// creditBytes bounds what is under way to one destination.
+	creditBytes = 8 << 20
+	// maxControls bounds the control messages that wait for the ring.
+	maxControls = 16
+	// arenaBytes is the size of the chunks that frames are encoded into.
+	arenaBytes = 64 << 10
+	// maxInterned bounds the names that are kept to decode without allocating.
+	maxInterned = 8192
+	// maxReplay bounds the bytes a learner keeps until the site's state arrives.
+	maxReplay = 512 << 20
+	// lateWindow is how many samples a lateness quantile looks back.
+	lateWindow = 256
+)

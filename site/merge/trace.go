@@ -1,0 +1,42 @@
+package merge
+
+import (
+	"ringway/membership"
+)
+
+// A TraceKind says what a TraceEvent tells.
+type TraceKind uint8
+
+// The kinds of trace events.
+const (
+	TraceSend    TraceKind = iota + 1 // the machine accepted a request
+	TraceReject                       // the machine did not accept one
+	TraceDeliver                      // a record or local message takes effect here
+	TraceImport                       // a record of another site was taken in
+	TracePromise                      // a promise was released (Out) or applied
+	TraceView                         // a site view was installed
+)
+
+// A TraceEvent is one thing the machine did. Which fields are set depends on Kind.
+// Every node of an instance has the same events in the same order, but for
+// TracePromise, which a gateway that releases one has alone.
+type TraceEvent struct {
+	Kind      TraceKind
+	Client    membership.ClientID
+	Seq       uint64
+	Request   RequestKind // zero in TraceDeliver: clients went down
+	Groups    []string
+	Service   membership.Service
+	Federated bool
+	T         int64
+	N, Idx    uint64
+	Src       membership.InstanceID // of a delivery, an import, an applied promise
+	To        membership.InstanceID // of a released promise
+	Dests     []membership.InstanceID
+	P, W      int64
+	Out       bool
+	Why       string
+	Instance  membership.InstanceID
+	View      membership.ViewID
+	Members   []SiteInstance
+}

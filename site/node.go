@@ -1,0 +1,255 @@
+package site
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"ringway/internal/admin"
+	"ringway/internal/pki"
+	"ringway/membership"
+	"ringway/overlay"
+	"ringway/site/core"
+	"ringway/site/lan"
+	"ringway/site/merge"
+	"ringway/site/ring"
+	"ringway/site/session"
+)
+
+// drainTime bounds an orderly stop: clients' departures go round the ring in it.
+const drainTime = 2 * time.Second
+
+// A node holds the parts of a running node together.
+type node struct {
+	cfg      Config
+	log      *slog.Logger
+	boot     uint64
+	port     *lan.Port
+	sessions *session.Server
+	gateway  *overlay.Gateway
+	loop     *loop
+	in       *inbox
+	admin    *admin.Server
+	done     chan struct{} // closed when the loop has ended
+
+	listeners []net.Listener
+}
+
+// Run runs one node until the context ends, then drains and returns nil. It returns an
+// error if the node cannot start or a part of it fails.
+func Run(ctx context.Context, cfg Config) error {
+	n, err := newNode(cfg)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	return n.run(ctx)
+}
+
+func newNode(cfg Config) (*node, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	n := &node{cfg: cfg, log: cfg.Log.With("node", cfg.Node.Name), boot: uint64(time.Now().UnixNano()), in: newInbox(), done: make(chan struct{})}
+	identity, err := cfg.identity()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.open(identity); err != nil {
+		n.close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// open binds every port before anything runs, so that a taken address is an error at
+// start and not a surprise later.
+func (n *node) open(identity *pki.Identity) error {
+	if err := n.openLAN(); err != nil {
+		return err
+	}
+	n.openSessions()
+	for _, c := range n.cfg.Node.Clients {
+		l, err := session.Listen(c.Network, c.Address)
+		if err != nil {
+			return fmt.Errorf("clients of node %s: %w", n.cfg.Node.Name, err)
+		}
+		n.listeners = append(n.listeners, l)
+	}
+	n.loop = &loop{
+		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions,
+		core: core.New(n.ringConfig(), n.mergeConfig()),
+	}
+	if n.cfg.Node.IsGateway() {
+		if err := n.openGateway(identity); err != nil {
+			return err
+		}
+	}
+	return n.openAdmin()
+}
+
+func (n *node) openLAN() error {
+	peers := map[membership.NodeID]netip.AddrPort{}
+	for _, p := range n.cfg.Node.Site.Nodes {
+		if p.ID != n.cfg.Node.ID {
+			peers[p.ID] = p.Address
+		}
+	}
+	port, err := lan.Open(lan.Config{Address: n.cfg.Node.Address, Multicast: n.cfg.Node.Site.Multicast, Peers: peers, Log: n.log})
+	if err != nil {
+		return fmt.Errorf("ring of node %s on %s: %w", n.cfg.Node.Name, n.cfg.Node.Address, err)
+	}
+	n.port = port
+	return nil
+}
+
+func (n *node) openSessions() {
+	t := n.cfg.Topology
+	n.sessions = session.NewServer(session.Config{
+		NodeName: n.cfg.Node.Name, Node: n.cfg.Node.ID, Boot: n.boot,
+		Methods: t.Access.Methods, Order: memberOrder(t), NodeNameOf: nodeNames(t), Log: n.log,
+	}, &backend{node: n})
+}
+
+func (n *node) openGateway(identity *pki.Identity) error {
+	dial, err := n.cfg.dialOverrides()
+	if err != nil {
+		return err
+	}
+	w := &wan{loop: n.loop, in: n.in, done: n.done, site: n.cfg.Node.Site.ID}
+	n.gateway, err = overlay.New(overlay.Config{
+		Topology: n.cfg.Topology, Node: n.cfg.Node, Identity: identity, Dial: dial,
+		Incarnation: n.boot, Log: n.log,
+	}, w)
+	if err != nil {
+		return fmt.Errorf("gateway %s on %s: %w", n.cfg.Node.Name, n.cfg.Node.Gateway, err)
+	}
+	w.gateway = n.gateway
+	n.loop.wan = w
+	return nil
+}
+
+func (n *node) ringConfig() ring.Config {
+	members := make([]membership.NodeID, 0, len(n.cfg.Node.Site.Nodes))
+	for _, p := range n.cfg.Node.Site.Nodes {
+		members = append(members, p.ID)
+	}
+	timing := ring.DefaultTiming(len(members))
+	timing.TokenLoss = n.cfg.Topology.Timing.TokenLoss
+	return ring.Config{
+		Self: n.cfg.Node.ID, Members: members, Incarnation: n.boot,
+		Label: ringLabel(n.cfg.Topology.Name, n.cfg.Node.Site.Name), MaxPacket: n.port.MaxPacket(),
+		Windows: ring.DefaultWindows(), Timing: timing,
+	}
+}
+
+func (n *node) mergeConfig() merge.Config {
+	t := n.cfg.Topology
+	cfg := merge.Config{
+		Self: n.cfg.Node.ID, Site: n.cfg.Node.Site.ID, Boot: n.boot,
+		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(),
+		SiteScoped: func(group string) bool { return t.GroupPolicy(group).SiteScope },
+	}
+	for _, s := range t.Sites {
+		cfg.Sites = append(cfg.Sites, s.ID)
+	}
+	for _, p := range n.cfg.Node.Site.Nodes {
+		if p.IsGateway() {
+			cfg.Gateways = append(cfg.Gateways, p.ID)
+		}
+	}
+	return cfg
+}
+
+// ringLabel separates rings that share a network: packets with another label are
+// dropped.
+func ringLabel(federation, site string) uint32 {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%d:%s/%s", len(federation), federation, site)
+	return h.Sum32()
+}
+
+// run starts every part and waits for the context or for a part that fails.
+func (n *node) run(ctx context.Context) error {
+	parts, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	var running sync.WaitGroup
+	start := func(name string, f func(context.Context) error) {
+		running.Go(func() {
+			if err := f(parts); err != nil && parts.Err() == nil {
+				stop(fmt.Errorf("%s of node %s: %w", name, n.cfg.Node.Name, err))
+			}
+		})
+	}
+	start("ring sockets", func(ctx context.Context) error { return n.port.Run(ctx, n.received) })
+	start("loop", func(ctx context.Context) error {
+		n.loop.core.Start(n.loop.now(), &n.loop.fx)
+		n.loop.carry()
+		n.loop.run(ctx)
+		n.loop.gate.release()
+		close(n.done)
+		return nil
+	})
+	for _, l := range n.listeners {
+		start("clients' port "+l.Addr().String(), func(ctx context.Context) error { return n.sessions.Serve(ctx, l) })
+	}
+	if n.gateway != nil {
+		start("overlay", n.gateway.Run)
+	}
+	if n.admin != nil {
+		start("admin port", n.admin.Run)
+	}
+	n.log.Info("node is up", "site", n.cfg.Node.Site.Name, "address", n.cfg.Node.Address.String(), "lan", n.port.Mode(), "cores", runtime.NumCPU())
+
+	select {
+	case <-ctx.Done():
+		n.drain()
+		stop(nil)
+	case <-parts.Done():
+	}
+	n.in.close()
+	running.Wait()
+	if cause := context.Cause(parts); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	n.log.Info("node has stopped")
+	return nil
+}
+
+// received takes a batch of ring packets from a reader.
+func (n *node) received(b lan.Batch) { n.in.packets(b.Packets, ring.IsToken) }
+
+// drain lets the clients leave in the ring's order before anything is closed.
+func (n *node) drain() {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	n.log.Info("draining: clients leave in order")
+	n.sessions.Close(ctx)
+	gone := make(chan struct{})
+	n.in.call(func() {
+		n.loop.gate.hold(func() bool { return n.loop.clients == 0 }, gone)
+	})
+	select {
+	case <-gone:
+	case <-n.done:
+	case <-ctx.Done():
+		n.log.Warn("stopped before all clients had left in order")
+	}
+}
+
+// close releases what open acquired.
+func (n *node) close() {
+	for _, l := range n.listeners {
+		l.Close()
+	}
+	if n.port != nil {
+		n.port.Close()
+	}
+}

@@ -1,0 +1,261 @@
+package ring
+
+import (
+	"slices"
+	"time"
+
+	"ringway/internal/wire"
+	"ringway/membership"
+)
+
+// Gather: find out who is there. Everybody multicasts whom it has heard of (proc)
+// and whom it has given up (fail). Both sets only grow within one gathering, so
+// all come to agree; who has not by the consensus time-out is given up.
+type gathering struct {
+	proc, fail set
+	since      time.Duration
+}
+
+func (g *gathering) want() set { return g.proc.minus(g.fail) }
+
+// A join says what its sender knows. Attempts number a sender's gatherings, so
+// that an older join is told from a newer one.
+type join struct {
+	attempt    uint64
+	counter    uint64 // highest ring counter seen
+	proc, fail set
+}
+
+// enterGather gives up what this node was in and gathers with these sets.
+func (m *Machine) enterGather(now time.Duration, proc, fail set, fx *Effects) {
+	proc.add(m.self)
+	fail.drop(m.self)
+	m.state = Gather
+	m.gather = gathering{proc: proc, fail: fail, since: now}
+	m.attempt++
+	m.count.Gathers++
+	m.holding, m.prefer, m.culprit = false, false, 0
+	for i := range m.peers {
+		m.peers[i].joined = false
+	}
+	for _, t := range []int{timerLoss, timerResend, timerHold, timerHello, timerProbe, timerCommit, timerSolo} {
+		m.timers[t] = never
+	}
+	m.timers[timerConsensus] = now + m.cfg.Timing.Consensus
+	m.sendJoin(now, fx)
+}
+
+// regather starts again with everybody who was or was to be in the ring.
+func (m *Machine) regather(now time.Duration, fx *Effects) {
+	proc := m.setOf(m.ring.members)
+	switch m.state {
+	case Gather:
+		proc = proc.union(m.gather.want())
+	case Commit, Recovery:
+		proc = proc.union(m.setOf(m.commit.nodes()))
+	}
+	m.enterGather(now, proc, set{}, fx)
+}
+
+// expel leaves behind the receiver that keeps everybody waiting.
+func (m *Machine) expel(now time.Duration, fx *Effects) {
+	i, ok := m.place(m.culprit)
+	m.culprit = 0
+	r := m.current()
+	if !ok || r == nil {
+		return
+	}
+	m.count.Expelled++
+	m.shun(now, i)
+	fail := set{}
+	fail.add(i)
+	m.enterGather(now, m.setOf(r.members), fail, fx)
+}
+
+// shun keeps a node that can be heard but does not come along from starting
+// another gathering for a while.
+func (m *Machine) shun(now time.Duration, i int) {
+	p := &m.peers[i]
+	if now-p.shunUntil > 4*p.shunTime {
+		p.shunTime = 0
+	}
+	p.shunTime = min(max(2*p.shunTime, minShun), maxShun)
+	p.shunUntil = now + p.shunTime
+}
+
+func (m *Machine) sendJoin(now time.Duration, fx *Effects) {
+	if m.state != Gather {
+		return
+	}
+	b := m.appendHeader(nil, kindJoin, 0)
+	b = wire.AppendUint64(b, m.attempt)
+	b = wire.AppendUint64(b, m.highest)
+	b = appendNodes(b, m.nodesOf(m.gather.proc))
+	b = appendNodes(b, m.nodesOf(m.gather.fail))
+	fx.Send = append(fx.Send, Packet{Data: b})
+	m.timers[timerJoin] = now + m.cfg.Timing.Join
+}
+
+func (m *Machine) decodeJoin(packet []byte) (join, error) {
+	r := wire.NewReader(packet[headerBytes:])
+	j := join{attempt: r.Uint64(), counter: r.Uint64()}
+	proc, fail := readNodes(&r), readNodes(&r)
+	if j.counter >= maxCounter {
+		r.Fail(wire.ErrLimit)
+	}
+	j.proc, j.fail = m.setOf(proc), m.setOf(fail)
+	return j, r.Done()
+}
+
+// believes says whether a join may be looked at now.
+func (m *Machine) believes(now time.Duration, p *peer) bool {
+	refill := int(min(now-p.allowedAt, time.Second) * joinRate / time.Second)
+	if refill > 0 || p.allowedAt == 0 {
+		p.allowance = min(p.allowance+refill, joinBurst)
+		if p.allowedAt == 0 {
+			p.allowance = joinBurst
+		}
+		p.allowedAt = now
+	}
+	if p.allowance == 0 || now < m.napUntil {
+		return false
+	}
+	p.allowance--
+	return true
+}
+
+func (m *Machine) onJoin(now time.Duration, packet []byte, i int, restarted bool, fx *Effects) {
+	p := &m.peers[i]
+	if !m.believes(now, p) {
+		m.count.DroppedJoins++
+		return
+	}
+	j, err := m.decodeJoin(packet)
+	if err != nil || !j.proc.has(i) || j.fail.has(i) {
+		m.count.DroppedMalformed++
+		return
+	}
+	if j.attempt < p.attempt {
+		m.count.DroppedStale++
+		return
+	}
+	again := j.attempt == p.attempt
+	switch m.state {
+	case Operational:
+		if !m.breaks(now, i, &j, again, restarted) {
+			m.count.DroppedStale++
+			return
+		}
+		m.enterGather(now, m.setOf(m.ring.members).union(j.proc), j.fail, fx)
+	case Commit, Recovery:
+		// Who gathers anew has left the ring that is being formed. Strangers wait
+		// until it is installed; they repeat themselves.
+		nodes := m.setOf(m.commit.nodes())
+		if !nodes.has(i) || again && !restarted || j.fail.has(m.self) {
+			return
+		}
+		m.enterGather(now, nodes.union(m.setOf(m.ring.members)).union(j.proc), j.fail, fx)
+	}
+	m.consider(now, i, j, fx)
+}
+
+// breaks says whether a join can end an operational ring: not if it gives this
+// node up, not if it is from before this ring, not from a node that is shunned.
+func (m *Machine) breaks(now time.Duration, i int, j *join, again, restarted bool) bool {
+	p := &m.peers[i]
+	switch {
+	case j.fail.has(m.self):
+		return false
+	case restarted:
+		return true
+	case m.ring.has(m.cfg.Members[i]):
+		return !again && j.counter >= m.ring.id.Counter
+	}
+	return now >= p.shunUntil
+}
+
+// consider adds what a join knows to what this node knows.
+func (m *Machine) consider(now time.Duration, i int, j join, fx *Effects) {
+	p := &m.peers[i]
+	p.attempt = j.attempt
+	m.highest = max(m.highest, j.counter)
+	g := &m.gather
+	if g.fail.has(i) {
+		return
+	}
+	before := *g
+	if j.fail.has(m.self) {
+		g.fail.add(i)
+	} else {
+		g.proc = g.proc.union(j.proc)
+		g.fail = g.fail.union(j.fail)
+	}
+	p.join, p.joined = j, true
+	if g.proc != before.proc || g.fail != before.fail {
+		m.timers[timerConsensus] = now + m.cfg.Timing.Consensus
+		m.timers[timerCommit] = never
+		m.timers[timerJoin] = min(m.timers[timerJoin], now+joinCoalesce)
+	}
+	m.checkConsensus(now, false, fx)
+}
+
+// agrees says whether node i has sent the sets that this node has.
+func (m *Machine) agrees(i int) bool {
+	p := &m.peers[i]
+	return i == m.self || p.joined && p.join.proc == m.gather.proc && p.join.fail == m.gather.fail
+}
+
+// checkConsensus goes on to Commit if all that are wanted agree. To be alone
+// takes a time-out.
+func (m *Machine) checkConsensus(now time.Duration, timedOut bool, fx *Effects) {
+	want := m.gather.want()
+	lowest, n := -1, 0
+	for i := range m.cfg.Members {
+		if !want.has(i) {
+			continue
+		}
+		if !m.agrees(i) {
+			return
+		}
+		if n == 0 {
+			lowest = i
+		}
+		n++
+	}
+	switch {
+	case n == 1 && !timedOut:
+	case lowest == m.self:
+		m.propose(now, m.nodesOf(want), fx)
+	case m.timers[timerCommit] == never: // the lowest proposes
+		m.timers[timerConsensus] = never
+		m.timers[timerCommit] = now + m.cfg.Timing.Commit
+	}
+}
+
+// consensusTimeout gives up who has not agreed.
+func (m *Machine) consensusTimeout(now time.Duration, fx *Effects) {
+	if m.state != Gather {
+		return
+	}
+	g := &m.gather
+	want, late := g.want(), set{} // all are measured by the sets as they are now
+	for i := range m.cfg.Members {
+		if want.has(i) && !m.agrees(i) {
+			late.add(i)
+			if m.peers[i].seenAt > g.since {
+				m.shun(now, i)
+			}
+		}
+	}
+	g.fail = g.fail.union(late)
+	m.timers[timerConsensus] = now + m.cfg.Timing.Consensus
+	m.timers[timerCommit] = never
+	m.sendJoin(now, fx)
+	m.checkConsensus(now, true, fx)
+}
+
+// contains says whether sorted nodes has n.
+func contains(nodes []membership.NodeID, n membership.NodeID) bool {
+	_, ok := slices.BinarySearch(nodes, n)
+	return ok
+}

@@ -1,0 +1,452 @@
+package ring
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"ringway/membership"
+)
+
+// A sim is a site in virtual time: machines, their sources, and a network that
+// loses, doubles, reorders and delays. The same seed gives the same run.
+
+type simEvent struct {
+	at    time.Duration
+	order uint64
+	node  *simNode // packet or turn
+	life  uint64
+	data  []byte
+	token bool
+	turn  bool
+	do    func()
+}
+
+type simHeap []simEvent
+
+func (h simHeap) Len() int { return len(h) }
+func (h simHeap) Less(i, j int) bool {
+	if h[i].at != h[j].at {
+		return h[i].at < h[j].at
+	}
+	return h[i].order < h[j].order
+}
+func (h simHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *simHeap) Push(x any)   { *h = append(*h, x.(simEvent)) }
+func (h *simHeap) Pop() any {
+	last := len(*h) - 1
+	e := (*h)[last]
+	(*h)[last] = simEvent{}
+	*h = (*h)[:last]
+	return e
+}
+
+type simNet struct {
+	loss, double float64
+	delay        time.Duration
+	jitter       time.Duration
+	blocked      map[[2]membership.NodeID]bool // from, to
+	drop         func(from membership.NodeID, to *simNode, data []byte) bool
+	packets      int
+}
+
+type sim struct {
+	rng       *rand.Rand
+	now       time.Duration
+	order     uint64
+	events    simHeap
+	net       simNet
+	nodes     []*simNode
+	lives     []*life
+	config    Config // of all nodes
+	trace     func(format string, args ...any)
+	processes time.Duration // what it takes a node to read a packet
+	fault     string
+}
+
+// A simNode is a place where one life follows another.
+type simNode struct {
+	sim    *sim
+	id     membership.NodeID
+	m      *Machine
+	fx     Effects
+	source *simSource
+	life   *life
+	lives  uint64
+	paused bool
+	busy   bool
+	data   [][]byte // the data socket
+	tokens [][]byte // the token socket
+	wake   time.Duration
+}
+
+// A life is what one incarnation of a node did.
+type life struct {
+	node        membership.NodeID
+	incarnation uint64
+	crashed     bool
+	log         []logEntry
+	taken       []frameKey
+	views       []*View
+	number      map[uint64]uint32 // per stream
+}
+
+type frameKey struct {
+	node        membership.NodeID
+	incarnation uint64
+	stream      uint64
+	number      uint32
+}
+
+type logEntry struct {
+	kind    EventKind
+	service membership.Service
+	ring    ID
+	late    bool // after Transitional
+	pos     Position
+	key     frameKey
+	view    *View
+}
+
+// A simSource hands out frames in rounds over its streams.
+type simSource struct {
+	node  *simNode
+	queue []simFrame
+	bytes int
+}
+
+type simFrame struct {
+	key     frameKey
+	service membership.Service
+	size    int
+}
+
+func (s *simSource) Backlog() int { return s.bytes }
+
+func (s *simSource) Next(now time.Duration, room int) (Frame, bool) {
+	if len(s.queue) == 0 {
+		return Frame{}, false
+	}
+	f := s.queue[0]
+	s.queue = s.queue[1:]
+	s.bytes -= f.size
+	s.node.life.taken = append(s.node.life.taken, f.key)
+	return Frame{Stream: f.key.stream, Service: f.service, Data: f.encode()}, true
+}
+
+const simFrameBytes = 32
+
+func (f *simFrame) encode() []byte {
+	b := make([]byte, 0, f.size)
+	b = binary.LittleEndian.AppendUint32(b, uint32(f.key.node))
+	b = binary.LittleEndian.AppendUint64(b, f.key.incarnation)
+	b = binary.LittleEndian.AppendUint64(b, f.key.stream)
+	b = binary.LittleEndian.AppendUint32(b, f.key.number)
+	b = binary.LittleEndian.AppendUint32(b, uint32(f.size))
+	b = append(b, byte(f.service))
+	for i := len(b); i < f.size; i++ {
+		b = append(b, byte(i*7+int(f.key.number)+i>>8))
+	}
+	return b
+}
+
+func decodeSimFrame(b []byte) (simFrame, error) {
+	if len(b) < simFrameBytes {
+		return simFrame{}, fmt.Errorf("frame of %d bytes", len(b))
+	}
+	f := simFrame{key: frameKey{
+		node: membership.NodeID(binary.LittleEndian.Uint32(b)), incarnation: binary.LittleEndian.Uint64(b[4:]),
+		stream: binary.LittleEndian.Uint64(b[12:]), number: binary.LittleEndian.Uint32(b[20:]),
+	}, size: int(binary.LittleEndian.Uint32(b[24:])), service: membership.Service(b[28])}
+	if f.size != len(b) || string(f.encode()) != string(b) {
+		return f, fmt.Errorf("frame %v has other bytes than were sent", f.key)
+	}
+	return f, nil
+}
+
+func newSim(seed uint64, nodes int) *sim {
+	s := &sim{rng: rand.New(rand.NewPCG(seed, 0x72696e67)), processes: 3 * time.Microsecond}
+	s.net = simNet{delay: 100 * time.Microsecond, jitter: 50 * time.Microsecond, blocked: map[[2]membership.NodeID]bool{}}
+	s.config = Config{Label: 7, MaxPacket: 1400, Windows: DefaultWindows(), Timing: DefaultTiming(nodes)}
+	for i := range nodes {
+		s.config.Members = append(s.config.Members, membership.NodeID(10*(i+1)))
+	}
+	for _, id := range s.config.Members {
+		s.nodes = append(s.nodes, &simNode{sim: s, id: id, wake: never})
+	}
+	return s
+}
+
+func (s *sim) at(d time.Duration, do func()) { s.push(simEvent{at: s.now + d, do: do}) }
+
+func (s *sim) push(e simEvent) {
+	s.order++
+	e.order = s.order
+	heap.Push(&s.events, e)
+}
+
+func (n *simNode) up() bool { return n.m != nil }
+
+func (n *simNode) start() {
+	if n.up() {
+		return
+	}
+	n.lives++
+	c := n.sim.config
+	c.Self = n.id
+	c.Incarnation = 1_000_000 + uint64(n.sim.now)
+	n.life = &life{node: n.id, incarnation: c.Incarnation, number: map[uint64]uint32{}}
+	n.sim.lives = append(n.sim.lives, n.life)
+	n.source = &simSource{node: n}
+	n.m = New(c, n.source)
+	n.data, n.tokens, n.busy, n.paused = nil, nil, false, false
+	n.m.Start(n.sim.now, &n.fx)
+	n.flush()
+}
+
+func (n *simNode) crash() {
+	if n.up() {
+		n.life.crashed = true
+		n.m, n.wake = nil, never
+	}
+}
+
+func (n *simNode) pause() { n.paused = true }
+
+func (n *simNode) resume() {
+	n.paused = false
+	n.turn()
+	if n.up() && len(n.source.queue) > 0 {
+		n.m.Kick(n.sim.now, &n.fx)
+		n.flush()
+	}
+}
+
+// submit queues a frame and tells the machine.
+func (n *simNode) submit(stream uint64, service membership.Service, size int) {
+	if !n.up() {
+		return
+	}
+	n.life.number[stream]++
+	f := simFrame{key: frameKey{n.id, n.life.incarnation, stream, n.life.number[stream]}, service: service, size: max(size, simFrameBytes)}
+	n.source.queue = append(n.source.queue, f)
+	n.source.bytes += f.size
+	if !n.paused {
+		n.m.Kick(n.sim.now, &n.fx)
+		n.flush()
+	}
+}
+
+// flush carries out the effects of a step.
+func (n *simNode) flush() {
+	s := n.sim
+	for _, p := range n.fx.Send {
+		if s.trace != nil {
+			s.tracePacket(n, p)
+		}
+		if len(p.Data) > s.config.MaxPacket && kind(p.Data[2]) == kindData {
+			s.fail("node %v sends %d bytes", n.id, len(p.Data))
+		}
+		for _, to := range s.nodes {
+			if p.To == 0 && to != n || p.To == to.id {
+				s.transmit(n.id, to, p.Data)
+			}
+		}
+	}
+	for i := range n.fx.Events {
+		n.record(&n.fx.Events[i])
+	}
+	n.fx.Reset()
+	n.wake = never
+	if d, ok := n.m.Deadline(); ok {
+		n.wake = d
+	}
+}
+
+func (s *sim) transmit(from membership.NodeID, to *simNode, data []byte) {
+	s.net.packets++
+	if s.net.blocked[[2]membership.NodeID{from, to.id}] || s.net.drop != nil && s.net.drop(from, to, data) {
+		return
+	}
+	copies := 1
+	if s.net.loss > 0 && s.rng.Float64() < s.net.loss {
+		copies = 0
+	} else if s.net.double > 0 && s.rng.Float64() < s.net.double {
+		copies = 2
+	}
+	for range copies {
+		d := s.net.delay
+		if s.net.jitter > 0 {
+			d += time.Duration(s.rng.Int64N(int64(s.net.jitter)))
+		}
+		s.push(simEvent{at: s.now + d, node: to, life: to.lives, data: data})
+	}
+}
+
+// turn reads one packet, as a shell with two sockets does.
+func (n *simNode) turn() {
+	if n.paused || !n.up() || n.busy || len(n.data)+len(n.tokens) == 0 {
+		return
+	}
+	n.busy = true
+	n.sim.push(simEvent{at: n.sim.now + n.sim.processes, node: n, life: n.lives, turn: true})
+}
+
+func (n *simNode) read() {
+	n.busy = false
+	if n.paused {
+		return
+	}
+	queue := &n.data
+	if len(n.data) == 0 || len(n.tokens) > 0 && n.m.PreferToken() {
+		queue = &n.tokens
+	}
+	p := (*queue)[0]
+	*queue = (*queue)[1:]
+	n.m.Receive(n.sim.now, p, &n.fx)
+	n.flush()
+	n.turn()
+}
+
+// step does the next thing; it says false when nothing is left.
+func (s *sim) step() bool {
+	var waker *simNode
+	for _, n := range s.nodes {
+		if n.up() && !n.paused && n.wake != never && (waker == nil || n.wake < waker.wake) {
+			waker = n
+		}
+	}
+	if waker != nil && (len(s.events) == 0 || waker.wake <= s.events[0].at) {
+		s.now = max(s.now, waker.wake)
+		waker.m.Wake(s.now, &waker.fx)
+		waker.flush()
+		return true
+	}
+	if len(s.events) == 0 {
+		return false
+	}
+	e := heap.Pop(&s.events).(simEvent)
+	s.now = e.at
+	switch {
+	case e.do != nil:
+		e.do()
+	case !e.node.up() || e.life != e.node.lives && e.turn:
+	case e.turn:
+		e.node.read()
+	case IsToken(e.data):
+		e.node.tokens = append(e.node.tokens, e.data)
+		e.node.turn()
+	default:
+		e.node.data = append(e.node.data, e.data)
+		e.node.turn()
+	}
+	return true
+}
+
+func (s *sim) fail(format string, args ...any) {
+	if s.fault == "" {
+		s.fault = fmt.Sprintf("at %v: ", s.now) + fmt.Sprintf(format, args...)
+	}
+}
+
+// run goes on until done says so, or until the time is over.
+func (s *sim) run(limit time.Duration, done func() bool) bool {
+	end := s.now + limit
+	next := s.now
+	for s.fault == "" && s.now < end {
+		if s.now >= next {
+			if done != nil && done() {
+				return true
+			}
+			next = s.now + time.Millisecond
+		}
+		if !s.step() {
+			break
+		}
+	}
+	return done != nil && done()
+}
+
+// record writes an event into the life's log and checks what can be checked at
+// once.
+func (n *simNode) record(e *Event) {
+	s, l := n.sim, n.life
+	if s.trace != nil {
+		s.traceEvent(n, e)
+	}
+	entry := logEntry{kind: e.Kind, service: e.Service, pos: e.Pos, view: e.View}
+	if v := l.view(); v != nil {
+		entry.ring = v.ID
+	}
+	if len(l.log) > 0 && e.Kind != Installed {
+		last := &l.log[len(l.log)-1]
+		entry.late = last.kind == Transitional || last.late
+	}
+	switch e.Kind {
+	case Deliver, Arrive:
+		f, err := decodeSimFrame(e.Frame)
+		if err != nil {
+			s.fail("node %v: %v", n.id, err)
+		}
+		if f.key.node != e.From || f.service != e.Service {
+			s.fail("node %v: frame %v came as from %v with %v", n.id, f.key, e.From, e.Service)
+		}
+		entry.key = f.key
+	case Installed:
+		l.views = append(l.views, e.View)
+		entry.ring = e.View.ID
+	case Stable:
+		for _, other := range s.nodes {
+			if r := other.ringOf(entry.ring); r != nil && r.aru < e.Pos.Seq {
+				s.fail("node %v: %v is stable, but node %v holds only up to %d", n.id, e.Pos, other.id, r.aru)
+			}
+		}
+	}
+	l.log = append(l.log, entry)
+}
+
+// ringOf returns what a running node keeps of that ring.
+func (n *simNode) ringOf(id ID) *ring {
+	if n.up() && n.m.ring.id == id {
+		return n.m.ring
+	}
+	return nil
+}
+
+func (l *life) view() *View {
+	if len(l.views) == 0 {
+		return nil
+	}
+	return l.views[len(l.views)-1]
+}
+
+// settled says whether all running nodes are in one ring of just them, with
+// nothing left to do.
+func (s *sim) settled() bool {
+	var id ID
+	running := 0
+	for _, n := range s.nodes {
+		if n.up() {
+			running++
+		}
+	}
+	for _, n := range s.nodes {
+		if !n.up() {
+			continue
+		}
+		r := n.m.ring
+		if n.m.state != Operational || len(r.members) != running || n.paused || len(n.source.queue) > 0 || !n.m.out.empty() ||
+			r.delivered != r.high || r.stable != r.high {
+			return false
+		}
+		if id == (ID{}) {
+			id = r.id
+		}
+		if id != r.id {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,63 @@
+package session
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"ringway/internal/spread"
+	"ringway/membership"
+	"ringway/site/merge"
+)
+
+// Defaults and limits.
+const (
+	defaultMaxSessions   = 20000
+	defaultQueueMessages = 16384    // half a second of a busy ring
+	defaultQueueBytes    = 64 << 20 // one message of the largest size
+	defaultHandshake     = 10 * time.Second
+	maxHandshakes        = 1024 // at once; further connections wait to be accepted
+)
+
+// Config says how sessions are served.
+type Config struct {
+	NodeName string
+	Node     membership.NodeID
+	Boot     uint64   // its low half goes into session ids
+	Methods  []string // authentication methods offered, in order
+
+	// Order sorts members as clients expect it; NodeNameOf names their nodes.
+	Order      func(a, b merge.Member) int
+	NodeNameOf func(membership.NodeID) string
+
+	MaxSessions      int           // 0: the default
+	QueueMessages    int           // to one session, 0: the default
+	QueueBytes       int           // to one session; one message is let in whatever its size
+	HandshakeTimeout time.Duration // 0: the default
+	Log              *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.MaxSessions == 0 {
+		c.MaxSessions = defaultMaxSessions
+	}
+	if c.QueueMessages == 0 {
+		c.QueueMessages = defaultQueueMessages
+	}
+	if c.QueueBytes == 0 {
+		c.QueueBytes = defaultQueueBytes
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = defaultHandshake
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	known := func(m string) bool { return m == spread.MethodNull || m == spread.MethodIP }
+	for _, m := range c.Methods {
+		if !known(m) {
+			c.Log.Warn("this node does not offer an authentication method of the topology", "method", m)
+		}
+	}
+	c.Methods = slices.DeleteFunc(slices.Clone(c.Methods), func(m string) bool { return !known(m) })
+}

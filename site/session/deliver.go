@@ -1,0 +1,84 @@
+package session
+
+import (
+	"ringway/internal/spread"
+	"ringway/membership"
+	"ringway/site/merge"
+)
+
+// Deliver queues outputs at the sessions that get them. It never blocks. It is for
+// one goroutine at a time.
+func (s *Server) Deliver(outputs []merge.Output) {
+	for i := range outputs {
+		o := &outputs[i]
+		switch o.Kind {
+		case merge.OutMessage:
+			s.toAll(o.To, s.encoder.message(&o.Message), false)
+			s.stats.sent.Add(uint64(len(o.To)))
+		case merge.OutView:
+			s.view(o)
+		case merge.OutTransition:
+			s.toAll(o.To, s.encoder.transition(o.Group, o.ViewID), true)
+		case merge.OutLeft:
+			s.toAll(o.To, s.encoder.left(o.Group), true)
+		}
+	}
+}
+
+// session returns the session of that id, if it is connected.
+func (s *Server) session(id membership.ClientID) *Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byID[id]
+}
+
+// toAll queues one encoded message at many sessions; membership is only for those
+// that asked for it.
+func (s *Server) toAll(ids []membership.ClientID, encoded []byte, isMembership bool) {
+	for _, id := range ids {
+		if session := s.session(id); session != nil && (session.id.Membership || !isMembership) {
+			session.queue(encoded)
+		}
+	}
+}
+
+// view queues a group view. Its encodings differ between receivers of different sets
+// in one number only, so there is one for each set.
+func (s *Server) view(o *merge.Output) {
+	v := s.encoder.prepare(o.View)
+	for _, id := range o.To {
+		if session := s.session(id); session != nil && session.id.Membership {
+			session.queue(v.forMember(session.private))
+		}
+	}
+}
+
+// Status returns what the server does at present.
+func (s *Server) Status() Status {
+	s.mu.Lock()
+	sessions := make([]*Session, 0, len(s.byID))
+	for _, session := range s.byID {
+		sessions = append(sessions, session)
+	}
+	s.mu.Unlock()
+	status := Status{
+		Accepted: s.stats.accepted.Load(), Refused: s.stats.refused.Load(), Ended: s.stats.ended.Load(),
+		TooSlow: s.stats.tooSlow.Load(), BadRequests: s.stats.badHeader.Load(),
+		Received: s.stats.received.Load(), Sent: s.stats.sent.Load(),
+	}
+	for _, session := range sessions {
+		session.mu.Lock()
+		queued, bytes := len(session.out), session.bytes
+		session.mu.Unlock()
+		status.Sessions = append(status.Sessions, SessionStatus{
+			Name: session.private, Address: session.conn.RemoteAddr().String(), Since: session.since,
+			QueuedMessages: queued, QueuedBytes: bytes, Received: session.received.Load(), Sent: session.sent.Load(),
+		})
+	}
+	return status
+}
+
+// privateOf returns the private group of a member.
+func (e *encoder) privateOf(m merge.Member) string {
+	return spread.PrivateGroup(m.Name, e.nodeName(m.Client.Node))
+}

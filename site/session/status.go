@@ -1,0 +1,26 @@
+package session
+
+import "time"
+
+// Status is what an operator sees of the clients' side.
+type Status struct {
+	Sessions    []SessionStatus
+	Accepted    uint64 // sessions since the start
+	Refused     uint64 // handshakes that failed
+	Ended       uint64
+	TooSlow     uint64 // sessions ended because their queue was full
+	BadRequests uint64 // sessions ended because of what they sent
+	Received    uint64 // requests
+	Sent        uint64 // messages, one for each receiver
+}
+
+// SessionStatus is one session's part.
+type SessionStatus struct {
+	Name           string
+	Address        string
+	Since          time.Time
+	QueuedMessages int
+	QueuedBytes    int
+	Received       uint64
+	Sent           uint64
+}

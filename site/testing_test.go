@@ -1,0 +1,191 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ringway/topology"
+)
+
+// patience bounds every wait for a condition. It is long because the machine may be
+// slow; a test that passes does not use it up.
+const patience = 30 * time.Second
+
+// A federation is a set of nodes that run in the test's own process, over real
+// sockets on loopback.
+type federation struct {
+	t     *testing.T
+	topo  *topology.Topology
+	nodes map[string]*testNode
+}
+
+// A testNode is a running node.
+type testNode struct {
+	*topology.Node
+	stop context.CancelFunc
+	done chan error
+}
+
+// freePorts reserves a block of ports by asking the kernel for each; they are free
+// again when it returns, and nothing else in this process asks in between.
+type portSource struct {
+	mu   sync.Mutex
+	used map[int]bool
+}
+
+var ports = portSource{used: map[int]bool{}}
+
+// next returns a port p on which UDP and TCP are free, and UDP on p+1 too.
+func (s *portSource) next(t *testing.T) int {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range 100 {
+		u, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := u.LocalAddr().(*net.UDPAddr).Port
+		u.Close()
+		if s.used[p] || s.used[p+1] || p > 65000 {
+			continue
+		}
+		tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+		if err != nil {
+			continue
+		}
+		tcp.Close()
+		second, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", p+1))
+		if err != nil {
+			continue
+		}
+		second.Close()
+		s.used[p], s.used[p+1] = true, true
+		return p
+	}
+	t.Fatal("no free ports on loopback")
+	return 0
+}
+
+// newTopology describes sites, each with so many nodes, the first of them a gateway
+// if there are several sites.
+func newTopology(t *testing.T, extra string, sites map[string]int, order ...string) *topology.Topology {
+	t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "[federation]\nname = %q\n%s\n", "test-"+t.Name()[:4], extra)
+	for _, name := range order {
+		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, ports.next(t))
+		for i := range sites[name] {
+			p := ports.next(t)
+			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"127.0.0.1:%d\"\n  admin = \"127.0.0.1:%d\"\n", name, i+1, p, ports.next(t))
+			if i == 0 && len(order) > 1 {
+				fmt.Fprintf(&b, "  gateway = \"127.0.0.1:%d\"\n", ports.next(t))
+			}
+		}
+	}
+	topo, err := topology.Parse("test.toml", []byte(b.String()))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+	return topo
+}
+
+// run starts every node of the topology.
+func run(t *testing.T, topo *topology.Topology, dial map[string]map[string]string) *federation {
+	t.Helper()
+	f := &federation{t: t, topo: topo, nodes: map[string]*testNode{}}
+	for _, s := range topo.Sites {
+		for _, n := range s.Nodes {
+			f.start(n.Name, dial[n.Name])
+		}
+	}
+	t.Cleanup(f.stopAll)
+	return f
+}
+
+func (f *federation) start(name string, dial map[string]string) {
+	f.t.Helper()
+	n, ok := f.topo.Node(name)
+	if !ok {
+		f.t.Fatalf("no node %s", name)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	node := &testNode{Node: n, stop: cancel, done: make(chan error, 1)}
+	f.nodes[name] = node
+	log := slog.New(slog.NewTextHandler(testWriter{f.t}, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	go func() {
+		node.done <- Run(ctx, Config{Topology: f.topo, Node: n, Dial: dial, Log: log})
+	}()
+}
+
+// stop ends a node in order.
+func (f *federation) stop(name string) {
+	f.t.Helper()
+	n := f.nodes[name]
+	if n == nil {
+		return
+	}
+	delete(f.nodes, name)
+	n.stop()
+	select {
+	case err := <-n.done:
+		if err != nil {
+			f.t.Errorf("node %s: %v", name, err)
+		}
+	case <-time.After(patience):
+		f.t.Errorf("node %s does not stop", name)
+	}
+}
+
+func (f *federation) stopAll() {
+	for _, n := range f.nodes {
+		n.stop()
+	}
+	for name := range f.nodes {
+		f.stop(name)
+	}
+}
+
+// ready waits until every node says so.
+func (f *federation) ready() {
+	f.t.Helper()
+	for name, n := range f.nodes {
+		f.eventually("node "+name+" to be ready", func() bool {
+			client := http.Client{Timeout: time.Second}
+			answer, err := client.Get("http://" + n.Admin.String() + "/readyz")
+			if err != nil {
+				return false
+			}
+			answer.Body.Close()
+			return answer.StatusCode == http.StatusOK
+		})
+	}
+}
+
+// eventually polls until the condition holds.
+func (f *federation) eventually(what string, holds func() bool) {
+	f.t.Helper()
+	deadline := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(deadline) {
+			f.t.Fatalf("waited %v in vain for %s", patience, what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// testWriter sends a node's log to the test's. Lines that come after the test has
+// ended are dropped by the node's having been stopped in Cleanup.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}

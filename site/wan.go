@@ -1,0 +1,123 @@
+package site
+
+import (
+	"time"
+
+	"ringway/membership"
+	"ringway/overlay"
+	"ringway/site/merge"
+)
+
+// importQueueBytes bounds what was pulled from other sites and has not yet been
+// ordered in this one. Above it, the overlay's streams are not read.
+const importQueueBytes = 16 << 20
+
+// pullRefresh is how often the overlay learns from where this site would go on with
+// each log, so that a gateway that takes over starts near the right place.
+const pullRefresh = 250 * time.Millisecond
+
+// A wan carries the core's effects to the overlay and the overlay's findings to the
+// loop. carry and refresh belong to the loop; the overlay.Handler methods run on the
+// overlay's goroutines and leave their work in the inbox.
+type wan struct {
+	gateway *overlay.Gateway
+	loop    *loop
+	in      *inbox
+	done    <-chan struct{}
+
+	own       membership.LogID
+	logs      map[membership.SiteID]membership.LogID
+	site      membership.SiteID
+	refreshed time.Duration
+
+	entries []overlay.LogEntry // scratch
+}
+
+// carry hands over what the core wants done, in the order that merge.Effects asks for.
+func (w *wan) carry(fx *merge.Effects) {
+	if s := fx.State; s != nil {
+		w.own = membership.LogID{Site: w.site, Instance: s.Instance, View: s.View}
+		w.logs = s.Logs
+		w.gateway.Announce(overlay.State{Instance: s.Instance, View: s.View, Epoch: s.Epoch})
+		w.pull()
+	}
+	if len(fx.Records) > 0 {
+		w.entries = w.entries[:0]
+		for _, r := range fx.Records {
+			w.entries = append(w.entries, overlay.LogEntry{N: r.N, Dests: r.Dests, Data: r.Data})
+		}
+		w.gateway.Append(w.own, w.entries)
+		clear(w.entries)
+	}
+	if fx.Trim > 0 {
+		w.gateway.Trim(w.own, fx.Trim)
+	}
+	for _, promise := range fx.Promises {
+		w.gateway.Broadcast(promise)
+	}
+	for _, control := range fx.Controls {
+		w.gateway.Control(control.To, control.Data)
+	}
+	if now := w.loop.now(); now-w.refreshed >= pullRefresh {
+		w.pull()
+	}
+}
+
+// pull tells the overlay which logs this site imports, and from where.
+func (w *wan) pull() {
+	w.refreshed = w.loop.now()
+	positions := make([]overlay.Position, 0, len(w.logs))
+	for _, log := range w.logs {
+		positions = append(positions, overlay.Position{Log: log, From: w.loop.core.Replica.ImportPosition(log)})
+	}
+	w.gateway.Pull(positions)
+}
+
+// Records implements overlay.Handler. It waits while too much is queued, which holds
+// back the stream it came from.
+func (w *wan) Records(log membership.LogID, entries []overlay.LogEntry) {
+	records := make([][]byte, len(entries))
+	for i := range entries {
+		records[i] = entries[i].Data
+	}
+	l := w.loop
+	open := make(chan struct{})
+	ready := func() bool { return l.core.Replica.ImportBacklog() < importQueueBytes }
+	if !w.in.call(func() {
+		l.core.Import(l.now(), log, records, &l.fx)
+		l.gate.hold(ready, open)
+	}) {
+		return
+	}
+	select {
+	case <-open:
+	case <-w.done:
+	}
+}
+
+// Promise implements overlay.Handler.
+func (w *wan) Promise(data []byte) {
+	l := w.loop
+	w.in.call(func() { l.core.PromiseIn(l.now(), data, &l.fx) })
+}
+
+// Control implements overlay.Handler.
+func (w *wan) Control(from membership.SiteID, data []byte) {
+	l := w.loop
+	w.in.call(func() { l.core.ControlIn(l.now(), from, data, &l.fx) })
+}
+
+// Reach implements overlay.Handler.
+func (w *wan) Reach(reach []overlay.Reach) {
+	known := make([]merge.Reach, 0, len(reach))
+	for _, r := range reach {
+		if r.Reachable {
+			known = append(known, merge.Reach{
+				SiteInstance: merge.SiteInstance{Instance: r.Instance, Site: r.Site},
+				View:         r.View, Epoch: r.Epoch, Delay: r.Delay,
+			})
+		}
+	}
+	l := w.loop
+	w.in.call(func() { l.core.Reach(l.now(), known, &l.fx) })
+}
