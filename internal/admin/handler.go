@@ -163,9 +163,12 @@ func (c *cache) ask(done chan struct{}) {
 	close(done)
 }
 
-// complete turns nil lists into empty ones, which are easier on whoever reads the
+// complete says which program this is, turns nil lists into empty ones, which are easier on whoever reads the
 // JSON, and holds the bound on sessions.
 func complete(s *Status) {
+	if s.Version == "" {
+		s.Version = ProgramVersion()
+	}
 	if len(s.Sessions) > MaxSessionsListed {
 		s.Sessions = s.Sessions[:MaxSessionsListed]
 	}

@@ -41,7 +41,7 @@
 //	P18 same T                    keyed
 //	P19 promises                  import and promise
 //	P20 streams                   import
-//	P22 site agreement            send with ring positions; cuts are not compared
+//	P22 site agreement            send, by order within an instance; cuts are not compared
 //	P26 everything arrives        outside, in runs that settle
 //
 // Not checked here: P21 and P24 look into the machines, P23 compares two runs, P25,

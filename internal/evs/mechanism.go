@@ -135,64 +135,71 @@ func streams(h *history, r *report) {
 	}
 }
 
-// siteAgreement is P22: nodes accept the same messages at the same positions of a
-// ring, as far as both were in it.
+// A run of acceptances is what one node accepted of an instance without having gone
+// apart from it in between.
+type acceptances struct {
+	node  *node
+	sends []*Event
+}
+
+// siteAgreement is P22: nodes of an instance accept the same messages in the same
+// order, as far as both were there.
 func siteAgreement(h *history, r *report) {
-	type acceptance struct {
-		first, last uint64
-		sends       []*Event
-	}
-	rings := map[string][]*acceptance{}
+	runs := map[string][]*acceptances{}
 	var order []string
 	for _, n := range h.nodes {
-		byRing := map[string]*acceptance{}
+		var ring *Event
+		open := map[string]*acceptances{}
 		for i := range n.Events {
 			e := &n.Events[i]
-			if e.Kind != Send || e.Ring == "" {
-				continue
+			if e.Kind == Attach || parted(ring, e) {
+				clear(open)
 			}
-			a := byRing[e.Ring]
-			if a == nil {
-				a = &acceptance{first: e.RSeq}
-				byRing[e.Ring] = a
-				if rings[e.Ring] == nil {
-					order = append(order, e.Ring)
+			switch e.Kind {
+			case Ring:
+				ring = e
+			case Send:
+				run := open[e.Inst]
+				if run == nil {
+					run = &acceptances{node: n}
+					open[e.Inst] = run
+					if runs[e.Inst] == nil {
+						order = append(order, e.Inst)
+					}
+					runs[e.Inst] = append(runs[e.Inst], run)
 				}
-				rings[e.Ring] = append(rings[e.Ring], a)
+				run.sends = append(run.sends, e)
 			}
-			a.last = e.RSeq
-			a.sends = append(a.sends, e)
 		}
 	}
-	for _, ring := range order {
-		list := rings[ring]
-		for _, b := range list[1:] {
-			a := list[0]
-			// The first and the last position may be cut in the middle.
-			low, high := max(a.first, b.first), min(a.last, b.last)
-			x, y := within(a.sends, low, high), within(b.sends, low, high)
-			for i := range max(len(x), len(y)) {
-				if i >= len(x) || i >= len(y) {
-					e := append(x, y...)[min(len(x), len(y))]
-					r.add(Violation{Message: e.Msg, Explain: fmt.Sprintf("nodes %s and %s did not accept the same number of messages of ring %s", a.sends[0].Node, b.sends[0].Node, ring)}, a.sends[0], b.sends[0])
-					break
-				}
-				if p, q := x[i], y[i]; p.Msg != q.Msg || p.RSeq != q.RSeq || p.T != q.T || p.N != q.N || p.Mode != q.Mode || !slices.Equal(p.D, q.D) {
-					r.add(Violation{Message: q.Msg, Explain: fmt.Sprintf("nodes %s and %s accepted differently at ring %s", p.Node, q.Node, ring)}, p, q)
-					break
-				}
+	for _, inst := range order {
+		list := runs[inst]
+		longest := slices.MaxFunc(list, func(a, b *acceptances) int { return len(a.sends) - len(b.sends) })
+		for _, run := range list {
+			if run != longest {
+				agree(r, inst, longest, run)
 			}
 		}
 	}
 }
 
-// within returns the events strictly between two positions.
-func within(events []*Event, low, high uint64) []*Event {
-	var out []*Event
-	for _, e := range events {
-		if e.RSeq > low && e.RSeq < high {
-			out = append(out, e)
+// agree compares two runs from the first message that both have on.
+func agree(r *report, inst string, a, b *acceptances) {
+	find := func(in []*Event, m Message) int {
+		return slices.IndexFunc(in, func(e *Event) bool { return e.Msg == m })
+	}
+	x, y := a.sends, b.sends
+	if i := find(x, y[0].Msg); i >= 0 {
+		x = x[i:]
+	} else if i := find(y, x[0].Msg); i >= 0 {
+		y = y[i:]
+	} else {
+		return
+	}
+	for i := range min(len(x), len(y)) {
+		if p, q := x[i], y[i]; p.Msg != q.Msg || p.View != q.View || p.T != q.T || p.N != q.N || p.Mode != q.Mode || !slices.Equal(p.D, q.D) {
+			r.add(Violation{Message: q.Msg, View: q.View, Explain: fmt.Sprintf("nodes %s and %s of instance %s accepted differently", p.Node, q.Node, inst)}, p, q)
+			return
 		}
 	}
-	return out
 }

@@ -19,7 +19,7 @@ type client struct {
 	id      membership.ClientID
 	name    string // private name
 	trace   string // its name in traces
-	seq     uint64 // of its last message
+	seq     uint64 // of its last request, as the machine counts them
 	wants   []string
 	private string // "#name#node"
 	ended   bool
@@ -79,6 +79,7 @@ func (c *client) toggle(group string) {
 	} else {
 		c.wants = append(c.wants, group)
 	}
+	c.seq++
 	c.life.step(func(now time.Duration, fx *core.Effects) {
 		c.life.record(evs.Event{Kind: evs.Ask, Client: c.trace, Group: group, Why: why})
 		c.life.core.Submit(now, c.id, merge.Request{Kind: kind, Groups: []string{group}}, fx)

@@ -60,10 +60,10 @@ type place struct {
 
 // Stats counts what happened in a run.
 type Stats struct {
-	Submitted, Delivered, GroupViews, Rings, Crashes, Faults int
-	Packets, Records, Promises, Controls                     int
-	Events                                                   int
-	ByService                                                map[membership.Service]int
+	Submitted, Rejected, Delivered, GroupViews, Rings, Crashes, Faults int
+	Packets, Records, Promises, Controls                               int
+	Events                                                             int
+	ByService                                                          map[membership.Service]int
 }
 
 func newFederation(seed uint64, p Profile) *federation {

@@ -44,8 +44,10 @@ type life struct {
 	spins  int
 
 	sessions map[membership.ClientID]*client
-	order    []*client // sessions in the order of their connects
-	counter  uint64    // of sessions
+	order    []*client        // sessions in the order of their connects
+	counter  uint64           // of sessions
+	notes    []note           // of the step under way
+	cause    merge.TraceEvent // the delivery that makes the present output
 	state    *merge.State
 	up       bool // its links to other sites have come up
 	export   export
@@ -84,7 +86,7 @@ func (f *federation) boot(at *place) {
 		}
 	}
 	l.core = core.New(cfg, merge.Config{Self: at.id, Site: at.site.id, Boot: l.boot, Sites: sites, Nodes: nodes,
-		Gateways: gateways, StartUnix: epochUnix + int64(f.now/time.Second)})
+		Gateways: gateways, StartUnix: epochUnix + int64(f.now/time.Second), Trace: l.note})
 	l.step(l.core.Start)
 	if at.gateway {
 		f.wan.gatewayUp(l)
@@ -210,17 +212,7 @@ func (l *life) carryOut() {
 	if fx.Merge.State != nil {
 		l.advertise(fx.Merge.State)
 	}
-	rings := fx.Rings
-	for i := range fx.Merge.Outputs {
-		for len(rings) > 0 && rings[0].Outputs <= i {
-			l.recordRing(rings[0].View)
-			rings = rings[1:]
-		}
-		l.output(&fx.Merge.Outputs[i])
-	}
-	for _, r := range rings {
-		l.recordRing(r.View)
-	}
+	l.tell()
 	l.exportRecords(fx.Merge.Records, fx.Merge.Trim)
 	for _, data := range fx.Merge.Promises {
 		l.f.wan.promise(l, data)
@@ -232,12 +224,6 @@ func (l *life) carryOut() {
 		l.f.report("fault", "node %s blames honest site %s: %s", l.name, l.f.siteOf[fault.Site].name, fault.What)
 	}
 	fx.Reset()
-}
-
-// recordRing notes that the node installed a ring.
-func (l *life) recordRing(v *ring.View) {
-	l.f.stats.Rings++
-	l.record(evs.Event{Kind: evs.Ring, Ring: v.ID.String(), Members: l.f.nodeNames(v.Members), Together: l.f.nodeNames(v.Together)})
 }
 
 // record adds an event to the node's trace.

@@ -23,7 +23,11 @@ func (l *life) output(o *merge.Output) {
 		}
 	case merge.OutLeft:
 		for _, to := range o.To {
-			l.record(evs.Event{Kind: evs.Leave, Client: to.String(), Group: o.Group})
+			left := evs.Event{Kind: evs.Leave, Client: to.String(), Group: o.Group}
+			if l.cause.Request == merge.Leave && l.cause.Client == to {
+				left = l.keyed(left) // else it never got in
+			}
+			l.record(left)
 		}
 	case merge.OutClosed:
 		for _, to := range o.To {
@@ -48,6 +52,9 @@ func (l *life) message(o *merge.Output) {
 		l.f.report("payload", "node %s delivers message %d of %v with hint %v", l.name, seq, m.Sender, m.Hint)
 	}
 	id := evs.Message{Client: m.Sender.String(), Seq: seq}
+	if c := &l.cause; c.Request != merge.Send || c.Client != m.Sender || c.Seq != seq {
+		l.f.report("output", "node %s delivers %v, but the machine delivered request %d of %v", l.name, id, c.Seq, c.Client)
+	}
 	for _, to := range o.To {
 		c := l.sessions[to]
 		if c == nil {
@@ -58,7 +65,7 @@ func (l *life) message(o *merge.Output) {
 			continue // the session's socket is closed
 		}
 		l.f.stats.Delivered++
-		l.record(evs.Event{Kind: evs.Dlv, Client: c.trace, Msg: id})
+		l.record(l.keyed(evs.Event{Kind: evs.Dlv, Client: c.trace, Msg: id}))
 		if l.f.talk.percent(1.5) && m.Sender != c.id {
 			groups := m.Groups
 			l.f.after(l.f.talk.between(0, 2*time.Millisecond), func() {
@@ -70,8 +77,8 @@ func (l *life) message(o *merge.Output) {
 	}
 }
 
-// groupView gives a group view to its receivers. A view that a client's own join
-// caused is that client's join.
+// groupView gives a group view to its receivers. The view that a client's own join
+// made is that client's join.
 func (l *life) groupView(o *merge.Output) {
 	v := o.View
 	members := make([]string, 0, len(v.Members))
@@ -89,22 +96,12 @@ func (l *life) groupView(o *merge.Output) {
 			continue
 		}
 		l.f.stats.GroupViews++
-		if v.Cause == merge.CauseJoin && v.Changed.Client == to {
-			l.record(evs.Event{Kind: evs.Join, Client: c.trace, Group: v.Group})
+		if l.cause.Request == merge.Join && l.cause.Client == to && slices.Contains(l.cause.Groups, v.Group) {
+			l.record(l.keyed(evs.Event{Kind: evs.Join, Client: c.trace, Group: v.Group}))
 		}
 		if !slices.Contains(members, c.trace) {
 			l.f.report("groupview", "node %s gives %v a view of %s without it", l.name, to, v.Group)
 		}
 		l.record(evs.Event{Kind: evs.GView, Client: c.trace, Group: v.Group, ID: id, Members: members})
 	}
-}
-
-// recordView notes that the node's site is in a view.
-func (l *life) recordView(s *merge.State) {
-	members := make([]string, 0, len(s.Members))
-	for _, m := range s.Members {
-		members = append(members, m.Instance.String())
-	}
-	slices.Sort(members)
-	l.record(evs.Event{Kind: evs.View, View: evs.ViewID{Epoch: s.View.Epoch, Proposer: s.View.Proposer.String()}, Inst: s.Instance.String(), Members: members})
 }

@@ -23,6 +23,10 @@ type Result struct {
 	Stats      Stats
 }
 
+// notYet names the predicates that speak of what is not built: P4 of the signal
+// between two site views (SEQUENCING section 9).
+var notYet = []string{"P4"}
+
 // Run plays one seed of a profile and checks it. The same seed gives the same
 // Result, always.
 func Run(seed uint64, p Profile) *Result {
@@ -32,7 +36,7 @@ func Run(seed uint64, p Profile) *Result {
 	for _, t := range f.traces {
 		r.Traces = append(r.Traces, *t)
 	}
-	r.Violations = append(f.wrong, evs.Check(r.Traces, evs.Options{Settled: true, OneClock: true, Skip: p.Skip})...)
+	r.Violations = append(f.wrong, evs.Check(r.Traces, evs.Options{Settled: true, OneClock: true, Skip: slices.Concat(notYet, p.Skip)})...)
 	return r
 }
 
@@ -84,8 +88,8 @@ func writeFile(name string, write func(io.Writer) error) error {
 func (r *Result) String() string {
 	var b strings.Builder
 	s := r.Stats
-	fmt.Fprintf(&b, "seed %d, profile %s: %d nodes' lives, %d messages, %d deliveries, %d group views, %d rings, %d crashes, %d faults, %d records, %d packets, %d steps",
-		r.Seed, r.Profile, len(r.Traces), s.Submitted, s.Delivered, s.GroupViews, s.Rings, s.Crashes, s.Faults, s.Records, s.Packets, s.Events)
+	fmt.Fprintf(&b, "seed %d, profile %s: %d nodes' lives, %d messages (%d rejections), %d deliveries, %d group views, %d rings, %d crashes, %d faults, %d records, %d packets, %d steps",
+		r.Seed, r.Profile, len(r.Traces), s.Submitted, s.Rejected, s.Delivered, s.GroupViews, s.Rings, s.Crashes, s.Faults, s.Records, s.Packets, s.Events)
 	for _, v := range r.Violations {
 		fmt.Fprintf(&b, "\n  %v", v)
 	}

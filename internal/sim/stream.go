@@ -36,14 +36,10 @@ type pull struct {
 	broken   bool
 }
 
-// noteState takes a new state of the node's site to the log and the trace.
+// noteState takes a new state of the node's site to its log.
 func (l *life) noteState(state *merge.State) {
-	old := l.state
 	said := *state
 	l.state = &said
-	if old == nil || old.Instance != said.Instance || old.View != said.View {
-		l.recordView(&said)
-	}
 	log := membership.LogID{Site: l.site.id, Instance: said.Instance, View: said.View}
 	if log != l.export.log {
 		for _, p := range l.export.pulls {

@@ -39,18 +39,21 @@ func New(ringConfig ring.Config, mergeConfig merge.Config) *Core {
 
 // Start begins the node's life. It is called once, before any other step.
 func (c *Core) Start(now time.Duration, fx *Effects) {
+	c.begin(now, fx)
 	c.Ring.Start(now, &c.ringFx)
 	c.settle(now, fx)
 }
 
 // Receive takes a packet that came from the LAN. Nobody changes it afterwards.
 func (c *Core) Receive(now time.Duration, packet []byte, fx *Effects) {
+	c.begin(now, fx)
 	c.Ring.Receive(now, packet, &c.ringFx)
 	c.settle(now, fx)
 }
 
 // Wake does what is due at now.
 func (c *Core) Wake(now time.Duration, fx *Effects) {
+	c.begin(now, fx)
 	if at, ok := c.Replica.Deadline(); ok && at <= now {
 		c.Replica.Wake(now, &c.mergeFx)
 		c.take(fx)
@@ -75,44 +78,56 @@ func (c *Core) Deadline() (time.Duration, bool) {
 
 // Connect introduces a client of this node.
 func (c *Core) Connect(now time.Duration, client membership.ClientID, name string, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.Connect(now, client, name, &c.mergeFx)
 	c.settle(now, fx)
 }
 
 // Submit takes a request of a client, after those it made before.
 func (c *Core) Submit(now time.Duration, client membership.ClientID, request merge.Request, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.Submit(now, client, request, &c.mergeFx)
 	c.settle(now, fx)
 }
 
 // Disconnect tells that a client is gone.
 func (c *Core) Disconnect(now time.Duration, client membership.ClientID, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.Disconnect(now, client, &c.mergeFx)
 	c.settle(now, fx)
 }
 
 // Import takes records that came from another site's log, in their order.
 func (c *Core) Import(now time.Duration, log membership.LogID, records [][]byte, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.Import(now, log, records, &c.mergeFx)
 	c.settle(now, fx)
 }
 
 // PromiseIn takes a promise datagram.
 func (c *Core) PromiseIn(now time.Duration, data []byte, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.PromiseIn(now, data, &c.mergeFx)
 	c.settle(now, fx)
 }
 
 // ControlIn takes a control message of another site's gateway.
 func (c *Core) ControlIn(now time.Duration, from membership.SiteID, data []byte, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.ControlIn(now, from, data, &c.mergeFx)
 	c.settle(now, fx)
 }
 
 // Reach tells which other sites link state shows, all of them each time.
 func (c *Core) Reach(now time.Duration, sites []merge.Reach, fx *Effects) {
+	c.begin(now, fx)
 	c.Replica.Reach(now, sites, &c.mergeFx)
 	c.settle(now, fx)
+}
+
+// begin notes when a step happens and what its Effects have already.
+func (c *Core) begin(now time.Duration, fx *Effects) {
+	c.now, c.made = now, len(fx.Merge.Outputs)
 }
 
 // Outputs returns how many outputs the step under way has made so far. It is for
@@ -122,7 +137,6 @@ func (c *Core) Outputs() int { return c.made + len(c.mergeFx.Outputs) }
 // settle lets the machines talk until neither wants anything of the other (R4:
 // or maxRounds have passed).
 func (c *Core) settle(now time.Duration, fx *Effects) {
-	c.now = now
 	c.take(fx)
 	c.drain(now, fx)
 	for round := 0; c.kicked && round < maxRounds; round++ {

@@ -12,6 +12,9 @@ const (
 	readMessages = 16        // in one recvmmsg
 	readBytes    = 65535     // a coalesced run
 	chunkBytes   = 256 << 10 // of an arena
+	// maxDatagram bounds what is handed up. Commit tokens of large sites exceed
+	// MaxPacket and travel in IP fragments.
+	maxDatagram = 16 << 10
 )
 
 // An arena hands out memory that is never reused.
@@ -82,7 +85,7 @@ func (p *Port) split(packets [][]byte, m *message, memory *arena) [][]byte {
 	for len(rest) > 0 {
 		packet := rest[:min(size, len(rest))]
 		rest = rest[len(packet):]
-		if len(packet) > p.maxPacket {
+		if len(packet) > maxDatagram {
 			p.stats.truncated.Add(1)
 			continue
 		}

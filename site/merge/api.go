@@ -26,6 +26,8 @@ type Config struct {
 	// Trace is told what the machine does, for simulators and checkers. It is
 	// called synchronously and must not keep the event. Nil: off.
 	Trace func(*TraceEvent)
+
+	hooks *hooks // of this package's tests
 }
 
 // A RequestKind says what a client asks for.

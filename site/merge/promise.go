@@ -33,15 +33,19 @@ const (
 	promisedBytes  = 24
 )
 
-// append encodes the promise. P stands as its distance from reading − 1, which is
-// never negative and fits, since floors lie at most maxLead ahead; late is in
+// append encodes the promise. P stands as its distance from the lowest; one that is
+// too far up for four bytes is rounded down, which keeps it true. late is in
 // microseconds.
 func (p *promise) append(b []byte) []byte {
 	b = wire.AppendUint64(p.view.Append(append(b, promiseVersion)), uint64(p.src))
 	b = wire.AppendInt64(wire.AppendInt64(wire.AppendUint64(b, p.counter), p.w), p.reading)
-	b = append(wire.AppendBool(b, p.busy), byte(len(p.to)))
+	base := int64(math.MaxInt64)
 	for _, t := range p.to {
-		b = wire.AppendUint32(b, uint32(min(max(0, t.p-p.reading+1), math.MaxUint32)))
+		base = min(base, t.p)
+	}
+	b = append(wire.AppendBool(wire.AppendInt64(b, base), p.busy), byte(len(p.to)))
+	for _, t := range p.to {
+		b = wire.AppendUint32(b, uint32(min(t.p-base, math.MaxUint32)))
 		b = wire.AppendUint64(wire.AppendUint64(b, t.idx), t.inNext)
 		b = wire.AppendUint32(b, uint32(min(max(0, t.late/1000), math.MaxUint32)))
 	}
@@ -54,14 +58,16 @@ func (p *promise) read(data []byte) error {
 		return fmt.Errorf("promise: version %d, this node speaks %d", v, promiseVersion)
 	}
 	p.view, p.src, p.counter = membership.ReadViewID(&r), membership.InstanceID(r.Uint64()), r.Uint64()
-	p.w, p.reading, p.busy = r.Int64(), r.Int64(), r.Bool()
+	p.w, p.reading = r.Int64(), r.Int64()
+	base := r.Int64()
+	p.busy = r.Bool()
 	n := int(r.Uint8())
 	if n > membership.MaxSites {
 		r.Fail(fmt.Errorf("%w: promise to %d members", wire.ErrLimit, n))
 	}
 	p.to = p.to[:0]
 	for i := 0; i < n && r.Err() == nil; i++ {
-		t := promised{p: p.reading - 1 + int64(r.Uint32()), idx: r.Uint64(), inNext: r.Uint64()}
+		t := promised{p: base + int64(r.Uint32()), idx: r.Uint64(), inNext: r.Uint64()}
 		t.late = int64(r.Uint32()) * 1000
 		p.to = append(p.to, t)
 	}

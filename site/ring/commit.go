@@ -175,6 +175,7 @@ func (m *Machine) fill(rec *record) {
 }
 
 func (m *Machine) enterCommit(now time.Duration, c commit) {
+	m.leaveBehind(now)
 	m.state = Commit
 	m.commit = c
 	m.timers[timerJoin] = never

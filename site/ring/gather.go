@@ -72,10 +72,23 @@ func (m *Machine) expel(now time.Duration, fx *Effects) {
 	m.enterGather(now, m.setOf(r.members), fail, fx)
 }
 
-// shun keeps a node that can be heard but does not come along from starting
-// another gathering for a while.
+// leaveBehind shuns who was heard but is not coming along: some pair of nodes
+// does not hear each other, and trying again at once would end the same way.
+func (m *Machine) leaveBehind(now time.Duration) {
+	for i := range m.peers {
+		if m.gather.fail.has(i) && m.peers[i].seenAt > m.gather.since {
+			m.shun(now, i)
+		}
+	}
+}
+
+// shun keeps a node from starting another gathering for a while, for longer each
+// time.
 func (m *Machine) shun(now time.Duration, i int) {
 	p := &m.peers[i]
+	if now < p.shunUntil {
+		return
+	}
 	if now-p.shunUntil > 4*p.shunTime {
 		p.shunTime = 0
 	}
@@ -150,11 +163,17 @@ func (m *Machine) onJoin(now time.Duration, packet []byte, i int, restarted bool
 	case Commit, Recovery:
 		// Who gathers anew has left the ring that is being formed. Strangers wait
 		// until it is installed; they repeat themselves.
+		// Who has given this node up will never take part either: sets only grow.
 		nodes := m.setOf(m.commit.nodes())
-		if !nodes.has(i) || again && !restarted || j.fail.has(m.self) {
+		givenUp := j.fail.has(m.self)
+		if !nodes.has(i) || again && !restarted && !givenUp {
 			return
 		}
-		m.enterGather(now, nodes.union(m.setOf(m.ring.members)).union(j.proc), j.fail, fx)
+		fail := j.fail
+		if givenUp {
+			fail = set{}
+		}
+		m.enterGather(now, nodes.union(m.setOf(m.ring.members)).union(j.proc), fail, fx)
 	}
 	m.consider(now, i, j, fx)
 }
@@ -242,9 +261,6 @@ func (m *Machine) consensusTimeout(now time.Duration, fx *Effects) {
 	for i := range m.cfg.Members {
 		if want.has(i) && !m.agrees(i) {
 			late.add(i)
-			if m.peers[i].seenAt > g.since {
-				m.shun(now, i)
-			}
 		}
 	}
 	g.fail = g.fail.union(late)

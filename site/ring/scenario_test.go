@@ -314,7 +314,7 @@ func TestObligation(t *testing.T) {
 	s.must(t, 5*time.Millisecond, "all have a's packet", func() bool { return s.nodes[2].m.ring.holds(2) && s.nodes[1].m.ring.holds(2) })
 	d.crash()
 	s.net.drop = func(from membership.NodeID, to *simNode, b []byte) bool {
-		return len(a.life.views) > 1 && (from == a.id || to == a)
+		return a.installed() > 1 && (from == a.id || to == a)
 	}
 	s.must(t, time.Second, "b and c in a ring of two", func() bool {
 		return s.nodes[1].m.state == Operational && len(s.nodes[1].m.ring.members) == 2 && s.nodes[2].m.state == Operational

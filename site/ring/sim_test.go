@@ -355,12 +355,16 @@ func (s *sim) fail(format string, args ...any) {
 func (s *sim) run(limit time.Duration, done func() bool) bool {
 	end := s.now + limit
 	next := s.now
+	every := time.Millisecond
+	if limit < 100*time.Millisecond {
+		every = 0
+	}
 	for s.fault == "" && s.now < end {
 		if s.now >= next {
 			if done != nil && done() {
 				return true
 			}
-			next = s.now + time.Millisecond
+			next = s.now + every
 		}
 		if !s.step() {
 			break

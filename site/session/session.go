@@ -114,7 +114,9 @@ func (s *Session) write() {
 		for {
 			s.mu.Lock()
 			batch, ended := s.out, s.ended
-			s.out = spare[:0]
+			if len(batch) > 0 {
+				s.out = spare[:0]
+			}
 			s.mu.Unlock()
 			if ended {
 				return

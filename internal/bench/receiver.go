@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"ringway/client"
+)
+
+// The histogram's range, in microseconds, and its precision.
+const (
+	lowest  = 1
+	highest = int64(10 * time.Minute / time.Microsecond)
+	digits  = 3
+)
+
+// A receiver is the connection that receives.
+type receiver struct {
+	run    *run
+	conn   *client.Conn
+	events []client.Event
+
+	from, until time.Duration // measured
+
+	latency    *hdrhistogram.Histogram
+	messages   uint64 // that arrived in the time measured
+	disordered uint64 // not the next of its sender
+	total      uint64
+}
+
+func newReceiver(r *run, conn *client.Conn) *receiver {
+	return &receiver{run: r, conn: conn, events: make([]client.Event, 256), latency: hdrhistogram.New(lowest, highest, digits)}
+}
+
+// join returns when the receiver is a member of all groups.
+func (r *receiver) join(ctx context.Context, groups []string) error {
+	for _, g := range groups {
+		if err := r.conn.Join(ctx, g); err != nil {
+			return fmt.Errorf("join %s: %w", g, err)
+		}
+	}
+	for joined := 0; joined < len(groups); {
+		event, err := r.conn.Receive(ctx)
+		if err != nil {
+			return fmt.Errorf("join of %d groups, %d done: %w", len(groups), joined, err)
+		}
+		if view, ok := event.(*client.View); ok && view.Cause == client.ByJoin {
+			joined++
+		}
+	}
+	return nil
+}
+
+// work receives until the context ends.
+func (r *receiver) work(ctx context.Context, fail context.CancelCauseFunc) {
+	next := make([]uint64, len(r.run.senders))
+	for {
+		n, err := r.conn.ReceiveBatch(ctx, r.events)
+		if err != nil {
+			if ctx.Err() == nil {
+				fail(fmt.Errorf("receiver %s: %w", r.conn.Name(), err))
+			}
+			return
+		}
+		now := r.run.now()
+		for _, event := range r.events[:n] {
+			if m, ok := event.(*client.Message); ok {
+				r.count(m, now, next)
+			}
+		}
+		for i, s := range r.run.senders {
+			if next[i] > s.received.Load() {
+				s.received.Store(next[i])
+				select {
+				case s.progress <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}
+}
+
+// count takes a message. next has the number after the highest seen of each sender.
+func (r *receiver) count(m *client.Message, now time.Duration, next []uint64) {
+	sender, seq, at, ok := readStamp(m.Data)
+	if !ok || sender >= len(next) || len(m.Data) != r.run.cfg.Size {
+		return // not ours: anybody may send to a group
+	}
+	r.total++
+	if seq != next[sender] {
+		r.disordered++
+	}
+	next[sender] = max(next[sender], seq+1)
+	if now < r.from || now >= r.until {
+		return
+	}
+	r.messages++
+	if at >= r.from {
+		_ = r.latency.RecordValue(min(highest, max(lowest, int64((now-at)/time.Microsecond))))
+	}
+}

@@ -1,0 +1,130 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"ringway/internal/evs"
+	"ringway/membership"
+	"ringway/site/merge"
+	"ringway/site/ring"
+)
+
+// A note is something that the machine did within a step, and what came before it.
+type note struct {
+	event          merge.TraceEvent
+	outputs, rings int
+}
+
+// note is merge.Config.Trace.
+func (l *life) note(e *merge.TraceEvent) {
+	l.notes = append(l.notes, note{*e, l.core.Outputs(), len(l.fx.Rings)})
+}
+
+// tell puts rings, what the machine did and the outputs into the order in which
+// they happened, and thus into the trace.
+func (l *life) tell() {
+	outputs, rings := 0, 0
+	until := func(o, r int) {
+		for outputs < o || rings < r {
+			if rings < len(l.fx.Rings) && l.fx.Rings[rings].Outputs <= outputs {
+				l.tellRing(l.fx.Rings[rings].View)
+				rings++
+			} else {
+				l.output(&l.fx.Merge.Outputs[outputs])
+				outputs++
+			}
+		}
+	}
+	for i := range l.notes {
+		n := &l.notes[i]
+		until(n.outputs, n.rings)
+		l.tellNote(&n.event)
+	}
+	until(len(l.fx.Merge.Outputs), len(l.fx.Rings))
+	clear(l.notes)
+	l.notes = l.notes[:0]
+	l.cause = merge.TraceEvent{}
+}
+
+// tellRing notes that the node installed a ring.
+func (l *life) tellRing(v *ring.View) {
+	l.f.stats.Rings++
+	l.record(evs.Event{Kind: evs.Ring, Ring: v.ID.String(), Members: l.f.nodeNames(v.Members), Together: l.f.nodeNames(v.Together)})
+}
+
+// tellNote notes what the machine did.
+func (l *life) tellNote(e *merge.TraceEvent) {
+	out := evs.Event{Inst: e.Instance.String(), View: viewID(e.View), T: e.T, N: e.N}
+	switch e.Kind {
+	case merge.TraceSend:
+		if e.Request != merge.Send {
+			return
+		}
+		out.Kind, out.Msg, out.Groups, out.Service = evs.Send, message(e), e.Groups, e.Service.String()
+		if out.Mode = "local"; e.Federated {
+			out.Mode, out.D = "fed", instances(e.Dests)
+		}
+	case merge.TraceReject:
+		l.f.stats.Rejected++
+		if e.Request != merge.Send {
+			return
+		}
+		out.Kind, out.Msg, out.Why = evs.Reject, message(e), e.Why
+	case merge.TraceDeliver:
+		l.cause = *e
+		if e.Request != 0 || e.Client == (membership.ClientID{}) || !e.Federated {
+			return
+		}
+		out.Kind, out.Client, out.Src = evs.Down, e.Client.String(), e.Src.String()
+	case merge.TraceImport:
+		out.Kind, out.Src, out.Idx = evs.Import, e.Src.String(), e.Idx
+	case merge.TracePromise:
+		out.Kind, out.P, out.W, out.Idx = evs.Promise, e.P, e.W, e.Idx
+		if out.Dir, out.To = "in", e.Src.String(); e.Out {
+			out.Dir, out.To = "out", e.To.String()
+		}
+	case merge.TraceView:
+		out.Kind = evs.View
+		for _, m := range e.Members {
+			out.Members = append(out.Members, m.Instance.String())
+		}
+		slices.Sort(out.Members)
+	default:
+		l.f.report("trace", "node %s: trace event of kind %d", l.name, e.Kind)
+		return
+	}
+	l.record(out)
+}
+
+// keyed gives an event of a client the place of the delivery that made it.
+func (l *life) keyed(e evs.Event) evs.Event {
+	c := &l.cause
+	e.View, e.Inst = viewID(c.View), c.Instance.String()
+	if e.Kind == evs.Dlv {
+		if e.Phase = evs.Local; c.Federated {
+			e.Phase = evs.Regular
+		}
+	}
+	if c.Federated {
+		e.Src, e.T, e.N = c.Src.String(), c.T, c.N
+	}
+	return e
+}
+
+func message(e *merge.TraceEvent) evs.Message {
+	return evs.Message{Client: e.Client.String(), Seq: e.Seq}
+}
+
+func viewID(v membership.ViewID) evs.ViewID {
+	return evs.ViewID{Epoch: v.Epoch, Proposer: v.Proposer.String()}
+}
+
+func instances(ids []membership.InstanceID) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = fmt.Sprint(id)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,120 @@
+package merge
+
+import (
+	"ringway/internal/wire"
+	"ringway/membership"
+)
+
+// inbound is a record of another site in our order (I1).
+func (m *machine) inbound(data []byte) {
+	r, idx, err := readRecord(data, &m.view, m.self, m.names)
+	switch {
+	case err != nil:
+		m.badFrames++
+		m.faultOf(data, "record: "+err.Error())
+		return
+	case r == nil:
+		return // of another view
+	case idx != m.inNext[r.src]:
+		m.duplicate++
+		return
+	case r.t > m.clock+maxAhead+maxLead:
+		m.fault(r.src, "record: deadline is too far ahead") // injected again until the clock is there
+		return
+	}
+	if r.t <= m.prom[r.src] { // I3
+		m.hold(m.off(noIdxGate|noFloor), "Z4: T of an import is not above the promise")
+		m.fault(r.src, "record: deadline breaks a promise")
+	}
+	m.inNext[r.src]++
+	m.logNext[r.src] = r.n + 1
+	m.imported++
+	m.applied++
+	if m.cfg.Trace != nil {
+		m.cfg.Trace(&TraceEvent{Kind: TraceImport, Src: m.view.Members[r.src].Instance, Idx: idx, N: r.n, T: r.t, Instance: m.instance, View: m.view.ID})
+	}
+	m.absorb(r)
+	m.retryPromises(r.src)
+}
+
+// faultOf names the site of a record that does not decode.
+func (m *machine) faultOf(data []byte, what string) {
+	in := wire.NewReader(data)
+	h := readRecordHead(&in)
+	if i, ok := m.view.Index(h.src); ok && in.Err() == nil && i != m.self {
+		m.fault(i, what)
+	}
+}
+
+func (m *machine) absorb(r *record) {
+	switch r.kind {
+	case kindPrepare:
+		m.prepareIn(r)
+	case kindPrepareAck:
+		m.ackIn(r)
+	case kindInterestOff:
+		m.offIn(r)
+	case kindNodeLost:
+		m.lost[lostNode{r.node, r.boot}] = true
+	}
+	m.place(r)
+}
+
+// promised takes up a promise, or keeps it until the records below its idx are
+// there (I2).
+func (m *machine) promised(p heard) {
+	src := int(p.src)
+	if src >= len(m.view.Members) || src == m.self {
+		return
+	}
+	m.late[src] = p.late
+	m.reading[src] = max(m.reading[src], p.reading)
+	if p.idx <= m.inNext[src] || m.off(noIdxGate) {
+		m.keep(p)
+		return
+	}
+	// When full, the newest takes the place of the second newest: the oldest is
+	// the one whose records come first.
+	if w := m.waiting[src]; len(w) >= maxWaiting {
+		w[len(w)-1] = p
+		return
+	}
+	m.waiting[src] = append(m.waiting[src], p)
+}
+
+// keep makes a promise count. P and W are maxima.
+func (m *machine) keep(p heard) {
+	m.prom[p.src] = max(m.prom[p.src], p.p)
+	m.w[p.src] = max(m.w[p.src], p.w)
+	m.samples = append(m.samples, p)
+	if m.cfg.Trace != nil {
+		m.cfg.Trace(&TraceEvent{Kind: TracePromise, Src: m.view.Members[p.src].Instance, P: p.p, Idx: p.idx, W: p.w, Instance: m.instance, View: m.view.ID})
+	}
+}
+
+func (m *machine) retryPromises(src int) {
+	kept := m.waiting[src][:0]
+	for _, p := range m.waiting[src] {
+		if p.idx <= m.inNext[src] {
+			m.keep(p)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	m.waiting[src] = kept
+}
+
+// improves says whether a promise would tell anything new.
+func (m *machine) improves(p heard) bool {
+	if p.p <= m.prom[p.src] && p.w <= m.w[p.src] {
+		return false
+	}
+	w := m.waiting[p.src]
+	return len(w) == 0 || p.p > w[len(w)-1].p || p.w > w[len(w)-1].w || p.idx < w[len(w)-1].idx
+}
+
+// faulty says that a record cannot become part of this view, whoever injects it.
+func (m *machine) foreign(log membership.LogID) bool {
+	i, ok := m.view.Index(log.Instance)
+	return !ok || i == m.self || log.View != m.view.ID || m.view.Members[i].Site != log.Site
+}

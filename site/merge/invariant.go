@@ -1,0 +1,39 @@
+package merge
+
+// hooks let tests look in and switch rules off. They are nil outside tests.
+type hooks struct {
+	broken func(what string) // an invariant does not hold
+	off    mutant
+}
+
+// A mutant is a rule switched off: a test that does not notice is worth nothing.
+type mutant uint32
+
+const (
+	noFloor       mutant = 1 << iota // P2c without floors and clock
+	noHold                           // P2b without last[c] ≤ V
+	onePhase                         // J1 without waiting for acks
+	noIdxGate                        // I2 without idx
+	ackNoMaxT                        // J2 without maxT
+	noOnT                            // J3
+	unsafeRelease                    // S2 and S3 without the stable line
+	noStable                         // D2
+	noFIFOWait                       // D4
+	downEarly                        // J7 without T > last[c]
+	noAnnounce                       // members from before the view are not announced
+)
+
+func (m *machine) off(x mutant) bool { return m.cfg.hooks != nil && m.cfg.hooks.off&x != 0 }
+
+// hold checks an invariant of section 13 of the sequencing page. A broken one is
+// counted and told; the machine goes on with what it has, because stopping a site
+// helps nobody.
+func (m *machine) hold(ok bool, what string) bool {
+	if !ok {
+		m.broken++
+		if m.cfg.hooks != nil && m.cfg.hooks.broken != nil {
+			m.cfg.hooks.broken(what)
+		}
+	}
+	return ok
+}

@@ -1,0 +1,325 @@
+package merge
+
+import (
+	"slices"
+
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// tick is an ordered Tick (C3).
+func (m *machine) tick(t *tick) {
+	if t.tag != m.tag || len(t.leads) != len(m.view.Members) {
+		return
+	}
+	m.ticks++
+	m.clock = max(m.clock, min(t.reading, m.clock+maxStep))
+	if !m.frozen() {
+		for i, lead := range t.leads {
+			m.leads[i] = min(max(0, lead), maxLead)
+			m.floor[i] = max(m.floor[i], m.clock+m.leads[i]-1)
+		}
+		for _, p := range t.promises {
+			m.promised(p)
+		}
+		h := m.clock
+		for i := range m.view.Members {
+			if i != m.self {
+				h = min(h, m.prom[i])
+			}
+		}
+		m.addHorizon(h)
+	}
+	m.line = maxPosition(m.line, t.line)
+	if m.frozen() {
+		m.tryInstall()
+		return
+	}
+	m.applyLine()
+	m.advance()
+	m.sweep()
+	m.addSnap()
+}
+
+func maxPosition(a, b ring.Position) ring.Position {
+	if a.Compare(b) < 0 {
+		return b
+	}
+	return a
+}
+
+// addHorizon queues h until the act line covers this Tick (S1). One that is not
+// above the one before would never count.
+func (m *machine) addHorizon(h int64) {
+	if n := len(m.horizons); n > 0 && h <= m.horizons[n-1].h || h <= m.h {
+		return
+	}
+	if len(m.horizons) >= maxHorizons { // the later position is right too, only later
+		m.horizons[len(m.horizons)-1] = horizon{m.pos, h}
+		return
+	}
+	m.horizons = append(m.horizons, horizon{m.pos, h})
+}
+
+// applyLine makes the horizons at or below L count.
+func (m *machine) applyLine() {
+	n := 0
+	for n < len(m.horizons) && m.horizons[n].pos.Compare(m.line) <= 0 {
+		m.h = max(m.h, m.horizons[n].h)
+		n++
+	}
+	m.horizons = slices.Delete(m.horizons, 0, n)
+	for i := len(m.snaps) - 1; i >= 0; i-- {
+		if m.snaps[i].pos.Compare(m.line) <= 0 {
+			m.wself = max(m.wself, m.snaps[i].w)
+			break
+		}
+	}
+}
+
+// addSnap remembers what a promise may say once this Tick is ring-safe (S3).
+func (m *machine) addSnap() {
+	m.hold(m.wself <= m.h, "W ≤ H: the own stable line lies above the horizon")
+	if len(m.snaps) >= maxSnaps {
+		m.snaps = slices.Delete(m.snaps, 0, len(m.snaps)/2)
+	}
+	m.snaps = append(m.snaps, snap{
+		pos: m.pos, floor: slices.Clone(m.floor), outIdx: slices.Clone(m.outIdx), inNext: slices.Clone(m.inNext),
+		w: m.h, reading: m.clock,
+	})
+}
+
+// advance delivers what H allows (D1).
+func (m *machine) advance() {
+	before := m.v
+	for len(m.pend) > 0 {
+		r := m.pend[0]
+		if r.t > m.h || r.safe() && !m.stable(r) && !m.off(noStable) {
+			break
+		}
+		m.unpend()
+		m.deliver(r)
+		m.v = max(m.v, r.t)
+		m.releaseFIFO()
+	}
+	v := m.h
+	if len(m.pend) > 0 {
+		v = min(v, m.pend[0].t-1)
+	}
+	m.v = max(m.v, v)
+	m.hold(m.v >= before && m.v <= m.h, "V grows and stays at or below H")
+}
+
+// unpend takes the first record off pend.
+func (m *machine) unpend() {
+	r := m.pend[0]
+	m.pend[0] = nil
+	if m.pend = m.pend[1:]; len(m.pend) == 0 {
+		m.pend = nil
+	}
+	if r.kind == kindData {
+		if m.pending[r.client]--; m.pending[r.client] <= 0 {
+			delete(m.pending, r.client)
+		}
+	}
+}
+
+// stable says whether every destination is known to hold r and to have announced
+// that (D2).
+func (m *machine) stable(r *record) bool {
+	for rest := r.dests; rest != 0; rest &= rest - 1 {
+		i := rest.First()
+		if i == m.self && m.wself < r.t || i != m.self && m.w[i] < r.t {
+			return false
+		}
+	}
+	return true
+}
+
+// sweep drops own records that are stable everywhere (section 5.6) and counts what
+// is under way to each member.
+func (m *machine) sweep() {
+	if m.ticks%4 != 0 && len(m.held) > 64 {
+		return
+	}
+	clear(m.owed)
+	for i, r := range m.held {
+		if r == nil {
+			continue
+		}
+		done := r.t <= m.h
+		for rest := r.dests.Without(m.self); rest != 0; rest &= rest - 1 {
+			if x := rest.First(); m.w[x] < r.t {
+				m.owed[x] += r.cost()
+				done = false
+			}
+		}
+		if done {
+			m.held[i] = nil
+		}
+	}
+	n := 0
+	for n < len(m.held) && m.held[n] == nil {
+		n++
+	}
+	m.held = slices.Delete(m.held, 0, n)
+	m.trim += uint64(n)
+	m.hold(m.trim+uint64(len(m.held)) == m.outN, "held: every own record is there until it is stable everywhere")
+	if m.ticks%1024 == 0 {
+		m.sweepGroups()
+	}
+}
+
+// deliver does what a record says, to the directory and the clients here.
+func (m *machine) deliver(r *record) {
+	if r.ordered() {
+		m.hold(m.delivered.t < 0 || m.delivered.less(r), "delivered keys increase")
+		m.delivered = record{t: r.t, src: r.src, n: r.n}
+		m.maxDelivered = max(m.maxDelivered, r.t)
+	}
+	m.take(r, m.viewIDOf(r), r.t)
+}
+
+// deliverLocal does the same for what concerns this site only.
+func (m *machine) deliverLocal(r *record) {
+	m.local++
+	m.take(r, m.localViewID(), m.v)
+}
+
+// take is deliver; t is what other sites are told when a group empties.
+func (m *machine) take(r *record, id GroupViewID, t int64) {
+	if r.kind == kindData {
+		m.deliverData(r, false)
+		return
+	}
+	m.traceDeliver(r, r.t != 0)
+	m.deliveredCount++
+	switch r.kind {
+	case kindJoin:
+		m.deliverJoin(r, id)
+	case kindLeave:
+		m.deliverLeave(r, id, t)
+	case kindDown:
+		m.deliverDown(r, id, t)
+	case kindNodeDown:
+		m.deliverNodeDown(r, id, t)
+	case kindAnnounce:
+		m.deliverAnnounce(r, id)
+	}
+}
+
+func (m *machine) deliverJoin(r *record, id GroupViewID) {
+	g := m.group(r.groups[0])
+	x := membership.Member{Client: r.client, Name: r.name}
+	var before []Member
+	if r.rejoin {
+		before = g.Members()
+	}
+	if r.src == m.self {
+		g.pendingOwn--
+		if !g.Join(x) {
+			return
+		}
+		m.where[x.Client] = append(m.where[x.Client], g)
+	} else if !g.Interest.Has(m.self) || !m.joinRemote(g, r.src, x) {
+		return
+	}
+	if r.src != m.self && g.veiled {
+		return
+	}
+	if r.rejoin {
+		m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(before, []Member{x})})
+		return
+	}
+	m.groupView(g, &GroupView{ID: id, Cause: CauseJoin, Changed: x})
+}
+
+// sets leaves out what is empty.
+func sets(parts ...[]Member) [][]Member {
+	return slices.DeleteFunc(parts, func(p []Member) bool { return len(p) == 0 })
+}
+
+func (m *machine) deliverLeave(r *record, id GroupViewID, t int64) {
+	g := m.groups[r.groups[0]]
+	if g == nil {
+		return
+	}
+	x := membership.Member{Client: r.client, Name: r.name}
+	if r.src != m.self {
+		if m.leaveRemote(g, r.src, x.Client) && !g.veiled {
+			m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
+		}
+		return
+	}
+	if m.leaveOwn(g, x.Client) {
+		m.tellLeft(x.Client, g.Name)
+		m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
+	}
+	m.interestOff(g, t)
+}
+
+func (m *machine) leaveOwn(g *group, c membership.ClientID) bool {
+	if g.Leave(func(x membership.Member) bool { return x.Client == c }) == 0 {
+		return false
+	}
+	m.unindex(c, g)
+	if len(g.Own()) == 0 {
+		g.veiled, g.announced = false, false
+	}
+	return true
+}
+
+func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
+	x := membership.Member{Client: r.client, Name: r.name}
+	groups := slices.Clone(m.where[r.client])
+	slices.SortFunc(groups, byName)
+	for _, g := range groups {
+		own := r.src == m.self
+		if own && m.leaveOwn(g, x.Client) || !own && m.leaveRemote(g, r.src, x.Client) {
+			if own || !g.veiled {
+				m.groupView(g, &GroupView{ID: id, Cause: CauseDisconnect, Changed: x})
+			}
+		}
+		if own {
+			m.interestOff(g, t)
+		}
+	}
+	if r.src == m.self && r.client.Node == m.cfg.Self {
+		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutClosed, To: []membership.ClientID{r.client}})
+	}
+}
+
+// deliverAnnounce shows members that were there before the view, to both sides.
+func (m *machine) deliverAnnounce(r *record, id GroupViewID) {
+	g := m.groups[r.groups[0]]
+	if g == nil || r.src != m.self && !g.Interest.Has(m.self) {
+		return
+	}
+	if r.src == m.self {
+		if r.last && g.veiled {
+			g.veiled = false
+			if g.Remotes() > 0 {
+				m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: m.setsOf(g)})
+			}
+		}
+		return
+	}
+	before := g.Members()
+	var fresh []Member
+	for _, x := range r.members {
+		if m.joinRemote(g, r.src, x) {
+			fresh = append(fresh, x)
+		}
+	}
+	if len(fresh) > 0 && !g.veiled {
+		m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(before, fresh)})
+	}
+}
+
+// setsOf partitions a group by site: those of one site came together.
+func (m *machine) setsOf(g *group) [][]Member {
+	parts := make([][]Member, len(m.view.Members))
+	parts[m.self] = g.Own()
+	g.EachRemote(func(from int, x Member) { parts[from] = append(parts[from], x) })
+	return sets(parts...)
+}

@@ -1,0 +1,186 @@
+package merge
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	"ringway/membership"
+)
+
+// deliverData hands a message to its members at this node.
+func (m *machine) deliverData(r *record, local bool) {
+	m.deliveredCount++
+	if m.cfg.Trace != nil {
+		m.traceDeliver(r, !local)
+	}
+	if len(m.lost) > 0 && r.safe() {
+		m.signalLost(r.groups)
+	}
+	to := m.recipients(r.groups)
+	if r.discard && slices.Contains(to, r.client) {
+		to = slices.DeleteFunc(slices.Clone(to), func(c membership.ClientID) bool { return c == r.client })
+	}
+	if len(to) == 0 {
+		return
+	}
+	m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutMessage, To: to, Message: Message{
+		Sender: r.client, SenderName: r.name, Service: r.service, SelfDiscard: r.discard, Hint: r.hint, Groups: r.groups, Data: r.data,
+	}})
+}
+
+// recipients returns this node's clients that a message to groups goes to, each
+// once. The slice is shared.
+func (m *machine) recipients(groups []string) []membership.ClientID {
+	if len(groups) == 1 && !strings.HasPrefix(groups[0], "#") {
+		if g := m.groups[groups[0]]; g != nil {
+			return g.Local(m.cfg.Self)
+		}
+		return nil
+	}
+	var to []membership.ClientID
+	add := func(c membership.ClientID) {
+		if !slices.Contains(to, c) {
+			to = append(to, c)
+		}
+	}
+	for _, name := range groups {
+		if strings.HasPrefix(name, "#") {
+			if c, ok := m.private(name); ok {
+				add(c)
+			}
+		} else if g := m.groups[name]; g != nil {
+			for _, c := range g.Local(m.cfg.Self) {
+				add(c)
+			}
+		}
+	}
+	return to
+}
+
+// private returns the client of this node that a private name means.
+func (m *machine) private(name string) (c membership.ClientID, ok bool) {
+	user, node, ok := splitPrivate(name)
+	if !ok {
+		m.dropped++
+		return c, false
+	}
+	if node == m.cfg.Self && m.lookup != nil {
+		if c, ok = m.lookup(user); ok {
+			return c, true
+		}
+	}
+	if node == m.cfg.Self || m.cfg.Nodes[node] == 0 {
+		m.dropped++
+	}
+	return c, false
+}
+
+// groupView gives the members at this node a new view of g.
+func (m *machine) groupView(g *group, v *GroupView) {
+	g.id, g.signalled = v.ID, false
+	to := g.Local(m.cfg.Self)
+	if len(to) == 0 {
+		return
+	}
+	v.Group = g.Name
+	if g.veiled {
+		v.Members = g.Own()
+		v.Sets = onlyOwn(g, v.Sets)
+	} else {
+		v.Members = g.Members()
+	}
+	m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
+}
+
+// onlyOwn leaves out what a veiled group does not show yet.
+func onlyOwn(g *group, parts [][]Member) [][]Member {
+	for i := range parts {
+		parts[i] = slices.DeleteFunc(slices.Clone(parts[i]), func(x Member) bool { return !g.HasOwn(x.Client) })
+	}
+	return sets(parts...)
+}
+
+// signal gives the members at this node the transitional signal of g, once in a
+// view of g.
+func (m *machine) signal(g *group) {
+	if g.signalled {
+		return
+	}
+	g.signalled = true
+	if to := g.Local(m.cfg.Self); len(to) > 0 {
+		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutTransition, To: to, Group: g.Name, ViewID: g.id})
+	}
+}
+
+// signalLost is D3: a safe message must not claim that members of a lost node have
+// it.
+func (m *machine) signalLost(groups []string) {
+	for _, name := range groups {
+		g := m.groups[name]
+		if g == nil {
+			continue
+		}
+		if slices.ContainsFunc(g.Members(), func(x Member) bool { return m.isLost(x.Client) }) {
+			m.signal(g)
+		}
+	}
+}
+
+func (m *machine) isLost(c membership.ClientID) bool {
+	return m.lost[lostNode{c.Node, uint32(c.Session >> 32)}]
+}
+
+func (m *machine) tellLeft(c membership.ClientID, name string) {
+	if c.Node == m.cfg.Self {
+		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutLeft, To: []membership.ClientID{c}, Group: name})
+	}
+}
+
+// viewIDOf names the group views that a record causes, alike at every site. The
+// record's number is in the origin because T is not unique.
+func (m *machine) viewIDOf(r *record) GroupViewID {
+	const second = 1_000_000_000
+	return GroupViewID{
+		Origin: m.origin(m.view.Members[r.src].Instance, r.n+1),
+		Time:   m.view.Founded + uint32(max(0, r.t)/second), Index: uint32(max(0, r.t) % second),
+	}
+}
+
+// localViewID names group views that only this site sees.
+func (m *machine) localViewID() GroupViewID {
+	return GroupViewID{Origin: m.origin(m.instance, 0), Time: m.view.Founded, Index: m.local}
+}
+
+func (m *machine) origin(i membership.InstanceID, n uint64) uint32 {
+	h := fnv.New32a()
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[:], m.view.ID.Epoch)
+	binary.LittleEndian.PutUint64(b[8:], uint64(m.view.ID.Proposer))
+	binary.LittleEndian.PutUint64(b[16:], uint64(i))
+	binary.LittleEndian.PutUint64(b[24:], n)
+	h.Write(b[:])
+	return h.Sum32()
+}
+
+func (m *machine) traceDeliver(r *record, federated bool) {
+	if m.cfg.Trace == nil {
+		return
+	}
+	e := &TraceEvent{Kind: TraceDeliver, Client: r.client, Seq: r.seq, Groups: r.groups, Service: r.service,
+		Src: m.view.Members[r.src].Instance, T: r.t, N: r.n, Federated: federated, Instance: m.instance, View: m.view.ID}
+	switch r.kind {
+	case kindData:
+		e.Request = Send
+	case kindJoin:
+		e.Request = Join
+	case kindLeave:
+		e.Request = Leave
+	}
+	m.cfg.Trace(e)
+}
+
+func (m *machine) fault(place int, what string) {
+	m.fx.Faults = append(m.fx.Faults, Fault{Site: m.view.Members[place].Site, What: what})
+}
