@@ -63,7 +63,7 @@ func (c *Conn) ReceiveBatch(ctx context.Context, events []Event) (int, error) {
 		}
 		event, _, err := c.in.parse()
 		if event == nil || err != nil {
-			return n, nil // an error stays, and comes with the next call
+			return n, nil //nolint:nilerr // it stays, and comes with the next call
 		}
 		events[n] = event
 	}

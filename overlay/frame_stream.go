@@ -106,7 +106,7 @@ func decodeRefusal(body []byte) (refusal, error) {
 	r := wire.NewReader(body)
 	code := refusal(r.Uint8())
 	if code == 0 || code > lastRefusal {
-		r.Fail(fmt.Errorf("unknown %v", code))
+		r.Fail(fmt.Errorf("unknown code %d", uint8(code)))
 	}
 	return code, breach(r.Done())
 }

@@ -171,7 +171,7 @@ func (c *core) linkStatus(l *link) LinkStatus {
 		s.BytesReceived += q.BytesReceived
 		s.PacketsSent += q.PacketsSent
 		s.PacketsLost += q.PacketsLost
-		s.CongestionWindow += uint64(q.CongestionWindow)
+		s.CongestionWindow += q.CongestionWindow
 		s.ControlQueue += lane.control.len()
 		if lane.index == 0 {
 			s.Address = lane.conn.RemoteAddr().String()

@@ -124,7 +124,7 @@ func (l *loop) flush() {
 		l.deliver(fx.Outputs)
 	}
 	if l.wan != nil {
-		l.wan.carry(fx)
+		l.wan.carry(l.fx.Ended, fx)
 	}
 	for _, fault := range fx.Faults {
 		l.log.Warn("a peer broke the protocol", "site", fault.Site, "what", fault.What)

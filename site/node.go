@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ringway/internal/admin"
@@ -38,6 +39,7 @@ type node struct {
 	in       *inbox
 	admin    *admin.Server
 	done     chan struct{} // closed when the loop has ended
+	draining atomic.Bool
 
 	listeners []net.Listener
 }
@@ -141,12 +143,10 @@ func (n *node) ringConfig() ring.Config {
 	for _, p := range n.cfg.Node.Site.Nodes {
 		members = append(members, p.ID)
 	}
-	timing := ring.DefaultTiming(len(members))
-	timing.TokenLoss = n.cfg.Topology.Timing.TokenLoss
 	return ring.Config{
 		Self: n.cfg.Node.ID, Members: members, Incarnation: n.boot,
 		Label: ringLabel(n.cfg.Topology.Name, n.cfg.Node.Site.Name), MaxPacket: n.port.MaxPacket(),
-		Windows: ring.DefaultWindows(), Timing: timing,
+		Windows: ring.DefaultWindows(), Timing: ring.TimingFor(n.cfg.Topology.Timing.TokenLoss),
 	}
 }
 
@@ -230,6 +230,7 @@ func (n *node) received(b lan.Batch) { n.in.packets(b.Packets, ring.IsToken) }
 func (n *node) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
+	n.draining.Store(true)
 	n.log.Info("draining: clients leave in order")
 	n.sessions.Close(ctx)
 	gone := make(chan struct{})
@@ -251,5 +252,8 @@ func (n *node) close() {
 	}
 	if n.port != nil {
 		n.port.Close()
+	}
+	if n.admin != nil {
+		n.admin.Close() //nolint:errcheck // the process ends
 	}
 }

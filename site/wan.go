@@ -33,8 +33,11 @@ type wan struct {
 	entries []overlay.LogEntry // scratch
 }
 
-// carry hands over what the core wants done, in the order that merge.Effects asks for.
-func (w *wan) carry(fx *merge.Effects) {
+// carry hands over what the core wants done, in the order that core.Effects asks for.
+func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
+	if len(ended) > 0 {
+		w.append(ended)
+	}
 	if s := fx.State; s != nil {
 		w.own = membership.LogID{Site: w.site, Instance: s.Instance, View: s.View}
 		w.logs = s.Logs
@@ -42,12 +45,7 @@ func (w *wan) carry(fx *merge.Effects) {
 		w.pull()
 	}
 	if len(fx.Records) > 0 {
-		w.entries = w.entries[:0]
-		for _, r := range fx.Records {
-			w.entries = append(w.entries, overlay.LogEntry{N: r.N, Dests: r.Dests, Data: r.Data})
-		}
-		w.gateway.Append(w.own, w.entries)
-		clear(w.entries)
+		w.append(fx.Records)
 	}
 	if fx.Trim > 0 {
 		w.gateway.Trim(w.own, fx.Trim)
@@ -61,6 +59,16 @@ func (w *wan) carry(fx *merge.Effects) {
 	if now := w.loop.now(); now-w.refreshed >= pullRefresh {
 		w.pull()
 	}
+}
+
+// append puts records at the end of the own log.
+func (w *wan) append(records []merge.Record) {
+	w.entries = w.entries[:0]
+	for _, r := range records {
+		w.entries = append(w.entries, overlay.LogEntry{N: r.N, Dests: r.Dests, Data: r.Data})
+	}
+	w.gateway.Append(w.own, w.entries)
+	clear(w.entries)
 }
 
 // pull tells the overlay which logs this site imports, and from where.

@@ -57,6 +57,10 @@ func (r *receiver) join(ctx context.Context, groups []string) error {
 // work receives until the context ends.
 func (r *receiver) work(ctx context.Context, fail context.CancelCauseFunc) {
 	next := make([]uint64, len(r.run.senders))
+	came := next // what opens a sender's window: the numbers seen, if some may be lost
+	if guaranteed(r.run.cfg.Service) {
+		came = make([]uint64, len(next)) // else how many have come
+	}
 	for {
 		n, err := r.conn.ReceiveBatch(ctx, r.events)
 		if err != nil {
@@ -68,12 +72,14 @@ func (r *receiver) work(ctx context.Context, fail context.CancelCauseFunc) {
 		now := r.run.now()
 		for _, event := range r.events[:n] {
 			if m, ok := event.(*client.Message); ok {
-				r.count(m, now, next)
+				if sender, ok := r.count(m, now, next); ok && &came[0] != &next[0] {
+					came[sender]++
+				}
 			}
 		}
 		for i, s := range r.run.senders {
-			if next[i] > s.received.Load() {
-				s.received.Store(next[i])
+			if came[i] > s.received.Load() {
+				s.received.Store(came[i])
 				select {
 				case s.progress <- struct{}{}:
 				default:
@@ -83,11 +89,12 @@ func (r *receiver) work(ctx context.Context, fail context.CancelCauseFunc) {
 	}
 }
 
-// count takes a message. next has the number after the highest seen of each sender.
-func (r *receiver) count(m *client.Message, now time.Duration, next []uint64) {
+// count takes a message and returns its sender. next has the number after the highest
+// seen of each sender.
+func (r *receiver) count(m *client.Message, now time.Duration, next []uint64) (sender int, ours bool) {
 	sender, seq, at, ok := readStamp(m.Data)
 	if !ok || sender >= len(next) || len(m.Data) != r.run.cfg.Size {
-		return // not ours: anybody may send to a group
+		return 0, false // anybody may send to a group
 	}
 	r.total++
 	if seq != next[sender] {
@@ -95,10 +102,10 @@ func (r *receiver) count(m *client.Message, now time.Duration, next []uint64) {
 	}
 	next[sender] = max(next[sender], seq+1)
 	if now < r.from || now >= r.until {
-		return
+		return sender, true
 	}
 	r.messages++
 	if at >= r.from {
 		_ = r.latency.RecordValue(min(highest, max(lowest, int64((now-at)/time.Microsecond))))
-	}
+	}	return sender, true
 }

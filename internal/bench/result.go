@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ringway/client"
+	"ringway/membership"
 )
 
 // A Result has what was measured. Its JSON is the schema of `ringway bench --json`.
@@ -62,7 +63,7 @@ func (r *run) result() *Result {
 
 // Err says whether the service kept its promises.
 func (r *Result) Err() error {
-	service, err := parseService(r.Service)
+	service, err := membership.ParseService(r.Service)
 	switch {
 	case err != nil:
 		return err
@@ -74,15 +75,6 @@ func (r *Result) Err() error {
 		return fmt.Errorf("no message arrived in %.1f s", r.Seconds)
 	}
 	return nil
-}
-
-func parseService(name string) (client.Service, error) {
-	for s := client.Unreliable; s <= client.Safe; s++ {
-		if s.String() == name {
-			return s, nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no service", name)
 }
 
 // WriteText writes the result for people.

@@ -118,10 +118,14 @@ func streams(h *history, r *report) {
 	}
 	for _, n := range h.nodes {
 		last := map[stream]*Event{}
+		var ring *Event
 		for i := range n.Events {
 			e := &n.Events[i]
-			if e.Kind == Lineage && e.Role != "heir" || e.Kind == Attach {
+			if e.Kind == Attach || parted(ring, e) {
 				clear(last)
+			}
+			if e.Kind == Ring {
+				ring = e
 			}
 			if e.Kind != Import {
 				continue

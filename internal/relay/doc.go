@@ -3,8 +3,8 @@
 // carries packets both ways with the delay, jitter, loss and rate of a Profile. A link
 // can be changed and cut while it carries traffic.
 //
-//	 client ----> [listen socket] --> pipe (forward) --> [socket for that client] ----> target
-//	        <----                 <-- pipe (back)    <--                          <----
+//	client ----> [listen socket] --> pipe (forward) --> [socket for that client] ----> target
+//	       <----                 <-- pipe (back)    <--                          <----
 //
 // A pipe is one direction: a path (the model: when does which packet arrive?) and one
 // goroutine that sends what is due, in order.

@@ -65,7 +65,7 @@ const (
 	MethodRingway = "RINGWAY"
 )
 
-// The version that this project's servers and clients announce.
+// Version is what this project's servers and clients announce.
 var Version = [3]byte{5, 0, 1}
 
 // TypeOf returns the type bit of a service.

@@ -38,14 +38,6 @@ func (s *sim) cut(a, b *simNode) {
 	s.net.blocked[[2]membership.NodeID{b.id, a.id}] = true
 }
 
-func (s *sim) isolate(n *simNode) {
-	for _, other := range s.nodes {
-		if other != n {
-			s.cut(n, other)
-		}
-	}
-}
-
 func (n *simNode) installed() uint64 { return n.m.Status().Installed }
 
 func TestAloneIsServedSoon(t *testing.T) {

@@ -19,7 +19,6 @@ type simEvent struct {
 	node  *simNode // packet or turn
 	life  uint64
 	data  []byte
-	token bool
 	turn  bool
 	do    func()
 }

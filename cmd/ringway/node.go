@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ringway/site"
+	"ringway/topology"
+)
+
+// nodeFlags are those of `node`.
+type nodeFlags struct {
+	topology, name, logFormat string
+	insecure                  bool
+	dial                      []string
+}
+
+func newNode() *cobra.Command {
+	var f nodeFlags
+	cmd := &cobra.Command{
+		Use:   "node --topology FILE --name NODE",
+		Short: "Run one node; SIGTERM lets its clients leave in order, then stops",
+		Args:  args(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := f.config(cmd)
+			if err != nil {
+				return err
+			}
+			return runNode(cmd.Context(), cfg)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.topology, "topology", "", "topology file (default $RINGWAY_TOPOLOGY)")
+	flags.StringVar(&f.name, "name", "", "which of its nodes this is")
+	flags.BoolVar(&f.insecure, "insecure", false, "without certificates, even beyond loopback")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	flags.StringArrayVar(&f.dial, "dial", nil, "NODE=ADDRESS: reach a gateway at another address than the topology's, as through an emulator (repeatable)")
+	return cmd
+}
+
+func runNode(ctx context.Context, cfg site.Config) error {
+	err := site.Run(ctx, cfg)
+	switch {
+	case errors.Is(err, site.ErrInsecure):
+		return usageError{fmt.Errorf("node %s: %w", cfg.Node.Name, err)}
+	case err != nil:
+		return fmt.Errorf("node %s: %w", cfg.Node.Name, err)
+	}
+	return nil
+}
+
+func (f *nodeFlags) config(cmd *cobra.Command) (site.Config, error) {
+	var none site.Config
+	path, err := fromEnv(cmd, "topology", f.topology, "RINGWAY_TOPOLOGY")
+	if err != nil {
+		return none, err
+	}
+	if f.name == "" {
+		return none, usage("node: no --name: say which node of %s this is", path)
+	}
+	log, err := newLog(cmd.ErrOrStderr(), f.logFormat)
+	if err != nil {
+		return none, err
+	}
+	t, err := topology.Load(path)
+	if err != nil {
+		return none, err
+	}
+	n, ok := t.Node(f.name)
+	if !ok {
+		return none, usage("node %s: %s has no node of that name", f.name, path)
+	}
+	dial, err := parseDial(t, f.dial)
+	if err != nil {
+		return none, err
+	}
+	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Log: log}, nil
+}
+
+func newLog(w io.Writer, format string) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	}
+	return nil, usage("node: --log-format %s: want text or json", format)
+}
+
+// parseDial reads NODE=ADDRESS pairs.
+func parseDial(t *topology.Topology, pairs []string) (map[string]string, error) {
+	dial := map[string]string{}
+	for _, pair := range pairs {
+		name, address, ok := strings.Cut(pair, "=")
+		if !ok || name == "" || !strings.Contains(address, ":") {
+			return nil, usage("node: --dial %s: want NODE=HOST:PORT", pair)
+		}
+		if n, ok := t.Node(name); !ok || !n.IsGateway() {
+			return nil, usage("node: --dial %s: the topology has no gateway %s", pair, name)
+		}
+		if _, twice := dial[name]; twice {
+			return nil, usage("node: --dial %s: %s has an address already", pair, name)
+		}
+		dial[name] = address
+	}
+	return dial, nil
+}

@@ -1,0 +1,419 @@
+package merge
+
+import (
+	"slices"
+	"time"
+
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// A proposer holds what this node's clients ask for until the machine has accepted
+// it. Requests of one client go out in order, several at a time; when one is
+// rejected, it and those after it are proposed again (go-back-N). It is not
+// replicated and not safe for concurrent use.
+type proposer struct {
+	clients  map[membership.ClientID]*client
+	byName   map[string]membership.ClientID
+	ready    []*client // have something to propose, in turn
+	blocked  []*client // have, but may not now
+	count    int       // queued requests
+	bytes    int
+	bodies   int // large bodies under way
+	slack    time.Duration
+	accepted uint64
+	rejected uint64
+	arena    arena
+	send     localSend // scratch
+}
+
+// A client is a session of this node.
+type client struct {
+	id      membership.ClientID
+	name    string
+	queue   []item
+	sent    int // how many of the queue are proposed and unanswered
+	unsent  int // bytes of the others
+	attempt uint16
+	next    uint64 // seq of the next request that has none
+	lastT   int64  // highest proposed in this view
+	known   bool   // the machine has answered since the node was attached
+	listed  bool   // in ready or blocked
+	gone    bool   // disconnected
+	downed  bool   // its Down is accepted
+	bytes   int
+	wanted  []string // groups it is in, or will be, as far as accepted
+}
+
+// An item is a request that waits.
+type item struct {
+	Request
+	seq      uint64
+	numbered bool
+	bodySent bool
+	rejoin   bool
+	bytes    int
+}
+
+// itemBytes is what a request costs beside its data.
+const itemBytes = 128
+
+func newProposer() proposer {
+	return proposer{clients: map[membership.ClientID]*client{}, byName: map[string]membership.ClientID{}, slack: startSlack}
+}
+
+func (p *proposer) connect(id membership.ClientID, name string) {
+	if p.clients[id] != nil {
+		return
+	}
+	p.clients[id] = &client{id: id, name: name, lastT: -1}
+	p.byName[name] = id
+}
+
+func (p *proposer) submit(id membership.ClientID, q Request) {
+	c := p.clients[id]
+	if c == nil || c.gone {
+		return
+	}
+	c.gone = q.Kind == requestDown
+	p.enqueue(c, item{Request: q}, len(c.queue))
+}
+
+func (p *proposer) enqueue(c *client, it item, at int) {
+	it.bytes = itemBytes + len(it.Data)
+	for _, g := range it.Groups {
+		it.bytes += len(g)
+	}
+	c.queue = slices.Insert(c.queue, at, it)
+	c.bytes += it.bytes
+	c.unsent += it.bytes
+	p.count++
+	p.bytes += it.bytes
+	p.list(c)
+}
+
+// list puts a client in turn.
+func (p *proposer) list(c *client) {
+	if !c.listed && c.sent < len(c.queue) {
+		c.listed = true
+		p.ready = append(p.ready, c)
+	}
+}
+
+// unblock gives everybody another chance: something changed.
+func (p *proposer) unblock() {
+	if len(p.blocked) > 0 {
+		p.ready = append(p.ready, p.blocked...)
+		p.blocked = p.blocked[:0]
+	}
+}
+
+// remove takes the request at place i off a queue: it is done.
+func (p *proposer) remove(c *client, i int) {
+	it := &c.queue[i]
+	p.count--
+	p.bytes -= it.bytes
+	c.bytes -= it.bytes
+	if it.bodySent {
+		p.bodies--
+	}
+	if i < c.sent {
+		c.sent--
+	} else {
+		c.unsent -= it.bytes
+	}
+	if i == 0 {
+		c.queue[0] = item{}
+		c.queue = c.queue[1:]
+	} else {
+		c.queue = slices.Delete(c.queue, i, i+1)
+	}
+	if len(c.queue) == 0 {
+		c.queue = nil
+	}
+}
+
+// goBack proposes everything of a client again. lost: bodies are gone too.
+func (p *proposer) goBack(c *client, lost bool) {
+	c.attempt++
+	for i := range c.sent {
+		c.unsent += c.queue[i].bytes
+	}
+	c.sent = 0
+	if lost {
+		for i := range c.queue {
+			if c.queue[i].bodySent {
+				c.queue[i].bodySent = false
+				p.bodies--
+			}
+		}
+	}
+	p.list(c)
+}
+
+// answer is what became of a proposal.
+func (p *proposer) answer(f *localSend, id membership.ClientID, v verdict) {
+	c := p.clients[id]
+	if c == nil {
+		return
+	}
+	if v == accepted {
+		c.known = true
+		p.accepted++
+		p.slack = max(minSlack, p.slack-p.slack/8192)
+		if len(c.queue) > 0 && c.queue[0].numbered && c.queue[0].seq == f.seq {
+			if c.sent == 0 { // an earlier attempt made it
+				c.sent, c.unsent = 1, c.unsent-c.queue[0].bytes
+			}
+			p.remove(c, 0)
+		}
+		p.note(c, f)
+		p.list(c)
+		return
+	}
+	if f.attempt != c.attempt {
+		return // answered by going back already
+	}
+	p.rejected++
+	c.known = c.known || v != rejectNode
+	if v == rejectT {
+		p.slack = min(maxSlack, p.slack+p.slack/2)
+	}
+	p.goBack(c, v == rejectBody)
+}
+
+// note follows which groups a client is in.
+func (p *proposer) note(c *client, f *localSend) {
+	switch f.kind {
+	case Join:
+		if !slices.Contains(c.wanted, f.groups[0]) {
+			c.wanted = append(c.wanted, f.groups[0])
+		}
+	case Leave:
+		c.wanted = slices.DeleteFunc(c.wanted, func(g string) bool { return g == f.groups[0] })
+	case requestDown:
+		c.downed = true
+	}
+}
+
+// forget drops a client whose end has gone round.
+func (p *proposer) forget(id membership.ClientID) {
+	c := p.clients[id]
+	if c == nil {
+		return
+	}
+	for len(c.queue) > 0 {
+		p.remove(c, len(c.queue)-1)
+	}
+	delete(p.clients, id)
+	if p.byName[c.name] == id {
+		delete(p.byName, c.name)
+	}
+}
+
+// ringChanged: whatever was under way may be lost.
+func (p *proposer) ringChanged() {
+	for _, c := range p.clients {
+		p.goBack(c, true)
+	}
+	p.unblock()
+}
+
+// viewChanged: deadlines start anew.
+func (p *proposer) viewChanged() {
+	for _, c := range p.clients {
+		c.lastT = -1
+	}
+	p.unblock()
+}
+
+// backlog returns how many bytes could be proposed.
+func (p *proposer) backlog() (n int) {
+	for _, c := range p.ready {
+		n += c.unsent
+	}
+	return n
+}
+
+// propose makes the next frame of this node's clients.
+func (r *Replica) propose(now time.Duration) (ring.Frame, bool) {
+	p := &r.proposer
+	for len(p.ready) > 0 {
+		c := p.ready[0]
+		p.ready[0] = nil
+		if p.ready = p.ready[1:]; len(p.ready) == 0 {
+			p.ready = nil
+		}
+		c.listed = false
+		if c.sent >= len(c.queue) {
+			continue
+		}
+		f, ok := r.proposeFor(now, c)
+		if !ok {
+			c.listed = true
+			p.blocked = append(p.blocked, c)
+			continue
+		}
+		p.list(c)
+		return f, true
+	}
+	return ring.Frame{}, false
+}
+
+// proposeFor makes a frame of a client's next request, if it may go now.
+func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
+	p := &r.proposer
+	it := &c.queue[c.sent]
+	if c.sent > 0 && c.queue[c.sent-1].bodySent {
+		return ring.Frame{}, false // what follows a large message waits for it
+	}
+	f := &p.send
+	*f = localSend{tag: r.m.tag, session: c.id.Session, attempt: c.attempt, kind: it.Kind, discard: it.SelfDiscard,
+		first: !c.known, rejoin: it.rejoin, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
+	frame := ring.Frame{Stream: c.id.Session, Service: membership.Agreed}
+	if !r.plan(now, c, f) {
+		return frame, false
+	}
+	if it.Kind == Send && it.Service < membership.FIFO && !f.federated && !it.numbered {
+		frame.Service = it.Service
+		if it.Service == membership.Unreliable {
+			frame.Service = membership.Reliable
+		}
+		frame.Data = f.append(p.arena.take(f.size()), frameCast)
+		p.remove(c, c.sent)
+		return frame, true
+	}
+	if !it.numbered {
+		it.seq, it.numbered = c.next, true
+		c.next++
+	}
+	f.seq = it.seq
+	if len(it.Data) > inlineMax {
+		if !it.bodySent {
+			if p.bodies >= maxBodies {
+				return frame, false
+			}
+			b := body{r.m.instance, c.id.Session, it.seq, it.Data}
+			it.bodySent = true
+			p.bodies++
+			frame.Data = b.append(make([]byte, 0, 32+len(it.Data)))
+			return frame, true
+		}
+		f.bodyRef, f.data = true, nil
+	}
+	if it.Kind == Send && it.Service == membership.Safe && !f.federated {
+		frame.Service = membership.Safe
+	}
+	if f.federated && (it.Kind != Send || it.Service.Ordered()) {
+		c.lastT = max(c.lastT, f.t)
+	}
+	frame.Data = f.append(p.arena.take(f.size()), frameSend)
+	c.sent++
+	c.unsent -= it.bytes
+	return frame, true
+}
+
+// plan decides mode and deadline of a request by the present directory (P1). It
+// returns false if the request has to wait.
+func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
+	m := r.m
+	last := max(c.lastT, r.machineLast(c.id))
+	var d membership.Set
+	above := int64(-1)
+	switch f.kind {
+	case Join:
+		name := f.groups[0]
+		g := m.groups[name]
+		if m.solo() || m.scoped(name) {
+			return true
+		}
+		if g == nil || !g.Interest.Has(m.self) || g.prep != nil {
+			f.federated = true
+			return !m.frozen()
+		}
+		d, above = g.Interest, max(g.onT, g.offT)
+	case Leave:
+		if g := m.groups[f.groups[0]]; g != nil {
+			d, above = g.Interest, g.offT
+		}
+	case requestDown:
+		if oc := m.clients[c.id]; oc != nil {
+			for _, g := range oc.groups {
+				d |= g.Interest
+				above = max(above, g.offT)
+			}
+		}
+	default:
+		d, above = m.destinations(f.groups)
+	}
+	if m.solo() || d.Without(m.self) == 0 && last <= m.v && above <= m.v || m.off(noHold) && f.kind == Send && d.Without(m.self) == 0 {
+		return true
+	}
+	if m.frozen() || f.kind == Send && !r.credit(d) {
+		return false
+	}
+	f.federated = true
+	lead := int64(0)
+	for rest := d.Without(m.self); rest != 0; rest &= rest - 1 {
+		lead = max(lead, m.leads[rest.First()])
+	}
+	f.t = max(r.viewNow(now)+int64(r.proposer.slack)+lead, m.nextT(d), last+1, above+1)
+	return true
+}
+
+// machineLast is the machine's last[c].
+func (r *Replica) machineLast(id membership.ClientID) int64 {
+	if oc := r.m.clients[id]; oc != nil {
+		return oc.last
+	}
+	return r.m.nodes[id.Node].min
+}
+
+// credit says whether every destination has taken enough of what is under way.
+func (r *Replica) credit(d membership.Set) bool {
+	for rest := d.Without(r.m.self); rest != 0; rest &= rest - 1 {
+		if r.m.owed[rest.First()] > creditBytes {
+			return false
+		}
+	}
+	return true
+}
+
+// setAttached: the clients of this node use the machine from here on. They enter
+// again the groups they were in.
+func (r *Replica) setAttached() {
+	r.attached = true
+	p := &r.proposer
+	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
+		c := p.clients[id]
+		p.goBack(c, true)
+		c.known = false
+		wanted := c.wanted
+		c.wanted = nil
+		for i, g := range wanted {
+			p.enqueue(c, item{Request: Request{Kind: Join, Groups: []string{g}}, rejoin: true}, i)
+		}
+		p.renumber(c)
+	}
+	p.unblock()
+}
+
+// renumber gives a queue new numbers, in its order. Numbers only grow.
+func (p *proposer) renumber(c *client) {
+	for i := range c.queue {
+		c.queue[i].numbered = false
+	}
+}
+
+// leaveInstance ends what the clients had in an instance that this node leaves.
+func (r *Replica) leaveInstance() {
+	p := &r.proposer
+	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
+		c := p.clients[id]
+		c.lastT, c.known = -1, false
+		if c.downed {
+			r.fx.Outputs = append(r.fx.Outputs, Output{Kind: OutClosed, To: []membership.ClientID{id}})
+			p.forget(id)
+		}
+	}
+}
