@@ -79,7 +79,7 @@ func (s *portSource) next(t *testing.T) int {
 func newTopology(t *testing.T, extra string, sites map[string]int, order ...string) *topology.Topology {
 	t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "[federation]\nname = %q\n%s\n", "test-"+t.Name()[:4], extra)
+	fmt.Fprintf(&b, "[federation]\nname = %q\n%s\n", "test", extra)
 	for _, name := range order {
 		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, ports.next(t))
 		for i := range sites[name] {

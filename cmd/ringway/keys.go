@@ -27,7 +27,9 @@ func newKeys() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(*cobra.Command, []string) error { return usage("keys: want init or issue: `ringway keys --help` explains them") },
+		RunE: func(*cobra.Command, []string) error {
+			return usage("keys: want init or issue: `ringway keys --help` explains them")
+		},
 	}
 	cmd.AddCommand(newKeysInit(), newKeysIssue())
 	return cmd

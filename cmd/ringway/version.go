@@ -23,7 +23,7 @@ func newVersion() *cobra.Command {
 		Args:  args(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ringway %s\ngo %s %s/%s\nring protocol %d\noverlay protocol %s\nclient protocol Spread %s\n",
-				admin.ProgramVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, ringProtocol, pki.Protocol, spreadProtocol)
+				admin.ProgramVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, ringProtocol, pki.ALPN, spreadProtocol)
 			return err
 		},
 	}

@@ -107,5 +107,6 @@ func (r *receiver) count(m *client.Message, now time.Duration, next []uint64) (s
 	r.messages++
 	if at >= r.from {
 		_ = r.latency.RecordValue(min(highest, max(lowest, int64((now-at)/time.Microsecond))))
-	}	return sender, true
+	}
+	return sender, true
 }

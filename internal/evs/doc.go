@@ -28,7 +28,7 @@
 //	P5  transitional sets         sig, view
 //	P6  integrity                 outside; members by the client's own joins and leaves
 //	P7  virtual synchrony         keyed, between views; outside, between rings
-//	P8  self delivery             outside, in runs that settle; members by order of requests
+//	P8  self delivery             outside, in runs that settle, for members when they sent; and keyed
 //	P9  configuration             keyed
 //	P10 sender's order            outside
 //	P11 causal                    (a) outside; (b) keyed, else it follows from P26 with (a)

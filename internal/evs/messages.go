@@ -50,8 +50,8 @@ func (h *history) integral(r *report, c *client, at int, member map[string]bool)
 }
 
 // selfDelivery is P8: a client that stays gets its own causal, agreed and safe
-// messages to groups it is in. By the order of its requests: it asked to join
-// before it sent and had not asked to leave.
+// messages that are addressed to it: by their key; without one, if it was in the
+// group when it sent and had not asked to leave.
 func selfDelivery(h *history, r *report) {
 	if !h.opts.Settled {
 		return
@@ -60,14 +60,23 @@ func selfDelivery(h *history, r *report) {
 		if !c.stays() {
 			continue
 		}
-		asked := map[string]bool{}
+		member := map[string]bool{}
 		for _, it := range c.items {
 			switch it.Kind {
+			case Join:
+				member[it.Group] = true
+			case Leave:
+				delete(member, it.Group)
 			case Ask:
-				asked[it.Group] = it.Why == "join"
+				if it.Why == "leave" {
+					delete(member, it.Group)
+				}
 			case Submit:
 				m := it.message
-				if _, got := c.got[m]; !got && Ordered(m.service) && m.wantedBy(c) && slices.ContainsFunc(m.groups, func(g string) bool { return asked[g] }) {
+				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
+					continue
+				}
+				if m.federated() != nil && c.addressed(m) || slices.ContainsFunc(m.groups, func(g string) bool { return member[g] }) {
 					r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, m.service, m.Message)}, it.Event, m.accepted)
 				}
 			}

@@ -193,6 +193,8 @@ func safeDelivery(h *history, r *report) {
 			switch it.Kind {
 			case GView:
 				views[it.Group], signals[it.Group] = it.Event, nil
+			case Leave:
+				delete(views, it.Group)
 			case GSig:
 				signals[it.Group] = it.Event
 			case Sig:

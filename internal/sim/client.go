@@ -19,7 +19,7 @@ type client struct {
 	id      membership.ClientID
 	name    string // private name
 	trace   string // its name in traces
-	seq     uint64 // of its last request, as the machine counts them
+	seq     uint64 // of its last message
 	wants   []string
 	private string // "#name#node"
 	ended   bool
@@ -40,6 +40,7 @@ func (f *federation) connect(l *life) {
 	l.counter++
 	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: fmt.Sprintf("c%d", l.counter)}
 	c.trace, c.private = c.id.String(), "#"+c.name+"#"+l.name
+	f.clientOf[c.trace] = c.id
 	l.step(func(now time.Duration, fx *core.Effects) {
 		l.sessions[c.id] = c
 		l.order = append(l.order, c)
@@ -79,7 +80,6 @@ func (c *client) toggle(group string) {
 	} else {
 		c.wants = append(c.wants, group)
 	}
-	c.seq++
 	c.life.step(func(now time.Duration, fx *core.Effects) {
 		c.life.record(evs.Event{Kind: evs.Ask, Client: c.trace, Group: group, Why: why})
 		c.life.core.Submit(now, c.id, merge.Request{Kind: kind, Groups: []string{group}}, fx)

@@ -32,6 +32,9 @@ type federation struct {
 	wrong   []evs.Violation // found while running
 	stats   Stats
 	groups  []string
+
+	numbers  map[request]uint64             // the message that a request was
+	clientOf map[string]membership.ClientID // by its name in traces
 }
 
 // A site is a LAN and the places of its nodes.
@@ -69,6 +72,7 @@ type Stats struct {
 func newFederation(seed uint64, p Profile) *federation {
 	f := &federation{seed: seed, profile: p,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
+		numbers: map[request]uint64{}, clientOf: map[string]membership.ClientID{},
 		faults: newChance(seed, 1), talk: newChance(seed, 2), boots: newChance(seed, 3)}
 	f.stats.ByService = map[membership.Service]int{}
 	shape := newChance(seed, 4)
@@ -123,6 +127,7 @@ func (f *federation) finish() {
 			}
 		}
 	}
+	f.renumber()
 }
 
 // report notes something that is wrong in itself.

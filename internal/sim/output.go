@@ -52,9 +52,7 @@ func (l *life) message(o *merge.Output) {
 		l.f.report("payload", "node %s delivers message %d of %v with hint %v", l.name, seq, m.Sender, m.Hint)
 	}
 	id := evs.Message{Client: m.Sender.String(), Seq: seq}
-	if c := &l.cause; c.Request != merge.Send || c.Client != m.Sender || c.Seq != seq {
-		l.f.report("output", "node %s delivers %v, but the machine delivered request %d of %v", l.name, id, c.Seq, c.Client)
-	}
+	l.number(m, seq)
 	for _, to := range o.To {
 		c := l.sessions[to]
 		if c == nil {

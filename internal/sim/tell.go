@@ -73,6 +73,9 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 		out.Kind, out.Msg, out.Why = evs.Reject, message(e), e.Why
 	case merge.TraceDeliver:
 		l.cause = *e
+		if e.Federated && (e.Request != merge.Send || e.Service.Ordered()) {
+			l.last = *e
+		}
 		if e.Request != 0 || e.Client == (membership.ClientID{}) || !e.Federated {
 			return
 		}
@@ -85,6 +88,7 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 			out.Dir, out.To = "out", e.To.String()
 		}
 	case merge.TraceView:
+		l.last = merge.TraceEvent{}
 		out.Kind = evs.View
 		for _, m := range e.Members {
 			out.Members = append(out.Members, m.Instance.String())
@@ -97,7 +101,53 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 	l.record(out)
 }
 
-// keyed gives an event of a client the place of the delivery that made it.
+// A request names a request of a client as the machine counts them. Its count is
+// not the client's: joins have numbers too, and local messages without order none.
+type request struct {
+	client membership.ClientID
+	seq    uint64
+}
+
+// number learns which message a request was, from an output that it made.
+func (l *life) number(m *merge.Message, seq uint64) {
+	c := &l.cause
+	if c.Request != merge.Send || c.Client != m.Sender {
+		l.f.report("output", "node %s delivers message %d of %v, but the machine delivered a request of %v", l.name, seq, m.Sender, c.Client)
+		return
+	}
+	if !c.Federated && m.Service < membership.FIFO {
+		return
+	}
+	r := request{c.Client, c.Seq}
+	if known, ok := l.f.numbers[r]; ok && known != seq {
+		l.f.report("output", "node %s delivers message %d of %v as request %d, which was message %d", l.name, seq, m.Sender, c.Seq, known)
+	}
+	l.f.numbers[r] = seq
+}
+
+// renumber gives the acceptances and rejections in the traces the numbers of the
+// messages. What nobody received stays out: no predicate asks for its key.
+func (f *federation) renumber() {
+	for _, t := range f.traces {
+		kept := t.Events[:0]
+		for i := range t.Events {
+			e := t.Events[i]
+			if e.Kind == evs.Send || e.Kind == evs.Reject {
+				seq, ok := f.numbers[request{f.clientOf[e.Msg.Client], e.Msg.Seq}]
+				if !ok {
+					continue
+				}
+				e.Msg.Seq = seq
+			}
+			kept = append(kept, e)
+		}
+		t.Events = kept
+	}
+}
+
+// keyed gives an event of a client the place of the delivery that made it. A join or
+// leave that only this site sees has its place behind the latest federated delivery
+// here: it has that one's key, and what has the same key is not behind it.
 func (l *life) keyed(e evs.Event) evs.Event {
 	c := &l.cause
 	e.View, e.Inst = viewID(c.View), c.Instance.String()
@@ -105,6 +155,9 @@ func (l *life) keyed(e evs.Event) evs.Event {
 		if e.Phase = evs.Local; c.Federated {
 			e.Phase = evs.Regular
 		}
+	}
+	if !c.Federated && e.Kind != evs.Dlv {
+		c = &l.last
 	}
 	if c.Federated {
 		e.Src, e.T, e.N = c.Src.String(), c.T, c.N

@@ -343,7 +343,7 @@ func (a *arena) take(n int) []byte {
 	}
 	at := len(a.chunk)
 	a.chunk = a.chunk[:at+n]
-	return a.chunk[at:at:at+n]
+	return a.chunk[at : at : at+n]
 }
 
 func unixSeconds(start int64, now time.Duration) uint32 {

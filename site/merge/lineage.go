@@ -228,7 +228,6 @@ func (r *Replica) found() {
 	}
 	d.settle(id, d.view.Members)
 	r.adopt(m)
-	r.setAttached()
 }
 
 // learn installs the state that an heir sent and makes up for what came since.

@@ -52,8 +52,10 @@ type machine struct {
 
 	// Not replicated.
 	lookup  func(name string) (membership.ClientID, bool) // of this node's clients
-	samples []heard // promises applied since the gateway last looked
-	applied uint64  // federated activity: grows with every accept and import
+	ended   []membership.ClientID                         // clients of this node whose end has gone round
+	skipT   int64                                         // what arrived of this view before the node attached
+	samples []heard                                       // promises applied since the gateway last looked
+	applied uint64                                        // federated activity: grows with every accept and import
 	counters
 }
 
@@ -177,6 +179,7 @@ func (m *machine) reset(view membership.SiteView) {
 		pending: map[membership.ClientID]int{}}
 	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]bool{}
 	m.epoch, m.bumped = max(m.epoch, view.ID.Epoch), false
+	m.skipT, m.samples = -1, nil
 	for _, c := range m.clients {
 		c.last = -1
 	}

@@ -286,6 +286,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 	}
 	if r.src == m.self && r.client.Node == m.cfg.Self {
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutClosed, To: []membership.ClientID{r.client}})
+		m.ended = append(m.ended, r.client)
 	}
 }
 

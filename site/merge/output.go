@@ -18,6 +18,9 @@ func (m *machine) deliverData(r *record, local bool) {
 	if len(m.lost) > 0 && r.safe() {
 		m.signalLost(r.groups)
 	}
+	if !local && !r.ordered() && r.t <= m.skipT {
+		return
+	}
 	to := m.recipients(r.groups)
 	if r.discard && slices.Contains(to, r.client) {
 		to = slices.DeleteFunc(slices.Clone(to), func(c membership.ClientID) bool { return c == r.client })

@@ -213,8 +213,8 @@ func (p *proposer) forget(id membership.ClientID) {
 
 // ringChanged: whatever was under way may be lost.
 func (p *proposer) ringChanged() {
-	for _, c := range p.clients {
-		p.goBack(c, true)
+	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
+		p.goBack(p.clients[id], true)
 	}
 	p.unblock()
 }
@@ -382,7 +382,7 @@ func (r *Replica) credit(d membership.Set) bool {
 // setAttached: the clients of this node use the machine from here on. They enter
 // again the groups they were in.
 func (r *Replica) setAttached() {
-	r.attached = true
+	r.attached, r.newest = true, r.m.view.ID
 	p := &r.proposer
 	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
 		c := p.clients[id]
@@ -390,6 +390,9 @@ func (r *Replica) setAttached() {
 		c.known = false
 		wanted := c.wanted
 		c.wanted = nil
+		if c.gone {
+			wanted = nil
+		}
 		for i, g := range wanted {
 			p.enqueue(c, item{Request: Request{Kind: Join, Groups: []string{g}}, rejoin: true}, i)
 		}

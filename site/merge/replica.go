@@ -1,29 +1,341 @@
 package merge
 
 import (
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
+	"ringway/internal/wire"
 	"ringway/membership"
 	"ringway/site/ring"
 )
 
-type Replica struct{ cfg Config }
+// Streams of this node's own frames. Clients' streams are their sessions, which
+// start with a boot id and do not come near.
+const (
+	controlStream = ^uint64(0)
+	importStream  = ^uint64(0) - membership.MaxSites - 1
+)
 
-func New(cfg Config) *Replica { return &Replica{cfg: cfg} }
-func (r *Replica) Ring(now time.Duration, ev *ring.Event, fx *Effects) {}
-func (r *Replica) Connect(now time.Duration, c membership.ClientID, name string, fx *Effects) {}
-func (r *Replica) Submit(now time.Duration, c membership.ClientID, req Request, fx *Effects) {}
-func (r *Replica) Disconnect(now time.Duration, c membership.ClientID, fx *Effects) {}
-func (r *Replica) QueuedBytes(c membership.ClientID) int { return 0 }
-func (r *Replica) QueuedTotal() (messages, bytes int) { return 0, 0 }
-func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]byte, fx *Effects) {}
-func (r *Replica) ImportPosition(log membership.LogID) uint64 { return 0 }
-func (r *Replica) ImportBacklog() int { return 0 }
-func (r *Replica) PromiseIn(now time.Duration, data []byte, fx *Effects) {}
-func (r *Replica) ControlIn(now time.Duration, from membership.SiteID, data []byte, fx *Effects) {}
-func (r *Replica) Reach(now time.Duration, reach []Reach, fx *Effects) {}
-func (r *Replica) Wake(now time.Duration, fx *Effects) {}
-func (r *Replica) Deadline() (time.Duration, bool) { return 0, false }
-func (r *Replica) Backlog() int { return 0 }
-func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) { return ring.Frame{}, false }
-func (r *Replica) Status() Status { return Status{} }
+// A Replica is one node's part of its site: the replicated machine and what the node
+// itself wants. It is not safe for concurrent use. Its methods are steps: what they
+// want done is appended to fx, and is final.
+type Replica struct {
+	cfg   Config
+	names interner
+	m     *machine // nil: the node has no state of its site yet
+	fx    *Effects // of the present step
+	now   time.Duration
+
+	descent  descent
+	proposer proposer
+	gateway  gateway
+	importer importer
+	views    viewProposer
+
+	attached   bool              // the clients of this node may use the machine
+	asking     bool              // an Attach or Bump has to go out
+	askDue     time.Duration     // when to ask again
+	epoch      uint64            // highest known, also without a machine
+	closed     membership.ViewID // closed alone last, for N8
+	closedMinT int64
+	newest     membership.ViewID // that the clients saw
+	base       timeBase
+	fair       bool // whose turn it is: imports or clients
+	importDue  time.Duration
+	badFrames  uint64
+	faults     uint64
+	send       localSend // scratch
+	tick       tick      // scratch
+}
+
+// New returns the Replica of a node that is in no ring yet.
+func New(cfg Config) *Replica {
+	r := &Replica{cfg: cfg, proposer: newProposer(), closedMinT: -1, askDue: noTime, importDue: noTime}
+	r.gateway.is = slices.Contains(cfg.Gateways, cfg.Self)
+	r.gateway.reach = map[membership.SiteID]Reach{}
+	r.gateway.tickDue, r.gateway.promiseDue, r.views.due = noTime, noTime, noTime
+	return r
+}
+
+func keysOf[K comparable, V any](of map[K]V) iter.Seq[K] { return maps.Keys(of) }
+
+// begin starts a step.
+func (r *Replica) begin(now time.Duration, fx *Effects) {
+	r.now, r.fx = now, fx
+	if r.m != nil {
+		r.m.fx = fx
+	}
+}
+
+// end does what every step may have made due.
+func (r *Replica) end() {
+	if m := r.m; m != nil {
+		for _, id := range m.ended {
+			r.proposer.forget(id)
+		}
+		m.ended = m.ended[:0]
+		if r.gateway.is {
+			r.measure()
+			r.importer.settle(r.now, m.inNext)
+			r.importDue = r.importer.retry(r.now, m.inNext)
+			r.release()
+			r.promiseOut()
+		} else {
+			m.samples = m.samples[:0]
+		}
+		r.schedule()
+		if g := &r.gateway; g.tickDue != noTime && g.tickDue <= r.now {
+			r.fx.Kick = true
+		}
+	}
+	r.faults += uint64(len(r.fx.Faults))
+}
+
+// Ring takes the ring's next event.
+func (r *Replica) Ring(now time.Duration, ev *ring.Event, fx *Effects) {
+	r.begin(now, fx)
+	switch ev.Kind {
+	case ring.Installed:
+		r.ringInstalled(ev.View)
+	case ring.Stable:
+		if ev.Pos.Compare(r.descent.stable) > 0 {
+			was := r.descent.formed()
+			r.descent.stable = ev.Pos
+			if r.gateway.leads && (!was && r.descent.formed() || r.m != nil && r.m.frozen()) {
+				r.consider()
+			}
+		}
+	case ring.Deliver:
+		r.delivered(ev)
+	case ring.Arrive:
+		r.arrived(ev)
+	}
+	r.end()
+}
+
+// ringInstalled begins a ring: everybody says where it comes from.
+func (r *Replica) ringInstalled(v *ring.View) {
+	if v == nil {
+		return
+	}
+	r.descent.installed(v)
+	r.proposer.ringChanged()
+	r.importer.again()
+	r.gateway.ticking, r.gateway.leads, r.asking = false, false, false
+	r.askDue = noTime
+	r.fx.Kick = true
+}
+
+// delivered takes a frame in the ring's order.
+func (r *Replica) delivered(ev *ring.Event) {
+	if len(ev.Frame) == 0 {
+		r.badFrames++
+		return
+	}
+	d := &r.descent
+	switch kind := frameKind(ev.Frame[0]); {
+	case kind == frameLineage:
+		in := wire.NewReader(ev.Frame[1:])
+		l := &lineage{}
+		if err := l.read(&in); err != nil {
+			r.badFrames++
+			return
+		}
+		if d.hear(ev.From, l, ev.Pos) {
+			if r.m != nil {
+				r.m.pos = ev.Pos
+			}
+			r.decided()
+			r.lineageDone()
+		}
+	case !d.decided: // nothing else belongs here
+	case r.m == nil && kind == frameSnapshot:
+		r.learn(ev.Frame[1:])
+		r.admit()
+		r.lineageDone()
+	case r.m == nil:
+		r.remember(ev)
+	default:
+		r.apply(ev)
+	}
+}
+
+// remember keeps a frame for when the state comes.
+func (r *Replica) remember(ev *ring.Event) {
+	d := &r.descent
+	if d.replayBytes += len(ev.Frame); d.replayBytes > maxReplay {
+		d.overflown, d.replay = true, nil
+		return
+	}
+	d.replay = append(d.replay, *ev)
+}
+
+// lineageDone: roles may have changed.
+func (r *Replica) lineageDone() {
+	r.chooseLeader()
+	r.proposer.unblock()
+	r.fx.Kick = true
+	if r.m != nil {
+		r.askAttach()
+	}
+}
+
+// apply gives the machine a frame.
+func (r *Replica) apply(ev *ring.Event) {
+	m := r.m
+	m.pos = ev.Pos
+	in := wire.NewReader(ev.Frame[1:])
+	own := ev.From == r.cfg.Self
+	var err error
+	switch frameKind(ev.Frame[0]) {
+	case frameSend:
+		if err = r.send.read(&in, &r.names); err == nil {
+			v := m.request(ev.From, &r.send)
+			if own {
+				r.proposer.answer(&r.send, membership.ClientID{Node: ev.From, Session: r.send.session}, v)
+				if len(r.proposer.ready) > 0 {
+					r.fx.Kick = true
+				}
+			}
+		}
+	case frameCast:
+		r.arrived(ev)
+	case frameTick:
+		if err = r.tick.read(&in); err == nil {
+			r.applyTick(own)
+		}
+	case frameInbound:
+		m.inbound(in.Rest())
+	case frameControl:
+		c := &control{}
+		if err = c.read(in.Rest()); err == nil && m.propose(&c.view) {
+			r.stateChanged()
+			r.consider()
+		}
+	case frameSnapshot:
+		r.admit()
+		r.chooseLeader()
+	case frameAttach:
+		err = r.applyAttach(ev.From, &in)
+	case frameBump:
+		b := &bump{}
+		if err = b.read(&in); err == nil && m.bump(b) {
+			r.stateChanged()
+			r.consider()
+		}
+	case frameBody:
+		b := &body{}
+		if err = b.read(&in); err == nil {
+			m.body(ev.From, b)
+		}
+	default:
+		err = errKind
+	}
+	if err != nil {
+		r.badFrames++
+	}
+}
+
+func (r *Replica) applyTick(own bool) {
+	m := r.m
+	view := m.view.ID
+	m.tick(&r.tick)
+	if m.view.ID != view {
+		r.viewChanged()
+		return
+	}
+	r.ticked(own, &r.tick)
+	if len(r.proposer.ready) > 0 {
+		r.fx.Kick = true
+	}
+}
+
+func (r *Replica) applyAttach(from membership.NodeID, in *wire.Reader) error {
+	a := &attach{}
+	if err := a.read(in); err != nil {
+		return err
+	}
+	changed := r.m.attach(from, a)
+	if from != r.cfg.Self {
+		return nil
+	}
+	r.asking = false
+	if changed && a.boot == r.cfg.Boot {
+		if a.closed == r.m.view.ID {
+			r.m.skipT = a.minT
+		}
+		r.setAttached()
+		r.fx.Kick = true
+	} else if !r.attached {
+		r.askDue = r.now + repeatInterval
+	}
+	return nil
+}
+
+// askAttach lets this node ask for its clients, or for a newer view, when it does
+// not take part yet.
+func (r *Replica) askAttach() {
+	r.askDue = noTime
+	if at, ok := r.m.nodes[r.cfg.Self]; ok && at.boot == r.cfg.Boot {
+		if !r.attached {
+			r.setAttached()
+		}
+		return
+	}
+	r.attached = false
+	if slices.Contains(r.m.voters, r.cfg.Self) && !r.asking {
+		r.asking = true
+		r.fx.Kick = true
+	}
+}
+
+// viewChanged: the machine is in another view, or there is another machine.
+func (r *Replica) viewChanged() {
+	m := r.m
+	r.base = timeBase{m.clock, r.now}
+	r.proposer.viewChanged()
+	r.importer = importer{sources: make([]source, len(m.view.Members))}
+	r.gatewayReset()
+	r.views.queue = slices.DeleteFunc(r.views.queue, func(v membership.SiteView) bool { return v.ID.Compare(m.view.ID) <= 0 })
+	r.stateChanged()
+	if r.attached {
+		r.newest = m.view.ID
+	} else {
+		r.askAttach()
+	}
+	r.consider()
+	r.fx.Kick = true
+}
+
+// stateChanged makes the state known.
+func (r *Replica) stateChanged() {
+	r.epoch = max(r.epoch, r.m.epoch)
+	r.fx.State = r.m.state(r.cfg.Site)
+}
+
+// arrived takes a frame of a weak service: it goes to who is a member at present.
+func (r *Replica) arrived(ev *ring.Event) {
+	if r.m == nil || len(ev.Frame) == 0 || frameKind(ev.Frame[0]) != frameCast {
+		return
+	}
+	in := wire.NewReader(ev.Frame[1:])
+	f := &r.send
+	if err := f.read(&in, &r.names); err != nil {
+		r.badFrames++
+		return
+	}
+	if f.kind != Send {
+		r.badFrames++
+		return
+	}
+	r.m.deliverData(&record{kind: kindData, src: r.m.self, service: f.service, discard: f.discard,
+		client: membership.ClientID{Node: ev.From, Session: f.session}, name: f.name, hint: f.hint, groups: f.groups, data: f.data}, true)
+}
+
+// lookup returns the client of this node with that private name.
+func (r *Replica) lookup(name string) (membership.ClientID, bool) {
+	id, ok := r.proposer.byName[name]
+	return id, ok
+}

@@ -1,9 +1,12 @@
 package merge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"ringway/internal/wire"
 	"ringway/membership"
@@ -283,7 +286,7 @@ func (m *machine) appendClients(b []byte) []byte {
 		b = wire.AppendInt64(wire.AppendUint32(b, uint32(id)), m.downT[id])
 	}
 	b = wire.AppendUint32(b, uint32(len(m.lost)))
-	for l := range m.lost {
+	for _, l := range m.sortedLost() {
 		b = wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot)
 	}
 	b = wire.AppendUint32(b, uint32(len(m.lostLater)))
@@ -297,6 +300,12 @@ func (m *machine) appendClients(b []byte) []byte {
 		b = wire.AppendInt64(wire.AppendUint64(b, c.next), c.last)
 	}
 	return b
+}
+
+func (m *machine) sortedLost() []lostNode {
+	return slices.SortedFunc(maps.Keys(m.lost), func(a, b lostNode) int {
+		return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.boot, b.boot))
+	})
 }
 
 func (m *machine) readClients(r *wire.Reader) {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ringway/client"
+	"ringway/internal/bench"
+	"ringway/membership"
+)
+
+// maxWarmUp bounds the warm-up, which is a fifth of the duration.
+const maxWarmUp = 2 * time.Second
+
+func newBench() *cobra.Command {
+	var connect, service string
+	var asJSON bool
+	cfg := bench.Config{}
+	cmd := &cobra.Command{
+		Use:   "bench --connect ADDR[,ADDR…]",
+		Short: "Measure throughput and latency through real client connections",
+		Long: `Measure throughput and latency through real client connections. Senders connect to the
+addresses in turn, the receiver to the last one. Without --rate they send as fast as
+--window lets them, and latency is that of a full queue; for the latency of an idle or
+half-loaded federation, give a --rate.`,
+		Args: args(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			addresses, err := fromEnv(cmd, "connect", connect, "RINGWAY_CONNECT")
+			if err != nil {
+				return err
+			}
+			cfg.Connect = strings.Split(addresses, ",")
+			for _, a := range cfg.Connect {
+				if _, _, err := client.ParseAddress(a); err != nil {
+					return usage("bench: --connect: %v", err)
+				}
+			}
+			if cfg.Service, err = membership.ParseService(service); err != nil {
+				return usage("bench: %v", err)
+			}
+			cfg.WarmUp = min(cfg.Duration/5, maxWarmUp)
+			if err := cfg.Check(); err != nil {
+				return usage("bench: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+			}
+			return runBench(cmd, cfg, asJSON)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&connect, "connect", "", "addresses of nodes; the last one receives (default $RINGWAY_CONNECT)")
+	flags.StringVar(&service, "service", "agreed", "unreliable, reliable, fifo, causal, agreed or safe")
+	flags.IntVar(&cfg.Size, "size", 1000, "bytes of data in a message")
+	flags.IntVar(&cfg.Senders, "senders", 1, "connections that send")
+	flags.IntVar(&cfg.Groups, "groups", 1, "groups that they send to")
+	flags.IntVar(&cfg.Window, "window", bench.DefaultWindow, "messages under way at most, of all senders")
+	flags.DurationVar(&cfg.Duration, "duration", 5*time.Second, "how long to measure, after a warm-up")
+	flags.Float64Var(&cfg.Rate, "rate", 0, "messages a second, of all senders (default: as fast as it goes)")
+	flags.BoolVar(&asJSON, "json", false, "one JSON object")
+	return cmd
+}
+
+func runBench(cmd *cobra.Command, cfg bench.Config, asJSON bool) error {
+	result, err := bench.Run(cmd.Context(), cfg)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	if asJSON {
+		err = json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+	} else {
+		err = result.WriteText(cmd.OutOrStdout())
+	}
+	if err != nil {
+		return err
+	}
+	if err := result.Err(); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	return nil
+}

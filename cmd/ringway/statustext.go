@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"ringway/internal/admin"
+)
+
+// writeStatus writes a status for people: blocks with a heading each.
+func writeStatus(out io.Writer, s *admin.Status) error {
+	w := &table{Writer: tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	ready, why := s.Ready()
+	if ready {
+		why = "ready"
+	} else {
+		why = "not ready: " + why
+	}
+	w.row("node", fmt.Sprintf("%s in site %s of federation %s: %s", s.Node, s.Site, s.Federation, why))
+	w.row("version", s.Version+", up "+seconds(s.UptimeS))
+	w.row("ring", fmt.Sprintf("%s, %d of %d nodes: %s", s.Ring.State, len(s.Ring.Members), s.Ring.Configured, strings.Join(s.Ring.Members, " ")))
+	w.row("", fmt.Sprintf("%d token rotations, packets: %d sent, %d received, %d retransmitted, by %s",
+		s.Ring.Rotations, s.Ring.Sent, s.Ring.Received, s.Ring.Resent, s.Ring.LANMode))
+	w.row("federation", fmt.Sprintf("%s, %d of %d sites: %s", viewState(&s.View), len(s.View.Members), s.View.Configured, strings.Join(s.View.Members, " ")))
+	w.row("view", s.View.ID)
+	w.row("export", fmt.Sprintf("record %d, held everywhere up to %d, %s not yet", s.Export.Position, s.Export.Stable, size(s.Export.UnstableBytes)))
+	w.row("groups", fmt.Sprint(s.Groups))
+	w.row("clients", fmt.Sprint(s.Clients))
+	if len(s.Links) > 0 {
+		w.heading("LINK", "SITE", "STATE", "RTT", "JITTER", "LOSS", "SENT", "RECEIVED")
+		for _, l := range s.Links {
+			state := l.State
+			if l.Reason != "" {
+				state += ": " + l.Reason
+			}
+			w.row(l.Peer, l.Site, state, ms(l.RTT), ms(l.Jitter), fmt.Sprintf("%.2f%%", l.Loss*100), size(l.Sent), size(l.Received))
+		}
+	}
+	if len(s.Routes) > 0 {
+		w.heading("TO", "COST", "PATH")
+		for _, r := range s.Routes {
+			if len(r.Path) == 0 {
+				w.row(r.Site, "-", "unreachable")
+				continue
+			}
+			w.row(r.Site, ms(r.Cost), strings.Join(r.Path, " "))
+		}
+	}
+	if len(s.Streams) > 0 {
+		w.heading("STREAM OF", "POSITION", "LAG", "BEHIND")
+		for _, t := range s.Streams {
+			w.row(t.Origin, fmt.Sprint(t.Position), fmt.Sprintf("%d records", t.Lag), ms(t.LagMS))
+		}
+	}
+	if len(s.Sessions) > 0 {
+		w.heading("CLIENT", "FROM", "GROUPS", "QUEUED", "IN", "OUT", "SINCE")
+		for _, c := range s.Sessions {
+			w.row(c.Name, c.Address, fmt.Sprint(c.Groups), size(uint64(c.QueuedBytes)), fmt.Sprint(c.Received), fmt.Sprint(c.Delivered), seconds(c.Connected))
+		}
+		if more := s.Clients - len(s.Sessions); more > 0 {
+			w.row(fmt.Sprintf("and %d more", more))
+		}
+	}
+	return w.Flush()
+}
+
+// A table lines up the cells of its rows.
+type table struct{ *tabwriter.Writer }
+
+func (t *table) row(cells ...string) {
+	for i, c := range cells {
+		cells[i] = readable([]byte(c)) // names come from clients and peers
+	}
+	fmt.Fprintln(t.Writer, strings.Join(cells, "\t"))
+}
+
+// heading begins a block, whose columns line up by themselves.
+func (t *table) heading(cells ...string) {
+	t.Flush()
+	fmt.Fprintln(t.Writer)
+	t.row(cells...)
+}
+
+func viewState(v *admin.View) string {
+	switch {
+	case v.Frozen:
+		return "changing"
+	case v.Complete:
+		return "complete"
+	}
+	return "not complete"
+}
+
+func ms(v float64) string { return fmt.Sprintf("%.1f ms", v) }
+
+func seconds(v float64) string {
+	return time.Duration(v * float64(time.Second)).Truncate(time.Second).String()
+}
+
+// size writes a number of bytes in the unit that suits it.
+func size(n uint64) string {
+	v, unit := float64(n), 0
+	for ; v >= 1024 && unit < 4; unit++ {
+		v /= 1024
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", v, [...]string{"B", "KiB", "MiB", "GiB", "TiB"}[unit])
+}

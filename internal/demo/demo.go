@@ -1,0 +1,190 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// Config says what to show.
+type Config struct {
+	Program     string   // runs a node as `PROGRAM node …`
+	Environment []string // more of it for the nodes
+	Feed        string   // file; empty: web servers of the demo's own
+	Sites       int
+	Keep        bool // the temporary folder
+	JSON        bool
+	Terminal    bool      // Out is one
+	Fault       string    // injected into the comparison, by a test: swap or drop
+	Out, Err    io.Writer // report; logs of nodes when something fails
+}
+
+// ErrNotHeld says that a check failed.
+var ErrNotHeld = errors.New("not everything held")
+
+// wholeTime bounds a demo, which takes about half a minute.
+const wholeTime = 3 * time.Minute
+
+// startTries is how often the nodes are started: somebody may take a port between its
+// being found free and a node's opening it.
+const startTries = 3
+
+// Run runs a demo. The error is ErrNotHeld, or says what went wrong.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if cfg.Sites < MinSites || cfg.Sites > MaxSites {
+		return fmt.Errorf("%d sites: want %d to %d", cfg.Sites, MinSites, MaxSites)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, fmt.Errorf("the demo took more than %v", wholeTime))
+	defer cancel()
+	d := &demo{cfg: cfg, began: time.Now(), report: newReporter(cfg.Out, cfg.JSON, cfg.Terminal)}
+	if d.feed, err = d.openFeed(); err != nil {
+		return err
+	}
+	defer d.feed.close()
+	defer func() { err = errors.Join(err, d.cleanUp(err)) }()
+	if err := d.start(ctx); err != nil {
+		return err
+	}
+	return d.show(ctx)
+}
+
+// A demo is one run.
+type demo struct {
+	cfg    Config
+	began  time.Time
+	report *reporter
+	feed   feed
+	dir    string
+	plan   *plan
+	fleet  *fleet
+	cast   *cast
+}
+
+func (d *demo) now() time.Duration { return time.Since(d.began) }
+
+func (d *demo) openFeed() (feed, error) {
+	if d.cfg.Feed != "" {
+		return openFeed(d.cfg.Feed, d.cfg.Sites)
+	}
+	return newWebFeed(siteNames[:d.cfg.Sites])
+}
+
+// start makes a plan and starts its nodes, again with other ports if some were taken.
+func (d *demo) start(ctx context.Context) error {
+	var err error
+	if d.dir, err = os.MkdirTemp("", "ringway-demo-"); err != nil {
+		return err
+	}
+	group, err := newPorts().group(0)
+	if err != nil {
+		return err
+	}
+	unicast := !multicastWorks(group)
+	for try := 1; ; try++ {
+		dir := fmt.Sprintf("%s/%d", d.dir, try)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		if d.plan, err = newPlan(dir, d.cfg.Sites, unicast); err != nil {
+			return err
+		}
+		if try == 1 {
+			d.report.start(d.plan, dir)
+		}
+		if d.fleet, err = launch(d.plan, d.cfg.Program, d.cfg.Environment); err != nil {
+			return err
+		}
+		if err = d.fleet.ready(ctx); err == nil {
+			return nil
+		}
+		if try == startTries || !d.portTaken() {
+			return err
+		}
+		d.report.say("A port was taken by somebody else just now: starting again with others.")
+		d.fleet.stop()
+	}
+}
+
+// portTaken says whether a node ended because its port was in use.
+func (d *demo) portTaken() bool {
+	for _, c := range d.fleet.nodes {
+		log, err := os.ReadFile(c.log)
+		if err == nil && strings.Contains(string(log), "address already in use") {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanUp ends what runs, shows the nodes' logs if something went wrong with them, and
+// removes the folder unless it is to be kept.
+func (d *demo) cleanUp(err error) error {
+	if d.cast != nil {
+		d.cast.close()
+	}
+	if d.fleet != nil {
+		err = errors.Join(err, d.fleet.ended())
+		d.fleet.stop()
+		if err != nil && !errors.Is(err, context.Canceled) && d.cfg.Fault == "" {
+			d.fleet.showLogs(d.cfg.Err)
+		}
+	}
+	switch {
+	case d.dir == "":
+	case d.cfg.Keep:
+		d.report.say("\nTopology, certificates and logs: %s", d.plan.dir)
+	default:
+		return os.RemoveAll(d.dir)
+	}
+	return nil
+}
+
+// show is the demo proper, once the nodes run.
+func (d *demo) show(ctx context.Context) error {
+	var err error
+	if d.cast, err = gather(ctx, d.plan, d.now); err != nil {
+		return err
+	}
+	d.report.ready(d.now(), d.cast.members)
+	if err := d.publish(ctx); err != nil {
+		return err
+	}
+	feed := d.cast.sentEach()
+	cut, err := d.cutAndHeal(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.fleet.ended(); err != nil {
+		return err
+	}
+
+	d.report.latencies(d.plan, latencies(d.cast.members, d.cast.publishers, feedGroup, feed, d.cfg.Sites))
+	d.report.local(d.plan.sites[0].name, cut.local)
+	d.report.say("\nWhat must hold:")
+	return d.judge(cut.checks)
+}
+
+// judge compares what the members received and reports every check.
+func (d *demo) judge(more []check) error {
+	var histories []history
+	for _, m := range d.cast.members {
+		histories = append(histories, history{m.name, m.deliveries(feedGroup)})
+	}
+	if err := inject(d.cfg.Fault, histories); err != nil {
+		return err
+	}
+	ok := true
+	for _, c := range append(compare(histories, d.cast.publishers), more...) {
+		d.report.check(c)
+		ok = ok && c.OK
+	}
+	d.report.result(ok, d.cast.sent(), len(histories), d.now())
+	if !ok {
+		return ErrNotHeld
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package site
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"ringway/client"
+	"ringway/internal/relay"
+	"ringway/topology"
+)
+
+// A wanLink is the emulated link between two gateways: a relay for each who dials.
+type wanLink []*relay.Relay
+
+// wanLinks puts a relay between every two gateways and returns them with the dial
+// overrides that lead through them.
+func wanLinks(t *testing.T, topo *topology.Topology, profile relay.Profile) (links []wanLink, dial map[string]map[string]string) {
+	t.Helper()
+	dial = map[string]map[string]string{}
+	through := func(from, to *topology.Node) *relay.Relay {
+		r, err := relay.New("127.0.0.1:0", netip.AddrPort(to.Gateway), profile, uint64(len(links)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		if dial[from.Name] == nil {
+			dial[from.Name] = map[string]string{}
+		}
+		dial[from.Name][to.Name] = r.Addr().String()
+		return r
+	}
+	for i, a := range topo.Sites {
+		for _, b := range topo.Sites[:i] {
+			for _, x := range a.Gateways() {
+				for _, y := range b.Gateways() {
+					links = append(links, wanLink{through(x, y), through(y, x)})
+				}
+			}
+		}
+	}
+	return links, dial
+}
+
+func (l wanLink) setDown(down bool) {
+	for _, r := range l {
+		r.SetDown(down)
+	}
+}
+
+func TestLocalTrafficFlowsWhileEveryLinkIsCut(t *testing.T) {
+	topo := newTopology(t, "", map[string]int{"lon": 2, "fra": 2}, "lon", "fra")
+	links, dial := wanLinks(t, topo, relay.Profile{Delay: 10 * time.Millisecond})
+	f := run(t, topo, dial)
+	f.ready()
+	a, b, far := f.dial("lon-1", "a"), f.dial("lon-2", "b"), f.dial("fra-2", "far")
+	join(t, "wide", 3, a, b, far)
+	join(t, "local", 2, a, b)
+
+	for _, l := range links {
+		l.setDown(true)
+	}
+	const n = 100
+	for range n {
+		send(t, a, client.Agreed, "here", "local")
+	}
+	for _, c := range []*client.Conn{a, b} {
+		want := slices.Repeat([]string{a.Name() + ":here"}, n)
+		if got := messages(t, c, n); !slices.Equal(got, want) {
+			t.Fatalf("%s got %v", c.Name(), got)
+		}
+	}
+	// What is sent to all waits for the link, and nobody delivers it before.
+	send(t, b, client.Agreed, "everywhere", "wide")
+	short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if event, err := b.Receive(short); err == nil {
+		t.Fatalf("delivered without the other site: %+v", event)
+	}
+	for _, l := range links {
+		l.setDown(false)
+	}
+	for _, c := range []*client.Conn{a, b, far} {
+		if got := messages(t, c, 1); got[0] != b.Name()+":everywhere" {
+			t.Fatalf("%s got %v", c.Name(), got)
+		}
+	}
+}

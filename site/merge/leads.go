@@ -1,0 +1,45 @@
+package merge
+
+import (
+	"slices"
+	"time"
+)
+
+// A lateness estimates the 98 % quantile of how late something comes, over the
+// latest lateWindow samples (C5). The zero value has no samples.
+type lateness struct {
+	samples  [lateWindow]int64
+	n        int // samples taken
+	quantile int64
+	fresh    int // samples since the quantile was computed
+}
+
+// add takes a sample.
+func (l *lateness) add(late int64) {
+	l.samples[l.n%lateWindow] = late
+	l.n++
+	l.fresh++
+	if l.n <= 8 || l.fresh >= 16 {
+		l.fresh = 0
+		sorted := slices.Sorted(slices.Values(l.samples[:min(l.n, lateWindow)]))
+		l.quantile = sorted[(len(sorted)*98-1)/100]
+	}
+}
+
+// known says whether there is an estimate.
+func (l *lateness) known() bool { return l.n > 0 }
+
+// startLead is a lead before anybody has reported: what link state says, and room for
+// the rings.
+func startLead(delay time.Duration) int64 {
+	return int64(delay + delay/5 + 3*time.Millisecond)
+}
+
+// nextLead moves a lead towards its target: down at once, up by leadRise.
+func nextLead(present, target int64, elapsed time.Duration) int64 {
+	target = min(max(0, target), maxLead)
+	if present == 0 {
+		return target
+	}
+	return min(target, present+max(1, int64(elapsed)/leadRise))
+}

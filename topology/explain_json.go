@@ -1,0 +1,128 @@
+package topology
+
+import (
+	"encoding/json"
+	"io"
+	"net/netip"
+	"time"
+)
+
+// The JSON of ExplainJSON. Durations are nanoseconds; what a node does not have is
+// left out. Keys are only ever added.
+type (
+	explained struct {
+		Type        string          `json:"type"` // "topology"
+		Federation  string          `json:"federation"`
+		Certs       string          `json:"certs,omitempty"`
+		AllLoopback bool            `json:"all_loopback"`
+		Sites       []explainedSite `json:"sites"`
+		Links       []explainedLink `json:"links"`
+		Groups      []explainedRule `json:"groups"`
+		Access      explainedAccess `json:"access"`
+		Timing      []Derived       `json:"timing"`
+		Paths       []explainedPath `json:"paths"`
+	}
+	explainedSite struct {
+		Name      string          `json:"name"`
+		ID        string          `json:"id"`
+		Multicast string          `json:"multicast,omitempty"`
+		Nodes     []explainedNode `json:"nodes"`
+	}
+	explainedNode struct {
+		Name    string   `json:"name"`
+		ID      string   `json:"id"`
+		Address string   `json:"address"`
+		DTLS    string   `json:"dtls"`
+		Clients []string `json:"clients"`
+		Gateway string   `json:"gateway,omitempty"`
+		Admin   string   `json:"admin,omitempty"`
+	}
+	explainedLink struct {
+		Between [2]string     `json:"between"`
+		Cost    time.Duration `json:"cost_ns"` // 0: measured
+		Planned time.Duration `json:"planned_ns"`
+		Source  string        `json:"planned_from"`
+		Delay   time.Duration `json:"wan_delay_ns,omitempty"`
+		Jitter  time.Duration `json:"wan_jitter_ns,omitempty"`
+		Loss    float64       `json:"wan_loss,omitempty"`     // fraction
+		Rate    uint64        `json:"wan_rate_bps,omitempty"` // bit/s
+	}
+	explainedRule struct {
+		Match     string        `json:"match"`
+		Scope     string        `json:"scope"`
+		SlowSite  string        `json:"slow_site"`
+		SlowAfter time.Duration `json:"slow_after_ns"`
+	}
+	explainedAccess struct {
+		Methods []string         `json:"methods"`
+		Allow   []explainedAllow `json:"allow"`
+	}
+	explainedAllow struct {
+		Client string   `json:"client"`
+		Send   []string `json:"send"`
+		Join   []string `json:"join"`
+	}
+	explainedPath struct {
+		From string        `json:"from"`
+		To   string        `json:"to"`
+		Cost time.Duration `json:"cost_ns"`
+		Via  []string      `json:"via"`
+	}
+)
+
+// ExplainJSON writes what Explain says as one JSON object on one line.
+func (t *Topology) ExplainJSON(w io.Writer) error {
+	x := explained{
+		Type: "topology", Federation: t.Name, Certs: t.Certs, AllLoopback: t.AllLoopback(),
+		Sites: []explainedSite{}, Links: []explainedLink{}, Groups: []explainedRule{}, Paths: []explainedPath{},
+		Access: explainedAccess{Methods: t.Access.Methods, Allow: []explainedAllow{}},
+		Timing: t.DerivedTiming(),
+	}
+	for _, s := range t.Sites {
+		x.Sites = append(x.Sites, explainSite(s))
+		for _, path := range t.Paths(s) {
+			x.Paths = append(x.Paths, explainedPath{From: s.Name, To: path.To.Name, Cost: path.Cost, Via: siteNames(path.Via)})
+		}
+	}
+	for _, l := range t.Links {
+		planned, source := l.planned()
+		x.Links = append(x.Links, explainedLink{
+			Between: [2]string{l.Between[0].Name, l.Between[1].Name},
+			Cost:    l.Cost, Planned: planned, Source: source,
+			Delay: l.WAN.Delay, Jitter: l.WAN.Jitter, Loss: l.WAN.Loss, Rate: l.WAN.Rate,
+		})
+	}
+	for _, g := range t.Groups {
+		slow := "wait"
+		if g.EvictSlow {
+			slow = "evict"
+		}
+		x.Groups = append(x.Groups, explainedRule{Match: g.Match, Scope: g.scope(), SlowSite: slow, SlowAfter: g.SlowAfter})
+	}
+	for _, rule := range t.Access.Allow {
+		x.Access.Allow = append(x.Access.Allow, explainedAllow{
+			Client: rule.Client, Send: append([]string{}, rule.Send...), Join: append([]string{}, rule.Join...),
+		})
+	}
+	return json.NewEncoder(w).Encode(x)
+}
+
+func explainSite(s *Site) explainedSite {
+	site := explainedSite{Name: s.Name, ID: s.ID.String(), Nodes: []explainedNode{}}
+	if s.Multicast.IsValid() {
+		site.Multicast = s.Multicast.String()
+	}
+	text := func(a netip.AddrPort) string {
+		if a.IsValid() {
+			return a.String()
+		}
+		return ""
+	}
+	for _, n := range s.Nodes {
+		site.Nodes = append(site.Nodes, explainedNode{
+			Name: n.Name, ID: n.ID.String(), Address: text(n.Address), DTLS: text(n.DTLS()),
+			Clients: listeners(n), Gateway: text(n.Gateway), Admin: text(n.Admin),
+		})
+	}
+	return site
+}
