@@ -110,13 +110,13 @@ func (g *Group) ClearRemote() int {
 	return n
 }
 
-// Local returns the clients of one node, always the same, that are members. The
-// slice is shared: see M3.
-func (g *Group) Local(node NodeID) []ClientID {
+// Local returns the members that one run of a node has, always the same run: here
+// says which clients are its own. The slice is shared: see M3.
+func (g *Group) Local(here func(ClientID) bool) []ClientID {
 	if !g.toOK {
 		g.to = nil
 		for _, m := range g.own {
-			if m.Client.Node == node {
+			if here(m.Client) {
 				g.to = append(g.to, m.Client)
 			}
 		}

@@ -163,12 +163,13 @@ func (g *Gateway) Announce(s State) {
 }
 
 // Append adds entries to the own site's log, in the order of their numbers; those
-// that it has already are ignored. A new LogID drops the former log. The entries'
+// that it has already are ignored. An entry without destinations goes nowhere; it
+// keeps the numbers without gaps. A new LogID drops the former log. The entries'
 // fields, not the slice, are kept and must not be changed.
 func (g *Gateway) Append(log membership.LogID, entries []LogEntry) {
 	for i := range entries {
-		if len(entries[i].Data) > MaxEntryBytes || len(entries[i].Dests) == 0 || len(entries[i].Dests) > membership.MaxSites {
-			g.log.Error("entry of the own log refused: too large, or without destinations", "log", log, "n", entries[i].N, "bytes", len(entries[i].Data), "sites", len(entries[i].Dests))
+		if len(entries[i].Data) > MaxEntryBytes || len(entries[i].Dests) > membership.MaxSites {
+			g.log.Error("entry of the own log refused: too large, or to too many sites", "log", log, "n", entries[i].N, "bytes", len(entries[i].Data), "sites", len(entries[i].Dests))
 			return
 		}
 	}

@@ -141,17 +141,14 @@ func TestLimits(t *testing.T) {
 	for s := range membership.MaxSites + 1 {
 		fmt.Fprintf(&many, "[[site]]\nname = \"s%d\"\n[[site.node]]\nname = \"n%d\"\naddress = \"10.0.%d.1:4803\"\ngateway = \"10.1.%d.1:4804\"\n", s, s, s, s)
 	}
-	// The first site has one node already.
+	many.WriteString("[[site]]\nname = \"large\"\ntransport = \"unicast\"\n")
+	many.WriteString("[[site.node]]\nname = \"first\"\naddress = \"10.3.0.1:4803\"\ngateway = \"10.3.0.1:4900\"\n")
 	for n := range membership.MaxSiteNodes {
-		if n == 0 {
-			many.WriteString("[[site]]\nname = \"large\"\ntransport = \"unicast\"\n")
-			many.WriteString("[[site.node]]\nname = \"first\"\naddress = \"10.3.0.1:4803\"\ngateway = \"10.3.0.1:4900\"\n")
-		}
 		fmt.Fprintf(&many, "[[site.node]]\nname = \"large-%d\"\naddress = \"10.2.%d.1:4803\"\n", n, n)
 	}
 	_, err := Parse("fed.toml", []byte(many.String()))
 	const want = `fed.toml:387: site "s64": one site too many: 66 sites, at most 64 make a federation
-fed.toml:780: site "large": node "large-127": one node too many: 129 nodes, at most 128 make a site`
+fed.toml:781: site "large": node "large-127": one node too many: 129 nodes, at most 128 make a site`
 	if err == nil || err.Error() != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}

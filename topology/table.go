@@ -148,11 +148,7 @@ func (t table) table(key, what string) (table, bool) {
 	}
 	data, ok := value.(map[string]any)
 	if !ok {
-		hint := "one table"
-		if _, many := elements(value); many {
-			hint = "one table, with single brackets"
-		}
-		t.fault(key, "%s is %s: write %s", key, describe(value), hint)
+		t.fault(key, "%s is %s: write one table, [%s]", key, describe(value), t.header(key))
 		return table{}, false
 	}
 	return t.within(child(t.path, key), what, data), true
@@ -166,19 +162,30 @@ func (t table) tables(key string, what func(i int) string) []table {
 	}
 	list, ok := elements(value)
 	if !ok {
-		t.fault(key, "%s is %s: write each as a table with double brackets", key, describe(value))
+		t.fault(key, "%s is %s: write each as a table, [[%s]]", key, describe(value), t.header(key))
 		return nil
 	}
 	tables := make([]table, 0, len(list))
 	for i, v := range list {
 		data, ok := v.(map[string]any)
 		if !ok {
-			t.faultAt(t.elementLine(key, i), "%s has %s: write each as a table with double brackets", key, describe(v))
+			t.faultAt(t.elementLine(key, i), "%s has %s: write each as a table, [[%s]]", key, describe(v), t.header(key))
 			continue
 		}
 		tables = append(tables, t.within(element(child(t.path, key), i), what(i+1), data))
 	}
 	return tables
+}
+
+// header returns what stands in the brackets above a table within this one.
+func (t table) header(key string) string {
+	var parts []string
+	for part := range strings.SplitSeq(child(t.path, key), pathSeparator) {
+		if _, err := strconv.Atoi(part); err != nil {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ".")
 }
 
 func (t table) within(path, what string, data map[string]any) table {
@@ -231,37 +238,40 @@ func describe(value any) string {
 	return "an array"
 }
 
-// nearest returns the known key that an unknown one is most likely a slip of, or "".
-func nearest(key string, known []string) string {
-	if len(key) > 2*quoteBytes {
+// nearest returns the known word that an unknown one is most likely a slip of, or "".
+func nearest(word string, known []string) string {
+	if len(word) > quoteBytes {
 		return ""
 	}
-	best, bestDistance := "", 3 // two slips at most, and not more than half the word
+	best, bestSlips := "", 3 // two slips at most, and one for three letters
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(key), k); d < bestDistance && 2*d <= len(k) {
-			best, bestDistance = k, d
+		if n := slips(strings.ToLower(word), k); n < bestSlips && 3*n <= len(k) {
+			best, bestSlips = k, n
 		}
 	}
 	return best
 }
 
-// editDistance counts the bytes to insert, delete or replace to turn a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
+// slips counts the bytes to insert, delete, replace or swap with the next to turn a
+// into b.
+func slips(a, b string) int {
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			replace := row[j]
 			if a[i] != b[j] {
-				cost++
+				replace++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+			next[j+1] = min(replace, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], before[j-1]+1)
+			}
 		}
+		before, row, next = row, next, before
 	}
 	return row[len(b)]
 }

@@ -71,7 +71,7 @@ func parseAddress(text string, kind addressKind) (netip.AddrPort, string) {
 	refuse := func(what string, right any) (netip.AddrPort, string) {
 		return netip.AddrPort{}, fmt.Sprintf("%s: write it as \"%v\"", what, right)
 	}
-	if ip, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+	if ip, err := netip.ParseAddr(withoutBrackets(text)); err == nil {
 		return refuse("has no port", netip.AddrPortFrom(ip.WithZone(""), kind.example.Port()))
 	}
 	host, portText, err := net.SplitHostPort(text)
@@ -108,6 +108,14 @@ func parseAddress(text string, kind addressKind) (netip.AddrPort, string) {
 		return refuse("is no address that others can send to", netip.AddrPortFrom(kind.example.Addr(), address.Port()))
 	}
 	return address, ""
+}
+
+// withoutBrackets returns the address in [address], and any other text as it is.
+func withoutBrackets(text string) string {
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		return strings.TrimSuffix(inner, "]")
+	}
+	return text
 }
 
 // addrPort returns the listener's address; false for a unix socket, and for one

@@ -105,7 +105,7 @@ func connect(cmd *cobra.Command, address string, options client.Options) (*clien
 	defer cancel()
 	conn, err := client.Dial(ctx, address, options)
 	if err != nil {
-		return nil, fmt.Errorf("%s: connect to %s: %w", cmd.Name(), address, err)
+		return nil, fmt.Errorf("%s: %w", cmd.Name(), err)
 	}
 	return conn, nil
 }

@@ -117,7 +117,7 @@ func (r *run) connect(ctx context.Context) error {
 		groups[i] = fmt.Sprintf("bench-%d-%d-%d", os.Getpid(), r.began.UnixMilli()%1e6, i)
 	}
 	last := len(r.cfg.Connect) - 1
-	conn, err := dial(ctx, r.cfg.Connect[last], client.Options{Membership: true})
+	conn, err := client.Dial(ctx, r.cfg.Connect[last], client.Options{Membership: true})
 	if err != nil {
 		return err
 	}
@@ -127,21 +127,13 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	for i := range r.cfg.Senders {
 		address := r.cfg.Connect[i%max(1, last)]
-		conn, err := dial(ctx, address, client.Options{})
+		conn, err := client.Dial(ctx, address, client.Options{})
 		if err != nil {
 			return err
 		}
 		r.senders = append(r.senders, newSender(r, conn, i, groups[i%len(groups)]))
 	}
 	return nil
-}
-
-func dial(ctx context.Context, address string, options client.Options) (*client.Conn, error) {
-	conn, err := client.Dial(ctx, address, options)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", address, err)
-	}
-	return conn, nil
 }
 
 // measure lets the senders go for the warm-up and the duration, then waits until

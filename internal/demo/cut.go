@@ -68,7 +68,7 @@ func (d *demo) cutAndHeal(ctx context.Context) (*cutResult, error) {
 	}
 	d.report.say("What had waited was everywhere %.1f s later, and the federation goes on.", resumed.Seconds())
 	after := afterEach * len(c.publishers)
-	d.report.object(cutJSON{"cut", ms(lasted), len(local), waited, ms(resumed), after})
+	d.report.object(cutJSON{"cut", ms(lasted), localMessages, waited, ms(resumed), after})
 	return &cutResult{local: local, checks: []check{
 		{"local goes on while cut", quantile(local, 0.5) < localBound, fmt.Sprintf("%d messages within %s arrived while every link was cut, half of them within %.2f ms", localMessages, first, ms(quantile(local, 0.5)))},
 		{"federated waits while cut", early == 0, fmt.Sprintf("%d messages for all sites were sent while every link was cut, %d deliveries of them before the links were healed", waited, early)},

@@ -25,7 +25,7 @@ const (
 // within the rates at which latency is that of a federation that is not overloaded.
 const (
 	feedTime = 15 * time.Second
-	lowRate  = 100  // messages a second
+	lowRate  = 150  // messages a second
 	highRate = 2000 //
 )
 

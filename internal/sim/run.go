@@ -115,7 +115,12 @@ func (f *federation) checkEnd(l *life) {
 	if len(slices.Compact(sites)) != want || len(l.state.Members) != want {
 		f.report("P25", "node %s ends in view %v with members %v, not with one instance of each of %d sites", l.name, l.state.View, l.state.Members, want)
 	}
-	if n := l.core.Replica.Backlog(); n > 0 {
-		f.report("P27", "node %s ends with %d bytes to send", l.name, n)
+	if st := l.core.Replica.Status(); st.Pending > 0 || st.Queued > 0 || st.Held > maxHeld || st.Frozen || !st.Attached || st.Broken > 0 {
+		f.report("P27", "node %s ends with %d records pending, %d requests queued, %d records held, frozen %v, attached %v, %d broken invariants; V %d, H %d, clock %d",
+			l.name, st.Pending, st.Queued, st.Held, st.Frozen, st.Attached, st.Broken, st.V, st.H, st.Clock)
 	}
 }
+
+// maxHeld is how many own records may wait for their stability to be known at the
+// end of a run.
+const maxHeld = 6

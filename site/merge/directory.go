@@ -56,17 +56,20 @@ func (m *machine) join(c *ownClient, f *localSend) verdict {
 	name := f.groups[0]
 	g := m.groups[name]
 	if strings.HasPrefix(name, "#") || g != nil && (slices.Contains(c.groups, g) || g.waits(c.id)) {
+		f.federated = false
 		m.taken(c, f, 0, 0)
 		return accepted
 	}
 	switch {
 	case m.solo() || m.scoped(name):
+		f.federated = false
 		m.taken(c, f, 0, membership.SetOf(m.self))
 		m.joinLocal(c, m.group(name), f)
 		return accepted
 	case m.frozen():
 		return rejectFrozen
 	case g == nil || !g.Interest.Has(m.self) || g.prep != nil:
+		f.federated = false
 		m.taken(c, f, 0, 0)
 		m.prepare(m.group(name), waiter{membership.Member{Client: c.id, Name: c.name}, f.seq, f.rejoin})
 		return accepted
@@ -121,12 +124,14 @@ func (m *machine) joinAt(c *ownClient, g *group, seq uint64, rejoin bool, t int6
 func (m *machine) leave(c *ownClient, f *localSend) verdict {
 	g := m.groups[f.groups[0]]
 	if g != nil && g.waits(c.id) { // it never got in; it is told that it is out
+		f.federated = false
 		m.taken(c, f, 0, 0)
 		g.prep.wait = slices.DeleteFunc(g.prep.wait, func(w waiter) bool { return w.Client == c.id })
 		m.tellLeft(c.id, g.Name)
 		return accepted
 	}
 	if g == nil || !slices.Contains(c.groups, g) {
+		f.federated = false
 		m.taken(c, f, 0, 0)
 		return accepted
 	}
@@ -138,7 +143,7 @@ func (m *machine) leave(c *ownClient, f *localSend) verdict {
 		switch {
 		case g.Interest.Without(m.self) != 0:
 			return rejectInterest
-		case c.last > m.v || g.offT > m.v:
+		case (c.last > m.v || g.offT > m.v) && !g.scoped:
 			return rejectHeld
 		}
 		m.taken(c, f, 0, g.Interest)

@@ -156,6 +156,11 @@ type counters struct {
 	broken, imported, duplicate, dropped, deliveredCount, badFrames uint64
 }
 
+// here says whether a client is one of this run of this node.
+func (m *machine) here(c membership.ClientID) bool {
+	return c.Node == m.cfg.Self && uint32(c.Session>>32) == uint32(m.cfg.Boot)
+}
+
 func newMachine(cfg *Config, names *interner, instance membership.InstanceID, view membership.SiteView) *machine {
 	m := &machine{
 		cfg: cfg, names: names, instance: instance,

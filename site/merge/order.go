@@ -284,7 +284,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 			m.interestOff(g, t)
 		}
 	}
-	if r.src == m.self && r.client.Node == m.cfg.Self {
+	if r.src == m.self && m.here(r.client) {
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutClosed, To: []membership.ClientID{r.client}})
 		m.ended = append(m.ended, r.client)
 	}

@@ -38,7 +38,7 @@ func (m *machine) deliverData(r *record, local bool) {
 func (m *machine) recipients(groups []string) []membership.ClientID {
 	if len(groups) == 1 && !strings.HasPrefix(groups[0], "#") {
 		if g := m.groups[groups[0]]; g != nil {
-			return g.Local(m.cfg.Self)
+			return g.Local(m.here)
 		}
 		return nil
 	}
@@ -54,7 +54,7 @@ func (m *machine) recipients(groups []string) []membership.ClientID {
 				add(c)
 			}
 		} else if g := m.groups[name]; g != nil {
-			for _, c := range g.Local(m.cfg.Self) {
+			for _, c := range g.Local(m.here) {
 				add(c)
 			}
 		}
@@ -83,7 +83,7 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 // groupView gives the members at this node a new view of g.
 func (m *machine) groupView(g *group, v *GroupView) {
 	g.id, g.signalled = v.ID, false
-	to := g.Local(m.cfg.Self)
+	to := g.Local(m.here)
 	if len(to) == 0 {
 		return
 	}
@@ -112,7 +112,7 @@ func (m *machine) signal(g *group) {
 		return
 	}
 	g.signalled = true
-	if to := g.Local(m.cfg.Self); len(to) > 0 {
+	if to := g.Local(m.here); len(to) > 0 {
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutTransition, To: to, Group: g.Name, ViewID: g.id})
 	}
 }
@@ -136,7 +136,7 @@ func (m *machine) isLost(c membership.ClientID) bool {
 }
 
 func (m *machine) tellLeft(c membership.ClientID, name string) {
-	if c.Node == m.cfg.Self {
+	if m.here(c) {
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutLeft, To: []membership.ClientID{c}, Group: name})
 	}
 }

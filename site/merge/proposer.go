@@ -333,6 +333,9 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 		}
 		d, above = g.Interest, max(g.onT, g.offT)
 	case Leave:
+		if m.scoped(f.groups[0]) {
+			return true
+		}
 		if g := m.groups[f.groups[0]]; g != nil {
 			d, above = g.Interest, g.offT
 		}

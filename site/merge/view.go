@@ -139,7 +139,7 @@ func (m *machine) closeAlone(safe ring.Position, together map[membership.NodeID]
 	}
 	minT := int64(-1)
 	for _, c := range m.clients {
-		if c.id.Node == m.cfg.Self {
+		if m.here(c.id) {
 			minT = max(minT, c.last)
 		}
 	}

@@ -28,6 +28,7 @@ type Machine struct {
 	ring    *ring // in force: where events come from
 	next    *ring // being recovered
 	token   token // in hand or last seen
+	late    token // arrived while one is in hand
 	holding bool  // the token rests here
 	prefer  bool  // the token is waiting behind data
 	culprit membership.NodeID

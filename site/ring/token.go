@@ -82,6 +82,9 @@ func decodeToken(packet []byte, t *token) error {
 // onToken takes in a token of the ring in force or of the one being recovered.
 func (m *Machine) onToken(now time.Duration, packet []byte, h header, fx *Effects) {
 	t := &m.token
+	if m.holding { // the held token is still to be sent on
+		t = &m.late
+	}
 	if len(packet) < tokenBytes || decodeToken(packet, t) != nil {
 		m.count.DroppedMalformed++
 		return

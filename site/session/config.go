@@ -13,8 +13,8 @@ import (
 // Defaults and limits.
 const (
 	defaultMaxSessions   = 20000
-	defaultQueueMessages = 16384    // half a second of a busy ring
-	defaultQueueBytes    = 64 << 20 // one message of the largest size
+	defaultQueueMessages = 16384     // half a second of a busy ring
+	defaultQueueBytes    = 128 << 20 // a message of the largest size, and as much again behind it
 	defaultHandshake     = 10 * time.Second
 	maxHandshakes        = 1024 // at once; further connections wait to be accepted
 )

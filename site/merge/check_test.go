@@ -1,0 +1,368 @@
+package merge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ringway/membership"
+)
+
+// A checker sees what clients see and what machines say, and judges it.
+type checker struct {
+	w        *world
+	clients  map[membership.ClientID]*simClient
+	messages []*message
+	views    map[string]string // group and view id → members
+	between  map[string]string // group, view, next view → messages
+	stamps   map[recordKey]int64
+	accepted map[recordKey]position
+	imported map[importKey]position
+	latency  []time.Duration
+}
+
+type position struct {
+	ring *simRing
+	seq  int
+}
+
+// A simClient is an application.
+type simClient struct {
+	id       membership.ClientID
+	name     string
+	node     *simNode
+	dead     bool
+	gone     bool
+	log      []string     // ordered: messages and views, for the total order
+	got      map[int]bool // messages
+	seen     map[int]bool // the past: sent or got, ordered only
+	latest   map[membership.ClientID]int
+	in       map[string]bool // groups asked for
+	view     map[string]string
+	since    map[string][]string // ordered messages to the group since the view
+	memberOf map[string]bool     // as views say
+	safe     []*message          // safe ones whose record is not known yet
+	safeSeq  uint64
+}
+
+type message struct {
+	id        int
+	sender    *simClient
+	service   membership.Service
+	groups    []string
+	sent      time.Duration
+	past      map[int]bool
+	src       recordKey // of a federated safe one
+	federated bool
+}
+
+func newChecker(w *world) *checker {
+	return &checker{w: w, clients: map[membership.ClientID]*simClient{}, views: map[string]string{}, between: map[string]string{},
+		stamps: map[recordKey]int64{}, accepted: map[recordKey]position{}, imported: map[importKey]position{}}
+}
+
+func (n *simNode) connect(name string) *simClient {
+	n.sessions++
+	c := &simClient{id: membership.ClientID{Node: n.id, Session: n.boot<<32 | n.sessions}, name: name, node: n, got: map[int]bool{}, seen: map[int]bool{},
+		latest: map[membership.ClientID]int{}, in: map[string]bool{}, view: map[string]string{}, since: map[string][]string{}, memberOf: map[string]bool{}}
+	n.clients = append(n.clients, c)
+	n.w.check.clients[c.id] = c
+	n.replica.Connect(n.w.now, c.id, name, &n.fx)
+	n.carry()
+	return c
+}
+
+func (c *simClient) submit(q Request) {
+	c.node.replica.Submit(c.node.w.now, c.id, q, &c.node.fx)
+	c.node.carry()
+}
+
+func (c *simClient) join(g string) {
+	c.in[g] = true
+	c.submit(Request{Kind: Join, Groups: []string{g}})
+}
+
+func (c *simClient) leave(g string) {
+	delete(c.in, g)
+	c.submit(Request{Kind: Leave, Groups: []string{g}})
+}
+
+func (c *simClient) disconnect() {
+	c.gone = true
+	c.node.replica.Disconnect(c.node.w.now, c.id, &c.node.fx)
+	c.node.carry()
+}
+
+func (c *simClient) send(service membership.Service, groups ...string) *message {
+	k := c.node.w.check
+	m := &message{id: len(k.messages), sender: c, service: service, groups: groups, sent: c.node.w.now, past: map[int]bool{}}
+	k.messages = append(k.messages, m)
+	if service == membership.Safe {
+		c.safe = append(c.safe, m)
+	}
+	if service.Ordered() {
+		for id := range c.seen {
+			m.past[id] = true
+		}
+		c.seen[m.id] = true
+	}
+	c.submit(Request{Kind: Send, Service: service, Groups: groups, Data: fmt.Appendf(nil, "%d", m.id)})
+	return m
+}
+
+func viewName(id GroupViewID) string { return fmt.Sprintf("%x.%d.%d", id.Origin, id.Time, id.Index) }
+
+func (k *checker) output(n *simNode, o *Output) {
+	for _, to := range o.To {
+		c := k.clients[to]
+		if c == nil || c.dead || c.node != n {
+			k.w.fail("output for a client that is not here: %v", to)
+			return
+		}
+		switch o.Kind {
+		case OutMessage:
+			k.message(c, &o.Message)
+		case OutView:
+			k.view(c, o.View)
+		case OutLeft:
+			delete(c.memberOf, o.Group)
+			delete(c.view, o.Group)
+			delete(c.since, o.Group)
+		case OutClosed:
+			c.dead = true
+		}
+	}
+}
+
+func (k *checker) message(c *simClient, o *Message) {
+	id := 0
+	fmt.Sscan(string(o.Data), &id)
+	m := k.messages[id]
+	if m.sender.id != o.Sender || o.SenderName != m.sender.name || !slices.Equal(o.Groups, m.groups) || o.Service != m.service {
+		k.w.fail("message %d came changed", id)
+	}
+	if c.got[id] {
+		k.w.fail("duplicate: message %d at %s", id, c.name)
+	}
+	c.got[id] = true
+	if m.service >= membership.FIFO {
+		if last, ok := c.latest[o.Sender]; ok && last > id {
+			k.w.fail("fifo: %s got %d of %s after %d", c.name, id, m.sender.name, last)
+		}
+		c.latest[o.Sender] = id
+	}
+	if len(m.groups) == 1 && !strings.HasPrefix(m.groups[0], "#") && !c.memberOf[m.groups[0]] {
+		k.w.fail("message %d to %s at %s, which is no member", id, m.groups[0], c.name)
+	}
+	if !m.service.Ordered() {
+		return
+	}
+	k.latency = append(k.latency, k.w.now-m.sent)
+	for past := range m.past {
+		c.seen[past] = true
+	}
+	c.seen[id] = true
+	c.log = append(c.log, fmt.Sprintf("m%d", id))
+	for _, g := range m.groups {
+		c.since[g] = append(c.since[g], fmt.Sprint(id))
+	}
+	if m.federated {
+		k.safe(m)
+	}
+}
+
+// safe: every node of every destination holds the record.
+func (k *checker) safe(m *message) {
+	for i := range k.w.sites {
+		at, ok := k.imported[importKey{m.src, i}]
+		if !ok {
+			continue
+		}
+		for _, n := range at.ring.members {
+			if n.up && n.ring == at.ring && n.recv < at.seq {
+				k.w.fail("safe: message %d delivered, %s does not hold it", m.id, n.name)
+			}
+		}
+	}
+}
+
+func (k *checker) view(c *simClient, v *GroupView) {
+	var names []string
+	for _, x := range v.Members {
+		names = append(names, x.Name)
+	}
+	slices.Sort(names)
+	if len(slices.Compact(slices.Clone(names))) != len(names) {
+		k.w.fail("view of %s has somebody twice: %v", v.Group, names)
+	}
+	in := slices.ContainsFunc(v.Members, func(x Member) bool { return x.Client == c.id })
+	if !in {
+		k.w.fail("view of %s at %s, which is not in it", v.Group, c.name)
+	}
+	inSets := 0
+	for _, s := range v.Sets {
+		inSets += len(s)
+	}
+	if v.Cause == CauseNetwork && inSets != len(v.Members) {
+		k.w.fail("sets of a view of %s have %d of %d members", v.Group, inSets, len(v.Members))
+	}
+	c.memberOf[v.Group] = true
+	id := viewName(v.ID)
+	key := v.Group + " " + id
+	members := strings.Join(names, " ")
+	if old, ok := k.views[key]; ok && old != members {
+		k.w.fail("view %s: %q and %q", key, old, members)
+	}
+	k.views[key] = members
+	if before, ok := c.view[v.Group]; ok {
+		if before == id {
+			k.w.fail("view %s came twice to %s", key, c.name)
+		}
+		span := key + " after " + before
+		msgs := strings.Join(c.since[v.Group], " ")
+		if old, ok := k.between[span]; ok && old != msgs {
+			k.w.fail("between views, %s: %q and %q", span, old, msgs)
+		}
+		k.between[span] = msgs
+	}
+	c.view[v.Group] = id
+	c.since[v.Group] = nil
+	c.log = append(c.log, "v"+key)
+}
+
+// A recordKey names a record everywhere.
+type recordKey struct {
+	src  membership.InstanceID
+	view membership.ViewID
+	n    uint64
+}
+
+func keyOf(src membership.InstanceID, v membership.ViewID, n uint64) recordKey {
+	return recordKey{src, v, n}
+}
+
+type importKey struct {
+	recordKey
+	site int
+}
+
+func (k *checker) trace(n *simNode, e *TraceEvent) {
+	at := position{n.ring, n.handed}
+	switch e.Kind {
+	case TraceSend:
+		k.noteSafe(e)
+		if e.Federated {
+			k.stamp(keyOf(e.Instance, e.View, e.N), e.T)
+			k.accepted[keyOf(e.Instance, e.View, e.N)] = at
+		}
+	case TraceImport:
+		key := keyOf(e.Src, e.View, e.N)
+		k.stamp(key, e.T)
+		k.imported[importKey{key, n.site.index}] = at
+	case TraceDeliver:
+		if e.Federated && e.Request == Send {
+			k.stamp(keyOf(e.Src, e.View, e.N), e.T)
+		}
+	}
+}
+
+// noteSafe connects a safe message with its record: a client's are accepted in the
+// order in which it sent them.
+func (k *checker) noteSafe(e *TraceEvent) {
+	c := k.clients[e.Client]
+	if c == nil || e.Request != Send || e.Service != membership.Safe || len(c.safe) == 0 || c.safeSeq > e.Seq {
+		return
+	}
+	c.safeSeq = e.Seq + 1
+	if m := c.safe[0]; e.Federated {
+		m.src, m.federated = keyOf(e.Instance, e.View, e.N), true
+	}
+	c.safe = c.safe[1:]
+}
+
+func (k *checker) stamp(key recordKey, t int64) {
+	if old, ok := k.stamps[key]; ok && old != t {
+		k.w.fail("record %v has T %d and %d", key, old, t)
+	}
+	k.stamps[key] = t
+}
+
+// released: every member of the ring holds what leaves the site (S2).
+func (k *checker) released(n *simNode, r Record) {
+	at, ok := k.accepted[keyOf(n.state.Instance, n.state.View, r.N)]
+	if !ok || at.ring != n.ring {
+		return
+	}
+	for _, x := range at.ring.members {
+		if x.up && x.ring == at.ring && x.recv < at.seq {
+			k.w.fail("record %d left site %d before %s held it", r.N, n.site.index, x.name)
+		}
+	}
+}
+
+// final judges whole runs: the union of all orders has no cycle, causes come first.
+func (k *checker) final() {
+	next := map[string]map[string]bool{}
+	degree := map[string]int{}
+	for _, c := range k.sorted() {
+		for i, x := range c.log {
+			if _, ok := degree[x]; !ok {
+				degree[x] = 0
+			}
+			if i > 0 && !next[c.log[i-1]][x] {
+				if next[c.log[i-1]] == nil {
+					next[c.log[i-1]] = map[string]bool{}
+				}
+				next[c.log[i-1]][x] = true
+				degree[x]++
+			}
+		}
+		k.causal(c)
+	}
+	var free []string
+	for x, d := range degree {
+		if d == 0 {
+			free = append(free, x)
+		}
+	}
+	seen := 0
+	for len(free) > 0 {
+		x := free[len(free)-1]
+		free = free[:len(free)-1]
+		seen++
+		for y := range next[x] {
+			if degree[y]--; degree[y] == 0 {
+				free = append(free, y)
+			}
+		}
+	}
+	if seen != len(degree) {
+		k.w.fail("order: %d of %d things stand in cycles", len(degree)-seen, len(degree))
+	}
+}
+
+func (k *checker) causal(c *simClient) {
+	at := map[int]int{}
+	for i, x := range c.log {
+		id := 0
+		if _, err := fmt.Sscanf(x, "m%d", &id); err == nil {
+			at[id] = i
+		}
+	}
+	for id, i := range at {
+		for past := range k.messages[id].past {
+			if j, ok := at[past]; ok && j > i {
+				k.w.fail("causal: %s got %d before its cause %d", c.name, id, past)
+			}
+		}
+	}
+}
+
+func (k *checker) sorted() (all []*simClient) {
+	for _, c := range k.clients {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b *simClient) int { return a.id.Compare(b.id) })
+	return all
+}
