@@ -16,8 +16,7 @@ func TestGarbageOnEveryPortStopsNobody(t *testing.T) {
 	f := run(t, topo, nil)
 	f.ready()
 	a, b := f.dial("lon-1", "a"), f.dial("fra-1", "b")
-	join(t, "g", 2, a)
-	join(t, "g", 2, b)
+	join(t, "g", 2, a, b)
 
 	random := rand.New(rand.NewPCG(1, 2))
 	node := f.nodes["lon-1"]

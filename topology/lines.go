@@ -17,13 +17,12 @@ type lineIndex struct {
 	lines map[string]int
 }
 
-// Limits of the index. Beyond the first three the decoder's own effort is no longer
-// in proportion to the file (it recurses, and repeats the whole path for each key),
-// so the file is refused before it gets there.
+// Limits of the index. Beyond the first two the decoder's own effort is no longer in
+// proportion to the file (it recurses, and keeps the whole path of each key), so the
+// file is refused before it gets there.
 const (
 	maxNesting   = 16      // arrays and inline tables within each other; a topology has 4
-	maxKeyParts  = 16      // of a dotted key; a topology has 3
-	maxKeyBytes  = 256     // of one part; Ringway's longest key has 10
+	maxPathBytes = 512     // of a key and the tables it lies in; a topology has 30
 	maxPositions = 1 << 18 // lines remembered; the largest federation has about 2^16 keys
 )
 
@@ -123,7 +122,9 @@ func (s *lineScanner) header(end string) bool {
 	}
 	path := ""
 	for i, part := range parts {
-		path = child(path, part)
+		if path = child(path, part); len(path) > maxPathBytes {
+			return s.refuseKey()
+		}
 		last := i == len(parts)-1
 		s.index.set(path, line)
 		if n := s.counts[path]; last && end == "]]" {
@@ -146,7 +147,9 @@ func (s *lineScanner) keyValue(path string, depth int) bool {
 		return false
 	}
 	for _, part := range parts {
-		path = child(path, part)
+		if path = child(path, part); len(path) > maxPathBytes {
+			return s.refuseKey()
+		}
 		s.index.set(path, line)
 	}
 	s.space(false)
@@ -156,19 +159,17 @@ func (s *lineScanner) keyValue(path string, depth int) bool {
 // key reads the parts of a dotted key and the space around it.
 func (s *lineScanner) key() ([]string, bool) {
 	var parts []string
+	size := 0
 	for {
 		s.space(false)
 		part, ok := s.keyPart()
 		if !ok {
 			return nil, false
 		}
-		if len(part) > maxKeyBytes {
-			return nil, s.refuse("a key of %d bytes: none of Ringway's is longer than 10", len(part))
+		if size += len(part) + 1; size > maxPathBytes {
+			return nil, s.refuseKey()
 		}
 		parts = append(parts, part)
-		if len(parts) > maxKeyParts {
-			return nil, s.refuse("a key of more than %d parts: a topology needs 3", maxKeyParts)
-		}
 		s.space(false)
 		if !s.skip(".") {
 			return parts, true
@@ -271,7 +272,9 @@ func (s *lineScanner) quoted(c byte, isValue bool) bool {
 			return true
 		case b == c && s.skip(three):
 			// Up to two quotes may stand right before the closing three.
-			_ = s.skip(three[:1]) && s.skip(three[:1])
+			for range 2 {
+				s.skip(three[:1])
+			}
 			return true
 		}
 		s.pos++
@@ -321,6 +324,10 @@ func (s *lineScanner) peek() byte {
 		return s.data[s.pos]
 	}
 	return 0
+}
+
+func (s *lineScanner) refuseKey() bool {
+	return s.refuse("a key that is, with the tables it lies in, longer than %d bytes: a topology needs 30", maxPathBytes)
 }
 
 // refuse notes why the file is not read at all, and is false.

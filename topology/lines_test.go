@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -119,8 +120,8 @@ func FuzzParse(f *testing.F) {
 
 // checkFaults: faults are in order, on lines that exist, one line each.
 func checkFaults(t *testing.T, data []byte, err error) {
-	faults, ok := err.(*Faults)
-	if !ok || len(faults.Faults()) == 0 {
+	var faults *Faults
+	if !errors.As(err, &faults) || len(faults.Faults()) == 0 {
 		t.Fatalf("%T without faults: %v", err, err)
 	}
 	lines := strings.Count(string(data), "\n") + 1

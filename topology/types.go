@@ -78,7 +78,8 @@ type Access struct {
 }
 
 // A Rule allows the clients whose private name matches Client (a shell pattern)
-// to send to and join the groups that match. First match wins.
+// to send to and join the groups that match, and no others. The first rule that
+// matches a client decides; a client that none matches may do nothing.
 type Rule struct {
 	Client string
 	Send   []string

@@ -137,10 +137,15 @@ func (s *sender) due(elapsed time.Duration, limit int) (n int, wait time.Duratio
 	return min(limit, 1+int(float64(elapsed-next)/interval)), 0
 }
 
+// timerSlack is how late a sender's own timer may be without its counting.
+const timerSlack = 2 * time.Millisecond
+
 // stampOf returns the time of the message that is sent next (rule 2).
 func (s *sender) stampOf(now, start time.Duration) time.Duration {
 	if interval := s.interval(); interval > 0 {
-		return start + time.Duration(float64(s.sent)*interval)
+		if due := start + time.Duration(float64(s.sent)*interval); now-due > timerSlack {
+			return due
+		}
 	}
 	return now
 }

@@ -41,13 +41,13 @@ func agreement(h *history, r *report) {
 	})
 }
 
-// monotone is P3: views of a node only grow, except that the view a node closed
-// alone may come again.
+// monotone is P3: the views that a client sees only grow, except that the view
+// which its node closed alone may come again.
 func monotone(h *history, r *report) {
-	for _, n := range h.nodes {
+	for _, c := range h.clients {
 		var newest, closed *Event
-		for i := range n.Events {
-			e := &n.Events[i]
+		for _, it := range c.items {
+			e := it.Event
 			switch {
 			case e.Kind == Sig && len(e.TSN) > 0:
 				closed = e
@@ -56,7 +56,7 @@ func monotone(h *history, r *report) {
 				newest = e
 			case newest.View == e.View && (e.Kind == Attach || closed != nil && closed.View == e.View):
 			default:
-				r.add(Violation{View: e.View, Explain: fmt.Sprintf("node %s went back from view %v to %v", n.Node, newest.View, e.View)}, newest, e)
+				r.add(Violation{Client: c.name, View: e.View, Explain: fmt.Sprintf("client %s went back from view %v to %v", c.name, newest.View, e.View)}, newest, e)
 			}
 		}
 	}

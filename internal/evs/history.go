@@ -234,7 +234,7 @@ func (c *client) instanceIn(v ViewID) string {
 
 // addressed says whether a keyed federated message reaches the client by the
 // client's own joins and leaves (PREDICATES section 1).
-func (c *client) addressed(m *message) bool {
+func (h *history) addressed(c *client, m *message) bool {
 	send := m.federated()
 	if send == nil || !m.wantedBy(c) {
 		return false
@@ -244,7 +244,11 @@ func (c *client) addressed(m *message) bool {
 		return false
 	}
 	return slices.ContainsFunc(m.groups, func(g string) bool {
-		return c.private != "" && g == c.private || c.memberAt(g, send.View, keyOf(send))
+		if g == c.private {
+			// A session has no key; one that began later had another's name.
+			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when
+		}
+		return c.memberAt(g, send.View, keyOf(send))
 	})
 }
 

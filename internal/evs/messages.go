@@ -76,7 +76,7 @@ func selfDelivery(h *history, r *report) {
 				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
 					continue
 				}
-				if m.federated() != nil && c.addressed(m) || slices.ContainsFunc(m.groups, func(g string) bool { return member[g] }) {
+				if m.federated() != nil && h.addressed(c, m) || slices.ContainsFunc(m.groups, func(g string) bool { return member[g] }) {
 					r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, m.service, m.Message)}, it.Event, m.accepted)
 				}
 			}
@@ -137,7 +137,7 @@ func afterDown(h *history, r *report) {
 	})
 	for _, m := range h.messages {
 		send := m.federated()
-		if send == nil || m.service == FIFO || len(m.deliveries) == 0 {
+		if send == nil || !Ordered(m.service) || len(m.deliveries) == 0 {
 			continue
 		}
 		for _, down := range downs[m.Client] {

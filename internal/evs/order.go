@@ -69,7 +69,7 @@ func (h *history) causesArrived(r *report, c *client, it item, past bits) {
 		if e == nil || e.View != send.View || !Ordered(cause.service) || !past.has(cause.index) {
 			continue
 		}
-		if _, got := c.got[cause]; !got && c.addressed(cause) {
+		if _, got := c.got[cause]; !got && h.addressed(c, cause) {
 			r.add(Violation{Client: c.name, Message: it.Msg, View: send.View, Explain: fmt.Sprintf("client %s got %v without %v, on which it depends", c.name, it.Msg, cause.Message)}, e, send, it.Event)
 		}
 	}

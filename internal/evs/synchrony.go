@@ -38,7 +38,7 @@ func (h *history) sameOfView(r *report, p, q passage) {
 				}
 				at, one := c.got[m]
 				_, other := d.got[m]
-				if one && !other && c.addressed(m) && d.addressed(m) {
+				if one && !other && h.addressed(c, m) && h.addressed(d, m) {
 					r.add(Violation{Client: d.name, Message: m.Message, View: p.fromView, Explain: fmt.Sprintf("clients %s and %s left view %v together, but only the first got %v", c.name, d.name, p.fromView, m.Message)}, send, c.items[at].Event, q.signal)
 				}
 			}
@@ -83,6 +83,7 @@ func (h *history) sameOfRings(r *report) {
 				}
 			case Gone:
 				now = nil
+				clear(member)
 			case Dlv:
 				if now != nil && Ordered(it.message.service) {
 					now.got[it.message] = at
@@ -170,7 +171,7 @@ func (h *history) noKeyedHole(r *report) {
 			if send == nil || !Ordered(m.service) || len(m.deliveries) == 0 {
 				continue
 			}
-			if _, got := c.got[m]; got || !c.addressed(m) {
+			if _, got := c.got[m]; got || !h.addressed(c, m) {
 				continue
 			}
 			if limit := top[send.View]; limit.at != nil && keyOf(send).less(limit.key) {

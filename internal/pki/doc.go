@@ -32,8 +32,11 @@
 //     overwritten; a certificate is renewed for the key that exists.
 //  6. What is cached is bounded, and never outlives the certificate's validity.
 //
-// Certificates are read once. Reading them again when they change, and a list of
-// revoked ones, belong into LoadIdentity's callers and verifier respectively.
+// # What it does not do
+//
+// Certificates are read once, by LoadIdentity: a renewed one counts from the node's
+// next start. There is no revocation: a certificate is good until it expires or the
+// authority is replaced.
 //
 // It imports nothing of Ringway's.
 package pki

@@ -22,6 +22,10 @@ type export struct {
 	first   uint64 // number of records[0]
 	records []merge.Record
 	pulls   []*pull
+	// trimmed has for each site the number behind the last record to it that is
+	// gone. Whoever asks for less has lost something; records to others it may
+	// well ask for, and they are gone.
+	trimmed map[membership.SiteID]uint64
 }
 
 // A pull is a stream of one log from a gateway of its site to the gateway that
@@ -45,7 +49,7 @@ func (l *life) noteState(state *merge.State) {
 		for _, p := range l.export.pulls {
 			p.broken = true
 		}
-		l.export = export{log: log}
+		l.export = export{log: log, trimmed: map[membership.SiteID]uint64{}}
 	}
 }
 
@@ -75,6 +79,11 @@ func (l *life) exportRecords(records []merge.Record, trim uint64) {
 	}
 	if trim > x.first {
 		n := min(trim-x.first, uint64(len(x.records)))
+		for _, r := range x.records[:n] {
+			for _, d := range r.Dests {
+				x.trimmed[d] = r.N + 1
+			}
+		}
 		x.records, x.first = x.records[n:], x.first+n
 	}
 	if len(records) > 0 {
@@ -154,11 +163,10 @@ func (w *wan) subscribe(to, from *life, log membership.LogID) {
 // pump sends everything that the importer has not been sent yet.
 func (p *pull) pump() {
 	x := &p.from.export
-	if p.next < x.first && len(x.records) > 0 {
-		p.from.f.report("stream", "%s asks %s for record %d, the log was trimmed to %d", p.to.name, p.from.name, p.next, x.first)
-		p.broken = true
-		return
+	if gone := x.trimmed[p.to.site.id]; p.next < gone {
+		p.from.f.report("stream", "%s asks %s for record %d, but %d was for it and is trimmed", p.to.name, p.from.name, p.next, gone-1)
 	}
+	p.next = max(p.next, x.first)
 	var batch [][]byte
 	for end := x.first + uint64(len(x.records)); p.next < end; p.next++ {
 		if r := &x.records[p.next-x.first]; slices.Contains(r.Dests, p.to.site.id) {

@@ -36,6 +36,7 @@ type simClient struct {
 	gone     bool
 	log      []string     // ordered: messages and views, for the total order
 	got      map[int]bool // messages
+	when     map[int]time.Duration
 	seen     map[int]bool // the past: sent or got, ordered only
 	latest   map[membership.ClientID]int
 	in       map[string]bool // groups asked for
@@ -64,7 +65,7 @@ func newChecker(w *world) *checker {
 
 func (n *simNode) connect(name string) *simClient {
 	n.sessions++
-	c := &simClient{id: membership.ClientID{Node: n.id, Session: n.boot<<32 | n.sessions}, name: name, node: n, got: map[int]bool{}, seen: map[int]bool{},
+	c := &simClient{id: membership.ClientID{Node: n.id, Session: n.boot<<32 | n.sessions}, name: name, node: n, got: map[int]bool{}, when: map[int]time.Duration{}, seen: map[int]bool{},
 		latest: map[membership.ClientID]int{}, in: map[string]bool{}, view: map[string]string{}, since: map[string][]string{}, memberOf: map[string]bool{}}
 	n.clients = append(n.clients, c)
 	n.w.check.clients[c.id] = c
@@ -117,7 +118,7 @@ func (k *checker) output(n *simNode, o *Output) {
 	for _, to := range o.To {
 		c := k.clients[to]
 		if c == nil || c.dead || c.node != n {
-			k.w.fail("output for a client that is not here: %v", to)
+			k.w.fail("output for a client that is not here: %v %+v known %v", to, *o, c)
 			return
 		}
 		switch o.Kind {
@@ -145,7 +146,7 @@ func (k *checker) message(c *simClient, o *Message) {
 	if c.got[id] {
 		k.w.fail("duplicate: message %d at %s", id, c.name)
 	}
-	c.got[id] = true
+	c.got[id], c.when[id] = true, k.w.now
 	if m.service >= membership.FIFO {
 		if last, ok := c.latest[o.Sender]; ok && last > id {
 			k.w.fail("fifo: %s got %d of %s after %d", c.name, id, m.sender.name, last)

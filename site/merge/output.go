@@ -70,7 +70,7 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 		return c, false
 	}
 	if node == m.cfg.Self && m.lookup != nil {
-		if c, ok = m.lookup(user); ok {
+		if c, ok = m.lookup(user); ok && !slices.Contains(m.ended, c) {
 			return c, true
 		}
 	}

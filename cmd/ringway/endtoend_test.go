@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// demoFeed is small, so that the demo takes seconds; some lines are equal.
+func demoFeed(t *testing.T) string {
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, "GET /page/%d HTTP/1.1\n", i/2)
+	}
+	return write(t, "feed.log", b.String())
+}
+
+// objects returns the demo's output by type.
+func objects(t *testing.T, out string) map[string][]map[string]any {
+	t.Helper()
+	all := map[string][]map[string]any{}
+	for line := range strings.Lines(out) {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		kind, _ := object["type"].(string)
+		all[kind] = append(all[kind], object)
+	}
+	return all
+}
+
+// TestDemo is the main job: three sites of two nodes as real processes.
+func TestDemo(t *testing.T) {
+	code, out, errs := ringway(t, "", nil, "demo", "--feed", demoFeed(t), "--json")
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s\n%s", code, out, errs)
+	}
+	all := objects(t, out)
+	if n := len(all["latency"]); n != 9 {
+		t.Errorf("%d pairs of sites, want 9", n)
+	}
+	if n := len(all["check"]); n < 6 {
+		t.Errorf("only %d checks", n)
+	}
+	for _, check := range all["check"] {
+		if check["ok"] != true {
+			t.Errorf("%v", check)
+		}
+	}
+	if r := all["result"]; len(r) != 1 || r[0]["ok"] != true || r[0]["members"] != 6.0 {
+		t.Errorf("result %v", r)
+	}
+	start := all["start"]
+	if len(start) != 1 {
+		t.Fatalf("start %v", start)
+	}
+	if folder, _ := start[0]["folder"].(string); folder == "" {
+		t.Error("no folder")
+	} else if _, err := os.Stat(folder); err == nil {
+		t.Errorf("%s was left behind", folder)
+	}
+}
+
+// TestDemoNoticesFaults injects a fault into what one member received.
+func TestDemoNoticesFaults(t *testing.T) {
+	for _, fault := range []string{"swap", "drop"} {
+		code, out, errs := ringway(t, "", []string{demoFault + "=" + fault}, "demo", "--sites", "2", "--feed", demoFeed(t), "--json")
+		all := objects(t, out)
+		if code != 1 || len(all["result"]) != 1 || all["result"][0]["ok"] != false || !strings.Contains(errs, "not everything held") {
+			t.Errorf("%s: exit code %d, result %v\n%s", fault, code, all["result"], errs)
+		}
+	}
+}
+
+// freeAddress returns a TCP address that was free just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// TestByHand is what the README shows: a node, a subscriber, a publisher, status,
+// bench, and an orderly end.
+func TestByHand(t *testing.T) {
+	address, adminAddress := freeAddress(t), freeAddress(t)
+	file := write(t, "one.toml", fmt.Sprintf("[federation]\nname = \"hand\"\n[[site]]\nname = \"lan\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n  admin = %q\n", address, adminAddress))
+	var log lockedBuffer
+	node := command(t, "node", "--topology", file, "--name", "n1", "--log-format", "json")
+	node.Stderr = &log
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- node.Wait() }()
+	eventually(t, "the node", &log, func() bool {
+		code, out, _ := ringway(t, "", nil, "status", "--admin", adminAddress)
+		return code == 0 && strings.Contains(out, ": ready")
+	})
+
+	var received lockedBuffer
+	sub := command(t, "sub", "--connect", address, "--membership", "--json", "--count", "2", "news")
+	sub.Stdout = &received
+	if err := sub.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the join", &received, func() bool { return strings.Contains(received.String(), `"type":"view"`) })
+	if code, _, errs := ringway(t, "one\ntwo\nthree\n", nil, "pub", "--connect", address, "--name", "me", "news"); code != 0 {
+		t.Fatalf("pub: %d %s", code, errs)
+	}
+	if err := sub.Wait(); err != nil {
+		t.Fatalf("sub: %v\n%s", err, received.String())
+	}
+	for i, data := range []string{"one", "two"} {
+		want := fmt.Sprintf(`{"type":"message","seq":%d,"sender":"#me#n1","groups":["news"],"service":"agreed","mess_type":0,"data":%q}`, i+1, data)
+		if !strings.Contains(received.String(), want) {
+			t.Errorf("sub did not print %s:\n%s", want, received.String())
+		}
+	}
+
+	code, out, errs := ringway(t, "", nil, "bench", "--connect", address, "--duration", "300ms", "--senders", "2", "--groups", "2", "--json")
+	if code != 0 || !strings.Contains(out, `"lost":0,"out_of_order":0}`) {
+		t.Errorf("bench: %d\n%s%s", code, out, errs)
+	}
+
+	node.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the node's end: %v\n%s", err, log.String())
+		}
+	case <-time.After(patience):
+		t.Error("the node does not end")
+	}
+}
+
+// A lockedBuffer may be read while a process writes it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, seen fmt.Stringer, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s; seen:\n%s", what, seen)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
