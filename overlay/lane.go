@@ -12,7 +12,6 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"ringway/membership"
-	"ringway/routing"
 	"ringway/topology"
 )
 
@@ -333,9 +332,6 @@ func (l *lane) readSubscribe(s *quic.Stream) error {
 	}
 	return nil
 }
-
-// publish queues an advertisement for the peer.
-func (l *lane) publish(s *routing.Signed) { l.state.put(s) }
 
 // promise queues an encoded promise for the peer.
 func (l *lane) promise(origin membership.NodeID, gram []byte) {

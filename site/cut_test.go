@@ -1,7 +1,6 @@
 package site
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -20,7 +19,7 @@ func wanLinks(t *testing.T, topo *topology.Topology, profile relay.Profile) (lin
 	t.Helper()
 	dial = map[string]map[string]string{}
 	through := func(from, to *topology.Node) *relay.Relay {
-		r, err := relay.New("127.0.0.1:0", netip.AddrPort(to.Gateway), profile, uint64(len(links)))
+		r, err := relay.New("127.0.0.1:0", to.Gateway, profile, uint64(len(links)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,8 +24,6 @@ type work struct {
 	calls        []func()
 }
 
-func (w *work) empty() bool { return len(w.data)+len(w.tokens)+len(w.calls) == 0 }
-
 // reset empties w, keeps its memory and drops its references.
 func (w *work) reset() {
 	clear(w.data)

@@ -126,18 +126,6 @@ func (c *rawClient) receive() rawMessage {
 	return m
 }
 
-// receiveKind reads messages until one of that kind comes, and returns it.
-func (c *rawClient) receiveKind(kind uint32) rawMessage {
-	c.t.Helper()
-	for range 1000 {
-		if m := c.receive(); m.kind == kind {
-			return m
-		}
-	}
-	c.t.Fatalf("no message of type %#x among 1000", kind)
-	return rawMessage{}
-}
-
 func cstring(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]

@@ -89,7 +89,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case err == errShown, errors.As(err, &wrongUse), errors.As(err, &wrongFile):
+	case errors.Is(err, errShown), errors.As(err, &wrongUse), errors.As(err, &wrongFile):
 		return exitUsage
 	}
 	return exitFailed
@@ -97,7 +97,7 @@ func exitCode(err error) int {
 
 // report writes an error, a line for each fault.
 func report(w io.Writer, err error) {
-	if err == nil || err == errShown {
+	if err == nil || errors.Is(err, errShown) {
 		return
 	}
 	for line := range strings.Lines(err.Error()) {

@@ -57,10 +57,10 @@ func (f *statusFlags) run(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
 	for first := true; ; first = false {
 		raw, err := fetchStatus(cmd.Context(), address)
+		if interrupted(cmd.Context()) {
+			return nil
+		}
 		if err != nil {
-			if cmd.Context().Err() != nil {
-				return nil
-			}
 			return fmt.Errorf("status: %s: %w", address, err)
 		}
 		if err := f.print(out, raw, first); err != nil || !f.watch {
@@ -73,6 +73,9 @@ func (f *statusFlags) run(cmd *cobra.Command) error {
 		}
 	}
 }
+
+// interrupted says whether the user has seen enough.
+func interrupted(ctx context.Context) bool { return ctx.Err() != nil }
 
 // print writes an answer; on a terminal, --watch writes over the one before.
 func (f *statusFlags) print(out io.Writer, raw []byte, first bool) error {

@@ -64,7 +64,7 @@ func page(name, contentType string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		w.Write(data)
+		_, _ = w.Write(data)
 	})
 }
 
@@ -74,7 +74,7 @@ func (h *handler) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(status)
+	_ = json.NewEncoder(w).Encode(status) // who asked may be gone
 }
 
 func (h *handler) healthy(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +109,7 @@ func (h *handler) get(w http.ResponseWriter, r *http.Request) (*Status, bool) {
 func plain(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	w.Write([]byte(text + "\n"))
+	_, _ = w.Write([]byte(text + "\n"))
 }
 
 // A cache asks a source at most once at a time and shares the answer. It is safe for

@@ -125,7 +125,7 @@ func newWebFeed(names []string) (*webFeed, error) {
 		}
 		s := &webServer{site: name, address: listener.Addr().String(), log: make(chan []byte, 1)}
 		s.server = &http.Server{Handler: s, ReadTimeout: askTime, WriteTimeout: askTime}
-		s.ended.Go(func() { s.server.Serve(listener) })
+		s.ended.Go(func() { _ = s.server.Serve(listener) }) // until close
 		f.servers = append(f.servers, s)
 	}
 	return f, nil

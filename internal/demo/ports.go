@@ -109,7 +109,9 @@ func multicastWorks(group netip.AddrPort) bool {
 		return false
 	}
 	buffer := make([]byte, 16)
-	receive.SetReadDeadline(time.Now().Add(probeTime))
+	if receive.SetReadDeadline(time.Now().Add(probeTime)) != nil {
+		return false
+	}
 	n, _, err := receive.ReadFromUDP(buffer)
 	return err == nil && string(buffer[:n]) == "ringway"
 }

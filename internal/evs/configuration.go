@@ -41,22 +41,18 @@ func agreement(h *history, r *report) {
 	})
 }
 
-// monotone is P3: the views that a client sees only grow, except that the view
-// which its node closed alone may come again.
+// monotone is P3: the views in which a client gets messages only grow. A node may
+// pass through older ones before its clients are attached again.
 func monotone(h *history, r *report) {
 	for _, c := range h.clients {
-		var newest, closed *Event
+		var newest *Event
 		for _, it := range c.items {
-			e := it.Event
 			switch {
-			case e.Kind == Sig && len(e.TSN) > 0:
-				closed = e
-			case e.Kind != View && (e.Kind != Attach || e.View == ViewID{}):
-			case newest == nil || newest.View.Less(e.View):
-				newest = e
-			case newest.View == e.View && (e.Kind == Attach || closed != nil && closed.View == e.View):
+			case it.Kind != Dlv || it.View == ViewID{}:
+			case newest != nil && it.View.Less(newest.View):
+				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v in view %v after %v in view %v", c.name, it.Msg, it.View, newest.Msg, newest.View)}, newest, it.Event)
 			default:
-				r.add(Violation{Client: c.name, View: e.View, Explain: fmt.Sprintf("client %s went back from view %v to %v", c.name, newest.View, e.View)}, newest, e)
+				newest = it.Event
 			}
 		}
 	}

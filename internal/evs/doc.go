@@ -23,7 +23,7 @@
 //
 //	P1  self inclusion            ring, view
 //	P2  agreement                 ring, view, formed
-//	P3  monotone views            view, attach
+//	P3  monotone views            dlv with a view
 //	P4  signal, then view         sig, view
 //	P5  transitional sets         sig, view
 //	P6  integrity                 outside; members by the client's own joins and leaves

@@ -60,7 +60,7 @@ func selfDelivery(h *history, r *report) {
 		if !c.stays() {
 			continue
 		}
-		member := map[string]bool{}
+		member, leaving := map[string]bool{}, map[string]bool{}
 		for _, it := range c.items {
 			switch it.Kind {
 			case Join:
@@ -68,15 +68,14 @@ func selfDelivery(h *history, r *report) {
 			case Leave:
 				delete(member, it.Group)
 			case Ask:
-				if it.Why == "leave" {
-					delete(member, it.Group)
-				}
+				leaving[it.Group] = it.Why == "leave"
 			case Submit:
 				m := it.message
 				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
 					continue
 				}
-				if m.federated() != nil && h.addressed(c, m) || slices.ContainsFunc(m.groups, func(g string) bool { return member[g] }) {
+				known := m.federated() != nil && h.addressed(c, m)
+				if known || slices.ContainsFunc(m.groups, func(g string) bool { return member[g] && !leaving[g] }) {
 					r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, m.service, m.Message)}, it.Event, m.accepted)
 				}
 			}

@@ -73,6 +73,7 @@ func imported(src string, idx uint64, t int64) Event {
 func promised(peer, dir string, p int64) Event {
 	return Event{Kind: Promise, To: peer, View: in(1), Dir: dir, P: p}
 }
+func inView(e Event, epoch uint64) Event        { e.View = in(epoch); return e }
 func at(e Event, ring string, seq uint64) Event { e.Ring, e.RSeq = ring, seq; return e }
 
 // violated returns the names of the predicates that do not hold, once each.

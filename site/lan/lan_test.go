@@ -24,7 +24,8 @@ func site(t testing.TB, n int, multicast bool, mode Mode) []*Port {
 	}
 	var group netip.AddrPort
 	if multicast {
-		group = netip.AddrPortFrom(netip.MustParseAddr("239.192.99.1"), freePort(t).Port())
+		// The first node's own port, as in most topology files.
+		group = netip.AddrPortFrom(netip.MustParseAddr("239.192.99.1"), addresses[0].Port())
 	}
 	ports := make([]*Port, n)
 	for i := range ports {

@@ -1,12 +1,11 @@
 package lan
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
-	"syscall"
+	"os"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -63,20 +62,11 @@ func bindUnicast(address netip.AddrPort) (*socket, error) {
 }
 
 // bindGroup binds to the group's own address, so that only its packets arrive, and
-// lets other nodes on this host do the same.
+// lets other nodes on this host do the same. Package net would bind to the wildcard
+// address instead, which collides with the node's own socket on the same port.
 func bindGroup(group netip.AddrPort, ifc *net.Interface) (*socket, error) {
 	is4 := group.Addr().Is4()
-	reuse := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		var failed error
-		err := raw.Control(func(fd uintptr) {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-		})
-		if err != nil {
-			return err
-		}
-		return failed
-	}}
-	packet, err := reuse.ListenPacket(context.Background(), network(is4), group.String())
+	packet, err := listenOn(group)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +82,27 @@ func bindGroup(group netip.AddrPort, ifc *net.Interface) (*socket, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// listenOn returns a UDP socket that is bound to exactly the address and shares it.
+func listenOn(address netip.AddrPort) (net.PacketConn, error) {
+	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16()})
+	if address.Addr().Is4() {
+		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	file := os.NewFile(uintptr(fd), address.String())
+	defer file.Close() // FilePacketConn has a descriptor of its own
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return nil, os.NewSyscallError("setsockopt", err)
+	}
+	if err := unix.Bind(fd, to); err != nil {
+		return nil, os.NewSyscallError("bind", err)
+	}
+	return net.FilePacketConn(file)
 }
 
 // sendOn makes multicast leave through the interface, one hop far, and reach other

@@ -71,7 +71,7 @@ func (s *Server) Status() Status {
 		queued, bytes := len(session.out), session.bytes
 		session.mu.Unlock()
 		status.Sessions = append(status.Sessions, SessionStatus{
-			Name: session.private, Address: session.conn.RemoteAddr().String(), Since: session.since,
+			Name: session.private, Address: session.address(), Since: session.since,
 			QueuedMessages: queued, QueuedBytes: bytes, Received: session.received.Load(), Sent: session.sent.Load(),
 		})
 	}

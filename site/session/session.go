@@ -36,6 +36,14 @@ func newSession(s *Server, conn net.Conn, id Identity, private string) *Session 
 // Identity returns what the handshake fixed.
 func (s *Session) Identity() Identity { return s.id }
 
+// address returns where the client is; clients of a unix socket have no address.
+func (s *Session) address() string {
+	if remote := s.conn.RemoteAddr(); remote.Network() != "unix" {
+		return remote.String()
+	}
+	return "unix"
+}
+
 // serve reads and writes until the session ends. It returns when nothing of the
 // session is left.
 func (s *Session) serve() {
