@@ -110,11 +110,12 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 	}
 	slices.Sort(s.View.Members)
 	s.Groups = r.Groups
-	s.Export = admin.Export{UnstableBytes: uint64(r.HeldBytes)}
+	s.Export = admin.Export{UnstableBytes: uint64(r.HeldBytes), SlackMS: admin.Milliseconds(time.Duration(r.Slack))}
 	for _, source := range r.Sources {
 		s.Streams = append(s.Streams, admin.Stream{
 			Origin: n.siteName(source.Site), Instance: source.Instance.String(), Position: source.Log, Lag: uint64(source.Waiting),
-			LagMS: admin.Milliseconds(time.Duration(max(0, r.Clock-source.Promise))),
+			LagMS: admin.Milliseconds(time.Duration(max(0, r.Clock-source.Promise))), LeadMS: admin.Milliseconds(time.Duration(source.Lead)),
+			LateMS: admin.Milliseconds(time.Duration(source.Late)),
 		})
 	}
 	slices.SortFunc(s.Streams, func(a, b admin.Stream) int { return cmp.Compare(a.Origin, b.Origin) })

@@ -146,8 +146,8 @@ func TestStuckSourceIsNotHealthy(t *testing.T) {
 			t.Errorf("got %d", w.Code)
 		}
 	}
-	if n := f.asked.Load(); n != 1 {
-		t.Errorf("a stuck source was asked %d times", n)
+	if n := f.asked.Load(); n > 1 {
+		t.Errorf("a stuck source was asked %d times at once", n)
 	}
 	close(f.block)
 	deadline := time.Now().Add(5 * time.Second)

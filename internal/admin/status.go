@@ -101,14 +101,17 @@ type Stream struct {
 	Position uint64  `json:"position"`    // next record that this site imports
 	Lag      uint64  `json:"lag_records"` // known to exist and not delivered yet
 	LagMS    float64 `json:"lag_ms"`      // how far what is promised lies behind this site's clock
+	LeadMS   float64 `json:"lead_ms"`     // how far ahead of now this site sets deadlines for that one
+	LateMS   float64 `json:"late_ms"`     // how late that site's promises come here, 98 % of them
 	Via      string  `json:"via"`         // gateway of this site that imports it, if known
 }
 
 // Export is the own site's log.
 type Export struct {
-	Position      uint64 `json:"position"`       // next record
-	Stable        uint64 `json:"stable"`         // all below are held by all their destinations
-	UnstableBytes uint64 `json:"unstable_bytes"` // above that
+	Position      uint64  `json:"position"`       // next record
+	Stable        uint64  `json:"stable"`         // all below are held by all their destinations
+	UnstableBytes uint64  `json:"unstable_bytes"` // above that
+	SlackMS       float64 `json:"slack_ms"`       // added to deadlines, so that few are refused
 }
 
 // A Session is a client's connection.
