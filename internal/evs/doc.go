@@ -48,9 +48,9 @@
 // P27 and P28 look at the end of a run; the simulator does what it can of these.
 // Strict EVS (equal regular parts) is not promised between sites and not counted.
 //
-// A client whose node once went on without most of its ring (or took up another
-// lineage) is left out where "stays" is demanded (P8, P14, P15's gaps, P26): what
-// it missed meanwhile is a question of configurations, which P7 asks.
+// A client whose node went on without most of its ring, or took up another lineage,
+// is left out until it has come back where somebody must stay (P8, P14, P15's gaps,
+// P26): what it missed meanwhile is a question of configurations, which P7 asks.
 //
 // # Cost
 //

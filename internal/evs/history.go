@@ -1,6 +1,9 @@
 package evs
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // A history is the traces of a run, indexed by client and by message.
 type history struct {
@@ -26,13 +29,14 @@ type client struct {
 	items   []item
 	got     map[*message]int // index of its first delivery in items
 	gone    bool             // it left before the end
-	apart   bool             // its node went on without most of its ring once
+	back    int64            // when its node last came back from a way of its own; -1: never away
 }
 
-// stays says that the client was there all the time from its connect to the end.
-// A client whose node went another way than most of its ring is not: what it
-// missed meanwhile is a matter of configurations (P7), not of loss.
-func (c *client) stays() bool { return c.node.alive && !c.gone && !c.apart }
+// staysFrom says that the client was there from some time on to the end. While its
+// node goes another way than most of its ring it is not: what it misses meanwhile is
+// a matter of configurations (P7), not of loss. Without a common clock, once away is
+// away for good.
+func (c *client) staysFrom(when int64) bool { return c.node.alive && !c.gone && c.back < when }
 
 // An item is one event that a client saw; those of its node are among them.
 type item struct {
@@ -110,7 +114,7 @@ func (h *history) declare(n *node, e *Event) {
 func (h *history) client(n *node, name string) *client {
 	c := h.byClient[name]
 	if c == nil {
-		c = &client{name: name, node: n, got: map[*message]int{}}
+		c = &client{name: name, node: n, got: map[*message]int{}, back: -1}
 		h.byClient[name] = c
 		h.clients = append(h.clients, c)
 	}
@@ -161,7 +165,11 @@ func (h *history) replay(n *node) {
 			}
 			for _, c := range here {
 				c.items = append(c.items, it)
-				c.apart = c.apart || apart
+				if apart && h.opts.OneClock {
+					c.back = it.when
+				} else if apart {
+					c.back = math.MaxInt64
+				}
 			}
 		}
 	}
@@ -171,6 +179,8 @@ func (h *history) replay(n *node) {
 // with the larger part of it, or in a new role.
 func parted(before, e *Event) bool {
 	switch {
+	case e.Kind == Attach:
+		return true
 	case e.Kind == Lineage:
 		return e.Role != "heir"
 	case e.Kind != Ring || before == nil:

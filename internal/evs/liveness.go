@@ -27,7 +27,7 @@ func everythingArrives(h *history, r *report) {
 // view get.
 func (h *history) reachesKnownMembers(r *report) {
 	for _, c := range h.clients {
-		if !c.node.alive || c.apart {
+		if !c.node.alive {
 			continue
 		}
 		views := map[string]*Event{}
@@ -40,13 +40,13 @@ func (h *history) reachesKnownMembers(r *report) {
 				delete(views, it.Group)
 			case Dlv:
 				m := it.message
-				if !Ordered(m.service) || done[m] {
+				if !Ordered(m.service) || done[m] || it.when <= c.back {
 					continue
 				}
 				done[m] = true
 				for _, g := range m.groups {
 					if view := views[g]; view != nil {
-						h.reaches(r, m, view.Members, it.Event, view)
+						h.reaches(r, m, view.Members, it.when, it.Event, view)
 					}
 				}
 			}
@@ -54,11 +54,11 @@ func (h *history) reachesKnownMembers(r *report) {
 	}
 }
 
-// reaches demands that the named clients got m, as far as they stay.
-func (h *history) reaches(r *report, m *message, names []string, evidence ...*Event) {
+// reaches demands that the named clients got m, as far as they stay from when on.
+func (h *history) reaches(r *report, m *message, names []string, when int64, evidence ...*Event) {
 	for _, name := range names {
 		d := h.byClient[name]
-		if d == nil || !d.stays() || !m.wantedBy(d) {
+		if d == nil || !d.staysFrom(when) || !m.wantedBy(d) {
 			continue
 		}
 		if _, got := d.got[m]; !got {
@@ -78,13 +78,13 @@ type standing struct {
 func (h *history) reachesStandingMembers(r *report) {
 	groups := h.standings()
 	for _, m := range h.messages {
-		if m.submit == nil || !m.sender.stays() || m.service == Unreliable {
+		if m.submit == nil || !m.sender.staysFrom(m.when) || m.service == Unreliable {
 			continue
 		}
 		for _, g := range m.groups {
 			for _, s := range groups[g] {
 				if s.since < m.when && h.together(m, s.client) {
-					h.reaches(r, m, []string{s.client.name})
+					h.reaches(r, m, []string{s.client.name}, m.when)
 				}
 			}
 		}
@@ -95,7 +95,7 @@ func (h *history) reachesStandingMembers(r *report) {
 func (h *history) standings() map[string][]standing {
 	groups := map[string][]standing{}
 	for _, c := range h.clients {
-		if !c.stays() {
+		if !c.node.alive || c.gone {
 			continue
 		}
 		since := map[string]int64{}
@@ -107,6 +107,8 @@ func (h *history) standings() map[string][]standing {
 				since[it.Group] = it.when
 			case it.Kind == Leave, it.Kind == Ask && it.Why == "leave":
 				delete(since, it.Group)
+			case it.Kind == Attach:
+				clear(since)
 			}
 		}
 		for g, when := range since {

@@ -57,7 +57,7 @@ func selfDelivery(h *history, r *report) {
 		return
 	}
 	for _, c := range h.clients {
-		if !c.stays() {
+		if !c.node.alive || c.gone {
 			continue
 		}
 		member, leaving := map[string]bool{}, map[string]bool{}
@@ -67,11 +67,13 @@ func selfDelivery(h *history, r *report) {
 				member[it.Group] = true
 			case Leave:
 				delete(member, it.Group)
+			case Attach:
+				clear(member)
 			case Ask:
 				leaving[it.Group] = it.Why == "leave"
 			case Submit:
 				m := it.message
-				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
+				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) || it.when <= c.back {
 					continue
 				}
 				known := m.federated() != nil && h.addressed(c, m)

@@ -7,6 +7,7 @@ package evs
 type period struct {
 	client   *client
 	view     *Event
+	when     int64      // of view
 	end      *Event     // next view of the group, the leave, or nil
 	last     bool       // nothing ended it
 	messages []*message // ordered ones to the group, as delivered
@@ -47,7 +48,7 @@ func (h *history) periods() (map[groupView][]*period, []groupView) {
 			case GView:
 				finish(it.Group, it.Event)
 				name := groupView{it.Group, it.ID}
-				p := &period{client: c, view: it.Event}
+				p := &period{client: c, view: it.Event, when: it.when}
 				open[it.Group] = p
 				if all[name] == nil {
 					order = append(order, name)

@@ -81,7 +81,7 @@ func (h *history) sameOfRings(r *report) {
 				if now != nil {
 					delete(now.member, it.Group)
 				}
-			case Gone:
+			case Gone, Attach:
 				now = nil
 				clear(member)
 			case Dlv:
@@ -224,7 +224,7 @@ func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, sign
 	}
 	for _, name := range bound {
 		d := h.byClient[name]
-		if d == nil || !d.stays() || !m.wantedBy(d) {
+		if d == nil || !d.staysFrom(it.when) || !m.wantedBy(d) {
 			continue
 		}
 		if it.Phase == Transitional && signal != nil && !slices.Contains(signal.TS, d.instanceIn(signal.View)) && !slices.Contains(signal.TSN, d.node.Node) {
@@ -254,7 +254,7 @@ func samePlace(h *history, r *report) {
 			}
 			if goesOn == nil {
 				goesOn = p
-			} else if goesOn.end.ID != p.end.ID && p.clear == len(p.messages) && !p.client.apart && !goesOn.client.apart {
+			} else if goesOn.end.ID != p.end.ID && p.clear == len(p.messages) && p.client.back < p.when && goesOn.client.back < goesOn.when {
 				r.add(Violation{Client: p.client.name, Explain: fmt.Sprintf("after view %s of group %s client %s got view %s and client %s view %s", name.id, name.group, goesOn.client.name, goesOn.end.ID, p.client.name, p.end.ID)}, goesOn.view, goesOn.end, p.end)
 			}
 			other := next[p.end.ID]

@@ -44,11 +44,12 @@ type life struct {
 	spins  int
 
 	sessions map[membership.ClientID]*client
-	order    []*client        // sessions in the order of their connects
-	counter  uint64           // of sessions
-	notes    []note           // of the step under way
-	last     merge.TraceEvent // the latest ordered federated delivery of the view
-	cause    merge.TraceEvent // the delivery that makes the present output
+	order    []*client         // sessions in the order of their connects
+	counter  uint64            // of sessions
+	notes    []note            // of the step under way
+	view     *merge.TraceEvent // the latest TraceView
+	last     merge.TraceEvent  // the latest ordered federated delivery of the view
+	cause    merge.TraceEvent  // the delivery that makes the present output
 	state    *merge.State
 	up       bool // its links to other sites have come up
 	export   export

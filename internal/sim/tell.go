@@ -88,7 +88,13 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 			out.Dir, out.To = "out", e.To.String()
 		}
 	case merge.TraceView:
-		l.last = merge.TraceEvent{}
+		if l.view != nil && (l.view.Instance != e.Instance || l.view.View == e.View) {
+			// The state of another lineage, or that of its own after it had been
+			// given up: the clients have to join again.
+			l.record(evs.Event{Kind: evs.Attach, Inst: e.Instance.String(), View: viewID(e.View)})
+		}
+		seen := *e
+		l.view, l.last = &seen, merge.TraceEvent{}
 		out.Kind = evs.View
 		for _, m := range e.Members {
 			out.Members = append(out.Members, m.Instance.String())

@@ -43,8 +43,9 @@ const noTime = time.Duration(-1)
 // heardAt is a promise that waits for a Tick.
 type heardAt struct {
 	heard
-	at  time.Duration
-	new bool
+	at    time.Duration // when the newest came
+	since time.Duration // since when there has been news without a Tick
+	new   bool
 }
 
 // timeBase is where view time was last known.
@@ -146,8 +147,8 @@ func (r *Replica) followerTick() time.Duration {
 	due := noTime
 	for i := range r.gateway.inbox {
 		p := &r.gateway.inbox[i]
-		if p.new = p.new && r.m.improves(p.heard); p.new && (due == noTime || p.at+r.interval() < due) {
-			due = p.at + r.interval()
+		if p.new = p.new && r.m.improves(p.heard); p.new && (due == noTime || p.since+r.interval() < due) {
+			due = p.since + r.interval()
 		}
 	}
 	return due
@@ -408,7 +409,12 @@ func (r *Replica) promiseIn(data []byte) {
 	}
 	to := p.to[m.self]
 	next := heard{uint8(src), to.p, to.idx, p.w, p.reading, to.late}
-	g.inbox[src] = heardAt{next, r.now, m.improves(next)}
+	// What waits for a Tick has waited since the first of its like came.
+	since := r.now
+	if old := &g.inbox[src]; old.new {
+		since = old.since
+	}
+	g.inbox[src] = heardAt{heard: next, at: r.now, since: since, new: m.improves(next)}
 	if p.busy {
 		g.lastActive = max(g.lastActive, r.now-quietAfter/2)
 	}

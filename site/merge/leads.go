@@ -22,7 +22,7 @@ func (l *lateness) add(late int64) {
 	if l.n <= 8 || l.fresh >= 16 {
 		l.fresh = 0
 		sorted := slices.Sorted(slices.Values(l.samples[:min(l.n, lateWindow)]))
-		l.quantile = sorted[(len(sorted)*98-1)/100]
+		l.quantile = sorted[(len(sorted)*80-1)/100]
 	}
 }
 

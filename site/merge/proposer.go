@@ -29,20 +29,21 @@ type proposer struct {
 
 // A client is a session of this node.
 type client struct {
-	id      membership.ClientID
-	name    string
-	queue   []item
-	sent    int // how many of the queue are proposed and unanswered
-	unsent  int // bytes of the others
-	attempt uint16
-	next    uint64 // seq of the next request that has none
-	lastT   int64  // highest proposed in this view
-	known   bool   // the machine has answered since the node was attached
-	listed  bool   // in ready or blocked
-	gone    bool   // disconnected
-	downed  bool   // its Down is accepted
-	bytes   int
-	wanted  []string // groups it is in, or will be, as far as accepted
+	id       membership.ClientID
+	name     string
+	queue    []item
+	sent     int // how many of the queue are proposed and unanswered
+	unsent   int // bytes of the others
+	attempt  uint16
+	next     uint64 // seq of the next request that has none
+	lastT    int64  // highest proposed in this view
+	known    bool   // the machine has answered since the node was attached
+	listed   bool   // in ready or blocked
+	gone     bool   // disconnected
+	downed   bool   // its Down is accepted
+	bytes    int
+	wanted   []string // groups it is in, or will be, as far as accepted
+	entering string   // group whose join is accepted and waits for other sites
 }
 
 // An item is a request that waits.
@@ -51,6 +52,7 @@ type item struct {
 	seq      uint64
 	numbered bool
 	bodySent bool
+	prepares bool // a join that other sites must hear of first (J1)
 	rejoin   bool
 	bytes    int
 }
@@ -108,6 +110,14 @@ func (p *proposer) unblock() {
 	}
 }
 
+// free gives one client another chance: its own obstacle is gone.
+func (p *proposer) free(c *client) {
+	if i := slices.Index(p.blocked, c); i >= 0 {
+		p.blocked = slices.Delete(p.blocked, i, i+1)
+		p.ready = append(p.ready, c)
+	}
+}
+
 // remove takes the request at place i off a queue: it is done.
 func (p *proposer) remove(c *client, i int) {
 	it := &c.queue[i]
@@ -116,6 +126,7 @@ func (p *proposer) remove(c *client, i int) {
 	c.bytes -= it.bytes
 	if it.bodySent {
 		p.bodies--
+		p.unblock() // somebody may wait for a large body to be through
 	}
 	if i < c.sent {
 		c.sent--
@@ -162,12 +173,16 @@ func (p *proposer) answer(f *localSend, id membership.ClientID, v verdict) {
 		p.accepted++
 		p.slack = max(minSlack, p.slack-p.slack/8192)
 		if len(c.queue) > 0 && c.queue[0].numbered && c.queue[0].seq == f.seq {
+			if c.queue[0].prepares {
+				c.entering = f.groups[0]
+			}
 			if c.sent == 0 { // an earlier attempt made it
 				c.sent, c.unsent = 1, c.unsent-c.queue[0].bytes
 			}
 			p.remove(c, 0)
 		}
 		p.note(c, f)
+		p.free(c)
 		p.list(c)
 		return
 	}
@@ -264,8 +279,8 @@ func (r *Replica) propose(now time.Duration) (ring.Frame, bool) {
 func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	p := &r.proposer
 	it := &c.queue[c.sent]
-	if c.sent > 0 && c.queue[c.sent-1].bodySent {
-		return ring.Frame{}, false // what follows a large message waits for it
+	if r.mustHold(c, it) {
+		return ring.Frame{}, false
 	}
 	f := &p.send
 	*f = localSend{tag: r.m.tag, session: c.id.Session, attempt: c.attempt, kind: it.Kind, discard: it.SelfDiscard,
@@ -274,6 +289,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	if !r.plan(now, c, f) {
 		return frame, false
 	}
+	it.prepares = f.kind == Join && f.federated && r.prepares(f.groups[0])
 	if it.Kind == Send && it.Service < membership.FIFO && !f.federated && !it.numbered {
 		frame.Service = it.Service
 		if it.Service == membership.Unreliable {
@@ -313,6 +329,30 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	return frame, true
 }
 
+// mustHold says whether a request waits for an earlier one of its client: what
+// follows a large message, for it to be accepted; what follows a join, for the client
+// to be in the group. The directory alone would let a message to the group overtake
+// the join, and its sender would not get it.
+func (r *Replica) mustHold(c *client, it *item) bool {
+	if c.sent > 0 && (c.queue[c.sent-1].bodySent || c.queue[c.sent-1].prepares) {
+		return true
+	}
+	if c.entering == "" || it.Kind == requestDown {
+		return false
+	}
+	if g := r.m.groups[c.entering]; g != nil && g.waits(c.id) {
+		return true
+	}
+	c.entering = ""
+	return false
+}
+
+// prepares says whether a join of the group waits for other sites.
+func (r *Replica) prepares(name string) bool {
+	g := r.m.groups[name]
+	return g == nil || !g.Interest.Has(r.m.self) || g.prep != nil
+}
+
 // plan decides mode and deadline of a request by the present directory (P1). It
 // returns false if the request has to wait.
 func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
@@ -323,14 +363,14 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	switch f.kind {
 	case Join:
 		name := f.groups[0]
-		g := m.groups[name]
 		if m.solo() || m.scoped(name) {
 			return true
 		}
-		if g == nil || !g.Interest.Has(m.self) || g.prep != nil {
+		if r.prepares(name) {
 			f.federated = true
 			return !m.frozen()
 		}
+		g := m.groups[name]
 		d, above = g.Interest, max(g.onT, g.offT)
 	case Leave:
 		if m.scoped(f.groups[0]) {
