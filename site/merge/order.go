@@ -99,9 +99,10 @@ func (m *machine) advance() {
 		}
 		m.unpend()
 		m.deliver(r)
-		m.v = max(m.v, r.t)
 		m.releaseFIFO()
 	}
+	// V is not T of what was delivered last: a safe record of the same T may still
+	// wait behind it, and everything up to V must be delivered.
 	v := m.h
 	if len(m.pend) > 0 {
 		v = min(v, m.pend[0].t-1)
