@@ -192,6 +192,28 @@ func TestGarbageAndDeadPeersDoNoHarm(t *testing.T) {
 	}
 }
 
+// TestRefusedSendsAreLosses sends to a port to which the kernel sends nothing. What
+// it refuses is lost, and what comes after is not.
+func TestRefusedSendsAreLosses(t *testing.T) {
+	for _, mode := range []Mode{Segment, Sendmmsg, Plain} {
+		t.Run(string(mode), func(t *testing.T) {
+			ports := site(t, 2, false, mode)
+			packets := collect(t, ports[1])
+			nowhere := netip.MustParseAddrPort("127.0.0.1:0") // the kernel itself refuses port 0: EINVAL
+			ports[0].SetPeers(map[membership.NodeID]netip.AddrPort{2: ports[1].Address(), 3: nowhere})
+			if err := ports[0].Send(append(numbered(5, 3), ring.Packet{To: 2, Data: []byte("alive")})); err != nil {
+				t.Fatal(err)
+			}
+			if got := next(t, packets); string(got) != "alive" {
+				t.Fatalf("got %d bytes", len(got))
+			}
+			if n := ports[0].Stats().Refused; n == 0 {
+				t.Error("no refusal counted")
+			}
+		})
+	}
+}
+
 func TestEqualRun(t *testing.T) {
 	for _, c := range []struct {
 		sizes []int

@@ -176,7 +176,12 @@ func (s *socket) coalesce() error {
 	return s.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) })
 }
 
-func (s *socket) writeBatch(messages []message) (int, error) { return s.batch.WriteBatch(messages, 0) }
+// writeBatch returns how many messages were sent. x/net says -1 when the first one
+// already failed.
+func (s *socket) writeBatch(messages []message) (int, error) {
+	n, err := s.batch.WriteBatch(messages, 0)
+	return max(n, 0), err
+}
 
 func (s *socket) readBatch(messages []message) (int, error) {
 	n, err := s.batch.ReadBatch(messages, 0)

@@ -255,7 +255,11 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 		k.noteSafe(e)
 		if e.Federated {
 			k.stamp(keyOf(e.Instance, e.View, e.N), e.T)
-			k.accepted[keyOf(e.Instance, e.View, e.N)] = at
+			// A learner accepts later, when it replays what it had kept.
+			key := keyOf(e.Instance, e.View, e.N)
+			if first, ok := k.accepted[key]; !ok || first.ring == at.ring && at.seq < first.seq {
+				k.accepted[key] = at
+			}
 		}
 	case TraceImport:
 		key := keyOf(e.Src, e.View, e.N)
