@@ -18,7 +18,8 @@ type history struct {
 // A node is one life of a node.
 type node struct {
 	*Trace
-	alive bool // it was there at the end
+	alive bool     // it was there at the end
+	views []*Event // that it installed
 }
 
 // A client is a session and what it saw, in its order.
@@ -27,9 +28,10 @@ type client struct {
 	node    *node
 	private string // its private group
 	items   []item
-	got     map[*message]int // index of its first delivery in items
-	gone    bool             // it left before the end
-	back    int64            // when its node last came back from a way of its own; -1: never away
+	moves   map[string][]*Event // its joins and leaves by group, and attaches
+	got     map[*message]int    // index of its first delivery in items
+	gone    bool                // it left before the end
+	back    int64               // when its node last came back from a way of its own; -1: never away
 }
 
 // staysFrom says that the client was there from some time on to the end. While its
@@ -114,7 +116,7 @@ func (h *history) declare(n *node, e *Event) {
 func (h *history) client(n *node, name string) *client {
 	c := h.byClient[name]
 	if c == nil {
-		c = &client{name: name, node: n, got: map[*message]int{}, back: -1}
+		c = &client{name: name, node: n, got: map[*message]int{}, moves: map[string][]*Event{}, back: -1}
 		h.byClient[name] = c
 		h.clients = append(h.clients, c)
 	}
@@ -152,7 +154,11 @@ func (h *history) replay(n *node) {
 				c.got[it.message] = at
 			}
 		case Connect, Join, Leave, GView, GSig, Ask:
-			h.see(h.byClient[e.Client], &here, it)
+			c := h.byClient[e.Client]
+			h.see(c, &here, it)
+			if e.Kind == Join || e.Kind == Leave {
+				c.moves[e.Group] = append(c.moves[e.Group], e)
+			}
 		case Gone:
 			if c := h.byClient[e.Client]; c != nil {
 				c.gone = true
@@ -162,8 +168,13 @@ func (h *history) replay(n *node) {
 			apart := parted(ring, e)
 			if e.Kind == Ring {
 				ring = e
+			} else if e.Kind == View {
+				n.views = append(n.views, e)
 			}
 			for _, c := range here {
+				if e.Kind == Attach || e.Role == "founder" {
+					c.outOfAll(e)
+				}
 				c.items = append(c.items, it)
 				if apart && h.opts.OneClock {
 					c.back = it.when
@@ -234,8 +245,8 @@ func (m *message) federated() *Event {
 
 // instanceIn returns the instance in which the client took part in a view, or "".
 func (c *client) instanceIn(v ViewID) string {
-	for i := range c.node.Events {
-		if e := &c.node.Events[i]; e.Kind == View && e.View == v {
+	for _, e := range c.node.views {
+		if e.View == v {
 			return e.Inst
 		}
 	}
@@ -262,25 +273,27 @@ func (h *history) addressed(c *client, m *message) bool {
 	})
 }
 
+// outOfAll notes that an attach period begins: what the client joined before does
+// not count in it.
+func (c *client) outOfAll(e *Event) {
+	for g := range c.moves {
+		c.moves[g] = append(c.moves[g], e)
+	}
+}
+
 // memberAt says whether the client's last own join or leave of g below the key is
 // a join, within one attach period.
 func (c *client) memberAt(g string, v ViewID, k key) bool {
 	member := false
-	for _, it := range c.items {
-		switch it.Kind {
-		case Attach, Lineage:
-			if it.Kind == Attach || it.Role == "founder" {
-				member = false
-			}
-		case Join, Leave:
-			if it.Group != g {
-				continue
-			}
-			if v.Less(it.View) || it.View == v && !keyOf(it.Event).less(k) {
-				return member
-			}
-			member = it.Kind == Join
+	for _, e := range c.moves[g] {
+		if e.Kind != Join && e.Kind != Leave {
+			member = false
+			continue
 		}
+		if v.Less(e.View) || e.View == v && !keyOf(e).less(k) {
+			return member
+		}
+		member = e.Kind == Join
 	}
 	return member
 }

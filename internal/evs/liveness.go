@@ -3,6 +3,7 @@ package evs
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -135,15 +136,9 @@ func (h *history) together(m *message, c *client) bool {
 
 // viewAt returns the view a node was in at a time of the common clock.
 func (n *node) viewAt(when int64) *Event {
-	var view *Event
-	for i := range n.Events {
-		e := &n.Events[i]
-		if n.Start+e.At > when {
-			break
-		}
-		if e.Kind == View {
-			view = e
-		}
+	behind := sort.Search(len(n.views), func(i int) bool { return n.Start+n.views[i].At > when })
+	if behind == 0 {
+		return nil
 	}
-	return view
+	return n.views[behind-1]
 }

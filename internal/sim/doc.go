@@ -53,6 +53,7 @@
 //
 //   - pause: a node that was given up comes back with a state of its own. Its
 //     clients' configurations part, which takes the closing of SEQUENCING section 8.
+//   - lossy: the same for nodes that heavy loss leaves behind.
 //   - lan-partition: the same for parts of a site.
 //   - wan-partition: sites that are cut off or die need the view changes of
 //     SEQUENCING section 9.

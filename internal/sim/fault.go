@@ -23,13 +23,20 @@ func (f *federation) strike(fault Fault, s *site) {
 	switch fault {
 	case CrashNode:
 		f.crashNode(s)
-	case LoseLAN:
-		p := 5 + f.faults.Float64()*20
+	case LoseLAN, LoseMuch:
+		p := 2 + f.faults.Float64()*6
+		if fault == LoseMuch {
+			p *= 4
+		}
 		s.lan.all(p, func(int, int) bool { return true })
 		f.after(during(50*time.Millisecond, time.Second), s.lan.heal)
-	case LoseOneWay:
+	case LoseOneWay, LoseMuchOneWay:
+		p := 10 + f.faults.Float64()*20
+		if fault == LoseMuchOneWay {
+			p = 60
+		}
 		from, to := f.faults.IntN(len(s.places)), f.faults.IntN(len(s.places))
-		s.lan.all(60, func(a, b int) bool { return a == from && b == to })
+		s.lan.all(p, func(a, b int) bool { return a == from && b == to })
 		f.after(during(20*time.Millisecond, 200*time.Millisecond), s.lan.heal)
 	case PauseShort:
 		// Less than a third of the token loss time-out, so that nobody is given up.

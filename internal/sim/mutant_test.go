@@ -22,7 +22,7 @@ func TestMutants(t *testing.T) {
 		t.Fatal(err)
 	}
 	var clean []*Result
-	for seed := uint64(1); len(clean) < 4; seed++ {
+	for seed := uint64(1); len(clean) < 2; seed++ {
 		r := Run(seed, p)
 		if len(r.Violations) > 0 {
 			t.Fatalf("%v\nto see it again: %s", r, r.Command())
@@ -68,7 +68,7 @@ var mutants = []mutant{
 	{"two messages of a sender change places", "P10", swap(func(a, b *evs.Event) bool { return a.Msg.Client == b.Msg.Client })},
 	{"an answer overtakes", "P11", overtake},
 	{"two messages change places at one client", "P12", swap(func(a, b *evs.Event) bool { return a.Msg.Client != b.Msg.Client })},
-	{"a message is left out", "P13", around(evs.Dlv, federated, remove)},
+	{"a message is left out", "P13", around(evs.Dlv, popular, remove)},
 	{"a safe message is left out", "P14", around(evs.Dlv, isSafe, remove)},
 	{"a group view lacks a member", "P15", edit(evs.GView, shared, func(e *evs.Event) { e.Members = e.Members[1:] })},
 	{"a group view is left out", "P15", around(evs.GView, shared, remove)},
@@ -142,8 +142,9 @@ func ordered(*facts, *evs.Event) bool       { return true } // around takes no o
 func own(_ *facts, e *evs.Event) bool       { return e.Client == e.Msg.Client }
 func federated(_ *facts, e *evs.Event) bool { return e.Phase == evs.Regular }
 func shared(_ *facts, e *evs.Event) bool    { return len(e.Members) > 2 }
-func isSafe(f *facts, e *evs.Event) bool {
-	return f.service[e.Msg] == evs.Safe && f.copies[e.Msg] > 2 && !slices.ContainsFunc(f.groups[e.Msg], func(g string) bool { return g[0] == '#' })
+func isSafe(f *facts, e *evs.Event) bool    { return f.service[e.Msg] == evs.Safe && popular(f, e) }
+func popular(f *facts, e *evs.Event) bool {
+	return e.Phase == evs.Regular && f.copies[e.Msg] > 2 && !slices.ContainsFunc(f.groups[e.Msg], func(g string) bool { return g[0] == '#' })
 }
 func without(set []string, x string) []string {
 	return slices.DeleteFunc(slices.Clone(set), func(y string) bool { return y == x })

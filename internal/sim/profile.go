@@ -65,26 +65,20 @@ type Fault uint8
 // lineage and the view changes of SEQUENCING sections 8 and 9.
 const (
 	CrashNode    Fault = iota + 1 // a node dies and comes back with a new boot id
-	LoseLAN                       // a site loses many packets for a while
-	LoseOneWay                    // one node of a site hears little of another
+	LoseLAN                       // a site loses some packets for a while
+	LoseOneWay                    // one node of a site hears less of another
 	PauseShort                    // a node sleeps for less than the token loss time-out
 	CutLink                       // a WAN link is cut; there is a way round it
 	LosePromises                  // promises between two sites get lost for a while
 	DelayLink                     // a WAN link takes a longer way for a while
 	// ---
-	PauseLong    // a node sleeps until the others have given it up
-	PartitionLAN // a site falls apart
-	PartitionWAN // the federation falls apart
-	CrashSite    // all nodes of a site die and come back
+	LoseMuch       // a site loses so much that a node may be left behind
+	LoseMuchOneWay // one node of a site hears little of another
+	PauseLong      // a node sleeps until the others have given it up
+	PartitionLAN   // a site falls apart
+	PartitionWAN   // the federation falls apart
+	CrashSite      // all nodes of a site die and come back
 )
-
-var faultNames = map[Fault]string{
-	CrashNode: "crash-node", LoseLAN: "lose-lan", LoseOneWay: "lose-one-way", PauseShort: "pause-short",
-	CutLink: "cut-link", LosePromises: "lose-promises", DelayLink: "delay-link",
-	PauseLong: "pause-long", PartitionLAN: "partition-lan", PartitionWAN: "partition-wan", CrashSite: "crash-site",
-}
-
-func (f Fault) String() string { return faultNames[f] }
 
 var (
 	quietLAN = LAN{Delay: [2]time.Duration{40 * time.Microsecond, 120 * time.Microsecond}, Jitter: 20 * time.Microsecond}
@@ -105,7 +99,7 @@ var profiles = []Profile{
 	},
 	{
 		Name: "lan", About: "one or two sites, lossy LANs, nodes that crash and come back", Default: true,
-		Sites: [2]int{1, 2}, Nodes: [2]int{3, 5}, Gateways: 1, Clients: [2]int{1, 2}, Groups: 5,
+		Sites: [2]int{1, 2}, Nodes: [2]int{3, 5}, Gateways: 2, Clients: [2]int{1, 2}, Groups: 5,
 		Active: 12 * time.Second, Settle: 8 * time.Second, Every: 60 * time.Millisecond,
 		LAN: lossyLAN, WAN: quietWAN,
 		FaultEvery: 1200 * time.Millisecond, Faults: []Fault{CrashNode, CrashNode, LoseLAN, LoseOneWay, PauseShort},
@@ -137,6 +131,13 @@ var profiles = []Profile{
 		Active: 12 * time.Second, Settle: 9 * time.Second, Every: 100 * time.Millisecond,
 		LAN: lossyLAN, WAN: quietWAN,
 		FaultEvery: 1500 * time.Millisecond, Faults: []Fault{PauseLong, PauseShort, CrashNode},
+	},
+	{
+		Name: "lossy", About: "LANs that lose so much that live nodes are left behind",
+		Sites: [2]int{1, 3}, Nodes: [2]int{3, 5}, Gateways: 2, Clients: [2]int{1, 2}, Groups: 5,
+		Active: 12 * time.Second, Settle: 9 * time.Second, Every: 100 * time.Millisecond,
+		LAN: lossyLAN, WAN: quietWAN,
+		FaultEvery: 900 * time.Millisecond, Faults: []Fault{LoseMuch, LoseMuchOneWay, CrashNode},
 	},
 	{
 		Name: "lan-partition", About: "sites that fall apart and come together again",

@@ -95,6 +95,7 @@ func TestRandom(t *testing.T) {
 // TestDeterminism: a seed decides everything.
 func TestDeterminism(t *testing.T) {
 	for _, p := range chosen(t) {
+		p.Active, p.Settle = 3*time.Second, 2*time.Second
 		a, b := Run(11, p), Run(11, p)
 		if a.Hash() != b.Hash() {
 			for i := range min(len(a.Traces), len(b.Traces)) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"ringway/internal/evs"
@@ -151,9 +152,13 @@ func (f *federation) renumber() {
 	}
 }
 
+// lastSource stands behind every instance in the order of keys.
+const lastSource = "~"
+
 // keyed gives an event of a client the place of the delivery that made it. A join or
-// leave that only this site sees has its place behind the latest federated delivery
-// here: it has that one's key, and what has the same key is not behind it.
+// leave that only this site sees lies behind the latest federated delivery here and
+// not behind V, up to which everything is delivered; of the two, it gets the one that
+// makes the client a member of less.
 func (l *life) keyed(e evs.Event) evs.Event {
 	c := &l.cause
 	e.View, e.Inst = viewID(c.View), c.Instance.String()
@@ -162,7 +167,11 @@ func (l *life) keyed(e evs.Event) evs.Event {
 			e.Phase = evs.Regular
 		}
 	}
-	if !c.Federated && e.Kind != evs.Dlv {
+	switch {
+	case c.Federated || e.Kind == evs.Dlv:
+	case e.Kind == evs.Join:
+		e.Src, e.T, e.N = lastSource, max(0, l.core.Replica.Status().V), math.MaxUint64
+	default:
 		c = &l.last
 	}
 	if c.Federated {

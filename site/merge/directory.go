@@ -10,10 +10,14 @@ import (
 // A group is a group with what the order needs to know of it.
 type group struct {
 	membership.Group
-	scoped      bool  // never leaves the site
-	onT         int64 // joins of this site lie above (J3)
-	offT        int64 // whatever is sent to it lies above (J4)
-	prep        *preparation
+	scoped bool  // never leaves the site
+	onT    int64 // joins of this site lie above (J3)
+	offT   int64 // whatever is sent to it lies above (J4)
+	prep   *preparation
+	// told has, for each member of the view, the number of its latest answer to a
+	// Prepare. The answer says what was accepted before it, so older records of that
+	// member that are still to be delivered change nothing here. Nil: no answer yet.
+	told        []uint64
 	acceptedOwn int // own clients that are in, or will be when their joins are delivered
 	pendingOwn  int // accepted joins of own clients that are not delivered yet
 	// veiled: own members from before the view are not announced yet, so that
@@ -231,12 +235,20 @@ func (m *machine) ackIn(r *record) {
 	for _, x := range r.members {
 		m.joinRemote(g, r.src, x)
 	}
+	if g.told == nil {
+		g.told = make([]uint64, len(m.view.Members))
+	}
+	g.told[r.src] = r.n
 	if r.last {
 		g.prep.acked |= membership.SetOf(r.src)
 		g.prep.maxT = max(g.prep.maxT, r.mark)
 		m.prepared(g)
 	}
 }
+
+// stale says whether a remote member's record is older than its site's answer to our
+// Prepare, which has taken it into account.
+func (g *group) stale(r *record) bool { return g.told != nil && r.n < g.told[r.src] }
 
 // prepared lets the waiting joins in when all members have answered (J2).
 func (m *machine) prepared(g *group) {

@@ -94,7 +94,7 @@ func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
 		}
 		changed := false
 		for _, c := range gone {
-			changed = own && m.leaveOwn(g, c) || !own && m.leaveRemote(g, r.src, c) || changed
+			changed = own && m.leaveOwn(g, c) || !own && !g.stale(r) && m.leaveRemote(g, r.src, c) || changed
 		}
 		if changed && (own || !g.veiled) {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(g.Members())})

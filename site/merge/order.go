@@ -222,7 +222,7 @@ func (m *machine) deliverJoin(r *record, id GroupViewID) {
 			return
 		}
 		m.where[x.Client] = append(m.where[x.Client], g)
-	} else if !g.Interest.Has(m.self) || !m.joinRemote(g, r.src, x) {
+	} else if !g.Interest.Has(m.self) || g.stale(r) || !m.joinRemote(g, r.src, x) {
 		return
 	}
 	if r.src != m.self && g.veiled {
@@ -247,7 +247,7 @@ func (m *machine) deliverLeave(r *record, id GroupViewID, t int64) {
 	}
 	x := membership.Member{Client: r.client, Name: r.name}
 	if r.src != m.self {
-		if m.leaveRemote(g, r.src, x.Client) && !g.veiled {
+		if !g.stale(r) && m.leaveRemote(g, r.src, x.Client) && !g.veiled {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
 		}
 		return
@@ -276,7 +276,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 	slices.SortFunc(groups, byName)
 	for _, g := range groups {
 		own := r.src == m.self
-		if own && m.leaveOwn(g, x.Client) || !own && m.leaveRemote(g, r.src, x.Client) {
+		if own && m.leaveOwn(g, x.Client) || !own && !g.stale(r) && m.leaveRemote(g, r.src, x.Client) {
 			if own || !g.veiled {
 				m.groupView(g, &GroupView{ID: id, Cause: CauseDisconnect, Changed: x})
 			}
@@ -294,7 +294,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 // deliverAnnounce shows members that were there before the view, to both sides.
 func (m *machine) deliverAnnounce(r *record, id GroupViewID) {
 	g := m.groups[r.groups[0]]
-	if g == nil || r.src != m.self && !g.Interest.Has(m.self) {
+	if g == nil || r.src != m.self && (!g.Interest.Has(m.self) || g.stale(r)) {
 		return
 	}
 	if r.src == m.self {

@@ -361,6 +361,7 @@ func (m *machine) appendGroups(b []byte) []byte {
 			}
 		}
 		b = append(b, flags)
+		b = appendUints(append(b, byte(len(g.told))), g.told)
 		if g.prep != nil {
 			b = wire.AppendInt64(wire.AppendUint64(b, uint64(g.prep.acked)), g.prep.maxT)
 			b = wire.AppendUint32(b, uint32(len(g.prep.wait)))
@@ -390,6 +391,12 @@ func (m *machine) readAllGroups(r *wire.Reader) {
 		g.id = GroupViewID{r.Uint32(), r.Uint32(), r.Uint32()}
 		flags := r.Uint8()
 		g.veiled, g.announced, g.signalled = flags&groupVeiled != 0, flags&groupAnnounced != 0, flags&groupSignalled != 0
+		if n := int(r.Uint8()); n == len(m.view.Members) {
+			g.told = make([]uint64, n)
+			readUints(r, g.told)
+		} else if n > 0 {
+			r.Fail(errors.New("group has answers of another view"))
+		}
 		if flags&groupPrepares != 0 {
 			g.prep = m.readPreparation(r)
 		}

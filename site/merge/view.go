@@ -68,7 +68,7 @@ func (m *machine) install() {
 	m.reset(view)
 	m.traceView()
 	for _, g := range m.sortedGroups(func(g *group) bool { return g.scoped }) {
-		g.onT, g.offT = -1, -1
+		g.onT, g.offT, g.told = -1, -1, nil
 		if g.Interest != 0 {
 			g.Interest = membership.SetOf(m.self)
 		}
@@ -93,7 +93,7 @@ func (m *machine) carryOver(g *group) {
 		m.signal(g)
 	}
 	m.clearRemote(g)
-	g.Interest, g.onT, g.offT, g.prep, g.pendingOwn = 0, -1, -1, nil, 0
+	g.Interest, g.onT, g.offT, g.prep, g.pendingOwn, g.told = 0, -1, -1, nil, 0, nil
 	g.veiled, g.announced = !m.solo() && len(g.Own()) > 0 && !m.off(noAnnounce), false
 	if had && len(g.Own()) > 0 {
 		m.local++
