@@ -102,7 +102,7 @@ type Stream struct {
 	Lag      uint64  `json:"lag_records"` // known to exist and not delivered yet
 	LagMS    float64 `json:"lag_ms"`      // how far what is promised lies behind this site's clock
 	LeadMS   float64 `json:"lead_ms"`     // how far ahead of now this site sets deadlines for that one
-	LateMS   float64 `json:"late_ms"`     // how late that site's promises come here, 98 % of them
+	LateMS   float64 `json:"late_ms"`     // how late that site's promises come here, 80 % of them
 	Via      string  `json:"via"`         // gateway of this site that imports it, if known
 }
 

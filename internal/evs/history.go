@@ -67,9 +67,6 @@ type delivery struct {
 	at int // in to.items
 }
 
-// to says whether g is a group of the message.
-func (m *message) to(g string) bool { return slices.Contains(m.groups, g) }
-
 // wantedBy says whether the client gets the message if it is addressed.
 func (m *message) wantedBy(c *client) bool { return !m.discard || m.sender != c }
 

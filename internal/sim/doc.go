@@ -42,9 +42,12 @@
 // without time passing (spin). At the end: all nodes in the one view of all sites
 // (P25), nothing left to send (P27).
 //
-// The traces are taken at the outside of the core: they have no keys, so the
-// predicates of internal/evs that need keys (P9, P16, P18 to P20, P22 and the keyed
-// parts of P7, P11 and P13) find nothing to check.
+// The traces have keys: merge.Config.Trace tells what the machine does, and tell.go
+// puts it, the rings and the outputs into the order in which they happened. Not
+// checked is P4, which speaks of the signal between two site views.
+//
+// TestMutants changes the traces of clean runs as faults of the router would, one
+// for each predicate; the predicate must notice.
 //
 // # Profiles
 //
@@ -63,7 +66,7 @@
 // # Reading the code
 //
 // federation.go is a run, life.go a node, lan.go and wan.go and stream.go the
-// networks, client.go who talks, output.go what is seen, fault.go what goes wrong,
+// networks, client.go who talks, output.go and tell.go what is seen, fault.go what goes wrong,
 // run.go the verdict.
 //
 // The package imports every pure package.

@@ -80,8 +80,11 @@ var mutants = []mutant{
 	{"a message is lost for one", "P26", lastOf},
 }
 
-// edit changes the tenth event of a kind that passes, so that something came
-// before it; or the last if there are fewer.
+// nth is which event of a node the mutants take: something came before it, and
+// something comes behind.
+const nth = 6
+
+// edit changes the nth event of a kind that passes.
 func edit(kind evs.Kind, pass func(*facts, *evs.Event) bool, change func(*evs.Event)) func([]evs.Trace) bool {
 	return around(kind, pass, func(events []evs.Event, i int) []evs.Event {
 		change(&events[i])
@@ -89,20 +92,21 @@ func edit(kind evs.Kind, pass func(*facts, *evs.Event) bool, change func(*evs.Ev
 	})
 }
 
-// around does the same with room to insert and remove.
+// around does the same with room to insert and remove. Rings are few: the last one
+// will do.
 func around(kind evs.Kind, pass func(*facts, *evs.Event) bool, change func([]evs.Event, int) []evs.Event) func([]evs.Trace) bool {
 	return func(traces []evs.Trace) bool {
 		for t := range traces {
 			f := gather(traces)
-			found := -1
-			for i, seen := 0, 0; i < len(traces[t].Events) && seen < 10; i++ {
+			found, seen := -1, 0
+			for i := 0; i < len(traces[t].Events) && seen < nth; i++ {
 				e := &traces[t].Events[i]
 				if e.Kind == kind && (pass == nil || pass(&f, e)) && (kind != evs.Dlv || f.stays[e.Client] && evs.Ordered(f.service[e.Msg])) {
 					found = i
 					seen++
 				}
 			}
-			if found >= 0 {
+			if seen == nth || found >= 0 && kind == evs.Ring {
 				traces[t].Events = change(traces[t].Events, found)
 				return true
 			}

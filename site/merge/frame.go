@@ -172,7 +172,7 @@ type heard struct {
 	idx     uint64
 	w       int64
 	reading int64
-	late    int64 // how late the peer gets ours, 98 % quantile
+	late    int64 // how late the peer gets ours, 80 % quantile
 }
 
 const heardBytes = 41

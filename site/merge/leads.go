@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A lateness estimates the 98 % quantile of how late something comes, over the
+// A lateness estimates the 80 % quantile of how late something comes, over the
 // latest lateWindow samples (C5). The zero value has no samples.
 type lateness struct {
 	samples  [lateWindow]int64
@@ -13,6 +13,9 @@ type lateness struct {
 	quantile int64
 	fresh    int // samples since the quantile was computed
 }
+
+// latePercent is the share of promises that a lead waits for (docs/decisions/0009).
+const latePercent = 80
 
 // add takes a sample.
 func (l *lateness) add(late int64) {
@@ -22,12 +25,9 @@ func (l *lateness) add(late int64) {
 	if l.n <= 8 || l.fresh >= 16 {
 		l.fresh = 0
 		sorted := slices.Sorted(slices.Values(l.samples[:min(l.n, lateWindow)]))
-		l.quantile = sorted[(len(sorted)*80-1)/100]
+		l.quantile = sorted[(len(sorted)*latePercent-1)/100]
 	}
 }
-
-// known says whether there is an estimate.
-func (l *lateness) known() bool { return l.n > 0 }
 
 // startLead is a lead before anybody has reported: what link state says, and room for
 // the rings.

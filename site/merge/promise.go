@@ -25,7 +25,7 @@ type promised struct {
 	p      int64
 	idx    uint64
 	inNext uint64 // what is expected next of that member
-	late   int64  // how late its promises come here, 98 % quantile; zero: unknown
+	late   int64  // how late its promises come here, 80 % quantile; zero: unknown
 }
 
 const (

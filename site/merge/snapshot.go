@@ -259,7 +259,7 @@ func (m *machine) readOrder(r *wire.Reader) {
 func (m *machine) readList(r *wire.Reader) []*record {
 	list := make([]*record, 0, r.Count(maxListed, 9))
 	for range cap(list) {
-		rec := (*record)(nil)
+		var rec *record
 		if r.Bool() {
 			rec = m.heldAt(r.Uint64())
 		} else {

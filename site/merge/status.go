@@ -49,7 +49,7 @@ type SourceStatus struct {
 	Stable  int64 // the member's W
 	Floor   int64 // what we promised it
 	Lead    int64
-	Late    int64 // 98 % quantile of its promises' way here
+	Late    int64 // 80 % quantile of its promises' way here
 	Waiting int   // promises that wait for records
 	Behind  int   // bytes of own records that it has not confirmed
 }

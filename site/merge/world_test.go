@@ -178,8 +178,6 @@ func (s *simSite) alive() (up []*simNode) {
 	return up
 }
 
-func (n *simNode) isGateway() bool { return slices.Index(n.site.nodes, n) < n.w.opt.gateways }
-
 func (n *simNode) start() {
 	w := n.w
 	n.boot = w.rng.Uint64() | 1

@@ -70,7 +70,7 @@ func (s *Server) Status() Status {
 		session.mu.Lock()
 		queued, bytes := len(session.out), session.bytes
 		session.mu.Unlock()
-		status.Sessions = append(status.Sessions, SessionStatus{
+		status.Sessions = append(status.Sessions, Client{
 			Name: session.private, Address: session.address(), Since: session.since,
 			QueuedMessages: queued, QueuedBytes: bytes, Received: session.received.Load(), Sent: session.sent.Load(),
 		})

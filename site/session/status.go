@@ -4,7 +4,7 @@ import "time"
 
 // Status is what an operator sees of the clients' side.
 type Status struct {
-	Sessions    []SessionStatus
+	Sessions    []Client
 	Accepted    uint64 // sessions since the start
 	Refused     uint64 // handshakes that failed
 	Ended       uint64
@@ -14,8 +14,8 @@ type Status struct {
 	Sent        uint64 // messages, one for each receiver
 }
 
-// SessionStatus is one session's part.
-type SessionStatus struct {
+// A Client is one session's part.
+type Client struct {
 	Name           string
 	Address        string
 	Since          time.Time
