@@ -49,7 +49,7 @@ func (l wanLink) setDown(down bool) {
 }
 
 func TestLocalTrafficFlowsWhileEveryLinkIsCut(t *testing.T) {
-	topo := newTopology(t, "", map[string]int{"lon": 2, "fra": 2}, "lon", "fra")
+	topo := newTopology(t, map[string]int{"lon": 2, "fra": 2}, "lon", "fra")
 	links, dial := wanLinks(t, topo, relay.Profile{Delay: 10 * time.Millisecond})
 	f := run(t, topo, dial)
 	f.ready()

@@ -82,7 +82,7 @@ func send(t *testing.T, c *client.Conn, service client.Service, data string, gro
 }
 
 func TestThreeSitesSeeOneOrder(t *testing.T) {
-	topo := newTopology(t, "", map[string]int{"lon": 2, "fra": 2, "nyc": 2}, "lon", "fra", "nyc")
+	topo := newTopology(t, map[string]int{"lon": 2, "fra": 2, "nyc": 2}, "lon", "fra", "nyc")
 	f := run(t, topo, nil)
 	f.ready()
 
@@ -123,7 +123,7 @@ func TestThreeSitesSeeOneOrder(t *testing.T) {
 }
 
 func TestRawSessionInBothByteOrders(t *testing.T) {
-	topo := newTopology(t, "", map[string]int{"lan": 2}, "lan")
+	topo := newTopology(t, map[string]int{"lan": 2}, "lan")
 	f := run(t, topo, nil)
 	f.ready()
 	for _, order := range []rawOrder{binary.LittleEndian, binary.BigEndian} {
@@ -175,7 +175,7 @@ func TestRawSessionInBothByteOrders(t *testing.T) {
 }
 
 func TestNodeGoesAndComesBack(t *testing.T) {
-	topo := newTopology(t, "", map[string]int{"lan": 3}, "lan")
+	topo := newTopology(t, map[string]int{"lan": 3}, "lan")
 	f := run(t, topo, nil)
 	f.ready()
 	a, b, c := f.dial("lan-1", "a"), f.dial("lan-2", "b"), f.dial("lan-3", "c")
@@ -202,7 +202,7 @@ func TestNodeGoesAndComesBack(t *testing.T) {
 }
 
 func TestMessageOf64MiB(t *testing.T) {
-	topo := newTopology(t, "", map[string]int{"lan": 2}, "lan")
+	topo := newTopology(t, map[string]int{"lan": 2}, "lan")
 	f := run(t, topo, nil)
 	f.ready()
 	a, b := f.dial("lan-1", "a"), f.dial("lan-2", "b")

@@ -12,7 +12,7 @@ import (
 // TestGarbageOnEveryPortStopsNobody sends random bytes, truncated and lengthened real
 // ones, and endless lines to every port of a node, and wants it to go on.
 func TestGarbageOnEveryPortStopsNobody(t *testing.T) {
-	topo := newTopology(t, "", map[string]int{"lon": 2, "fra": 1}, "lon", "fra")
+	topo := newTopology(t, map[string]int{"lon": 2, "fra": 1}, "lon", "fra")
 	f := run(t, topo, nil)
 	f.ready()
 	a, b := f.dial("lon-1", "a"), f.dial("fra-1", "b")

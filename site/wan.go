@@ -29,6 +29,7 @@ type wan struct {
 	logs      map[membership.SiteID]membership.LogID
 	site      membership.SiteID
 	refreshed time.Duration
+	asked     map[membership.LogID]uint64 // positions of the latest pull
 
 	entries []overlay.LogEntry // scratch
 }
@@ -75,10 +76,22 @@ func (w *wan) append(records []merge.Record) {
 func (w *wan) pull() {
 	w.refreshed = w.loop.now()
 	positions := make([]overlay.Position, 0, len(w.logs))
+	kept := make([]overlay.Position, 0, len(w.logs))
+	asked := make(map[membership.LogID]uint64, len(w.logs))
 	for _, log := range w.logs {
-		positions = append(positions, overlay.Position{Log: log, From: w.loop.core.Replica.ImportPosition(log)})
+		p := overlay.Position{Log: log, From: w.loop.core.Replica.ImportPosition(log)}
+		if p.From >= w.asked[log] {
+			kept = append(kept, p)
+		}
+		positions, asked[log] = append(positions, p), p.From
+	}
+	if len(kept) < len(positions) {
+		// What came in was forgotten, as when this node had to learn the site's state
+		// anew: leaving a log out of one call rewinds it.
+		w.gateway.Pull(kept)
 	}
 	w.gateway.Pull(positions)
+	w.asked = asked
 }
 
 // Records implements overlay.Handler. It waits while too much is queued, which holds

@@ -98,7 +98,7 @@ var profiles = []Profile{
 		LAN: quietLAN, WAN: quietWAN,
 	},
 	{
-		Name: "lan", About: "one or two sites, lossy LANs, nodes that crash and come back", Default: true,
+		Name: "lan", About: "one or two sites, lossy LANs, nodes that crash and come back",
 		Sites: [2]int{1, 2}, Nodes: [2]int{3, 5}, Gateways: 2, Clients: [2]int{1, 2}, Groups: 5,
 		Active: 12 * time.Second, Settle: 8 * time.Second, Every: 60 * time.Millisecond,
 		LAN: lossyLAN, WAN: quietWAN,
@@ -112,7 +112,7 @@ var profiles = []Profile{
 		FaultEvery: 900 * time.Millisecond, Faults: []Fault{CutLink, LosePromises, LosePromises, DelayLink, LoseLAN},
 	},
 	{
-		Name: "mixed", About: "three or four sites, everything that takes no configuration apart", Default: true,
+		Name: "mixed", About: "three or four sites, everything that takes no configuration apart",
 		Sites: [2]int{3, 4}, Nodes: [2]int{3, 4}, Gateways: 2, Clients: [2]int{1, 1}, Groups: 5,
 		Active: 12 * time.Second, Settle: 9 * time.Second, Every: 120 * time.Millisecond,
 		LAN: lossyLAN, WAN: roughWAN,

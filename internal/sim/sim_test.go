@@ -54,7 +54,7 @@ func chosen(t *testing.T) []Profile {
 // TestSeed runs one seed: what a failure's command calls. Without -sim.seed it
 // runs a few of each default profile, as part of the ordinary tests.
 func TestSeed(t *testing.T) {
-	seeds := []uint64{1, 2}
+	seeds := []uint64{1, 2}[:3-min(2, raceShare)]
 	if *flagSeed != 0 {
 		seeds = []uint64{*flagSeed}
 	}
@@ -64,6 +64,27 @@ func TestSeed(t *testing.T) {
 			if judge(t, r) {
 				t.Log(r)
 			}
+		}
+	}
+}
+
+// once has seeds that failed before, each for a reason of its own.
+var once = map[string][]uint64{
+	"calm":   {2},                // promises starved at a gateway that does not lead
+	"island": {1, 11},            // a client stayed blocked behind its large message
+	"lan":    {1000, 1052},       // the only gateway restarts; a stream starts anew behind its position
+	"mixed":  {21, 22, 43, 1043}, // a member in a view of its own; a learner spins; a learner hears too early
+}
+
+// TestOnceFailed runs the seeds that failed before.
+func TestOnceFailed(t *testing.T) {
+	for name, seeds := range once {
+		p, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, seed := range seeds[:(len(seeds)+raceShare-1)/raceShare] {
+			judge(t, Run(seed, p))
 		}
 	}
 }

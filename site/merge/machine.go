@@ -156,9 +156,19 @@ type counters struct {
 	broken, imported, duplicate, dropped, deliveredCount, badFrames uint64
 }
 
-// here says whether a client is one of this run of this node.
+// here says whether a client is one of this run of this node, and hears this
+// instance.
 func (m *machine) here(c membership.ClientID) bool {
-	return c.Node == m.cfg.Self && uint32(c.Session>>32) == uint32(m.cfg.Boot)
+	return c.Node == m.cfg.Self && uint32(c.Session>>32) == uint32(m.cfg.Boot) && m.hears()
+}
+
+// hears says whether this node's clients are to get what the instance delivers (N5).
+// A node that left its ring and came back finds memberships of its clients in the
+// snapshot; they do not count, neither before the node is attached anew nor until the
+// NodeDown that ends them is delivered.
+func (m *machine) hears() bool {
+	at, ok := m.nodes[m.cfg.Self]
+	return ok && at.boot == m.cfg.Boot && !m.lost[lostNode{m.cfg.Self, uint32(m.cfg.Boot)}]
 }
 
 func newMachine(cfg *Config, names *interner, instance membership.InstanceID, view membership.SiteView) *machine {

@@ -69,7 +69,7 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 		m.dropped++
 		return c, false
 	}
-	if node == m.cfg.Self && m.lookup != nil {
+	if node == m.cfg.Self && m.lookup != nil && m.hears() {
 		if c, ok = m.lookup(user); ok && !slices.Contains(m.ended, c) {
 			return c, true
 		}

@@ -27,7 +27,7 @@ func (r *Replica) consider() {
 		return
 	}
 	want, complete := r.wantedMembers()
-	same := complete && slices.Equal(want, m.view.Members)
+	same := complete && slices.Equal(want, m.view.Members) && !r.overtaken(want)
 	if m.proposal != nil && slices.Equal(want, m.proposal.Members) {
 		same = true
 	}
@@ -41,6 +41,15 @@ func (r *Replica) consider() {
 	if m.solo() && !m.frozen() && !m.bumped && len(r.gateway.reach) == 0 {
 		v.due = noTime
 	}
+}
+
+// overtaken says whether a member has gone on to a view of its own. It takes no older
+// one any more, so it needs a proposal with a higher epoch.
+func (r *Replica) overtaken(want []SiteInstance) bool {
+	return slices.ContainsFunc(want, func(x SiteInstance) bool {
+		peer, ok := r.gateway.reach[x.Site]
+		return ok && peer.Instance == x.Instance && peer.View.Compare(r.m.view.ID) > 0
+	})
 }
 
 // wantedMembers is one instance of every site of the topology, and whether all are

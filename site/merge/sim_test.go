@@ -170,7 +170,7 @@ func seeds() (list []uint64) {
 	if *seedFlag != 0 {
 		return []uint64{*seedFlag}
 	}
-	for s := range *seedsFlag {
+	for s := range (*seedsFlag + raceShare - 1) / raceShare {
 		list = append(list, uint64(s+1))
 	}
 	return list

@@ -134,6 +134,9 @@ func (r *Replica) Wake(now time.Duration, fx *Effects) {
 
 // Deadline returns when Wake is due next.
 func (r *Replica) Deadline() (time.Duration, bool) {
+	if r.m == nil { // nothing but frames of the ring can help a node without state
+		return noTime, false
+	}
 	due := noTime
 	for _, at := range []time.Duration{r.views.due, r.askDue, r.importDue, r.gateway.promiseDue, r.futureTick()} {
 		if at != noTime && (due == noTime || at < due) {
