@@ -1,0 +1,147 @@
+package merge
+
+import (
+	"testing"
+	"time"
+
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// A target is a gateway in a federation of three sites with members and traffic.
+type target struct {
+	cfg    Config
+	state  []byte // its machine, as a snapshot
+	frames [][]byte
+
+	node *simNode
+}
+
+func newTarget(f *testing.F) *target {
+	f.Helper()
+	opt := options{sites: 3, nodes: 2, gateways: 1, hop: 100 * time.Microsecond, delay: func(a, b int) time.Duration { return 5 * time.Millisecond }}
+	w := newWorld(1, opt, nil)
+	w.runUntil(10*time.Second, "sites meet", w.federated)
+	for _, s := range w.sites {
+		c := s.nodes[0].connect("c")
+		c.join("g")
+		c.send(membership.Agreed, "g")
+		c.send(membership.Safe, "g")
+		c.send(membership.FIFO, "g", "#c#n0-0")
+	}
+	w.run(w.now + 200*time.Millisecond)
+	n := w.sites[0].nodes[0]
+	t := &target{cfg: n.replica.cfg, state: n.replica.m.snapshot(), node: n}
+	t.cfg.hooks = nil // hostile input may break what honest nodes keep; it must be counted
+	for _, e := range n.ring.entries {
+		t.frames = append(t.frames, e.data)
+	}
+	return t
+}
+
+// replica returns a Replica in the target's state.
+func (t *target) replica(f *testing.T, fx *Effects) *Replica {
+	f.Helper()
+	r := New(t.cfg)
+	r.begin(time.Second, fx)
+	m, err := restoreMachine(&r.cfg, &r.names, t.state)
+	if err != nil {
+		f.Fatal(err)
+	}
+	m.fx = fx
+	r.m = m
+	r.gatewayReset()
+	return r
+}
+
+// FuzzRingFrame gives the machine of a federated site any bytes as a frame of a node
+// of its own ring.
+func FuzzRingFrame(f *testing.F) {
+	t := newTarget(f)
+	for i, frame := range t.frames {
+		if i%7 == 0 || i < 20 {
+			f.Add(frame)
+		}
+	}
+	f.Add(append([]byte{byte(frameSnapshot)}, t.state...))
+	from := t.node.site.nodes[1].id
+	f.Fuzz(func(tt *testing.T, frame []byte) {
+		if len(frame) == 0 {
+			return
+		}
+		var fx Effects
+		r := t.replica(tt, &fx)
+		pos := r.m.line
+		for range 2 { // the second time it is a duplicate
+			pos.Seq++
+			r.apply(&ring.Event{Kind: ring.Deliver, Service: membership.Agreed, From: from, Pos: pos, Frame: frame})
+		}
+		if _, err := restoreMachine(&r.cfg, &r.names, r.m.snapshot()); err != nil {
+			tt.Fatalf("the state cannot be handed to a learner any more: %v", err)
+		}
+	})
+}
+
+// FuzzRecord gives the machine any bytes as a record of another site.
+func FuzzRecord(f *testing.F) {
+	t := newTarget(f)
+	for _, frame := range t.frames {
+		if frameKind(frame[0]) == frameInbound {
+			f.Add(frame[1:])
+		}
+	}
+	f.Fuzz(func(tt *testing.T, data []byte) {
+		var fx Effects
+		r := t.replica(tt, &fx)
+		r.m.inbound(data)
+		r.m.advance()
+	})
+}
+
+// FuzzPromise gives a gateway any bytes as a promise.
+func FuzzPromise(f *testing.F) {
+	t := newTarget(f)
+	view := t.node.replica.m.view
+	p := promise{view: view.ID, src: view.Members[1].Instance, counter: 1, to: make([]promised, len(view.Members))}
+	f.Add(p.append(nil))
+	f.Fuzz(func(tt *testing.T, data []byte) {
+		var fx Effects
+		r := t.replica(tt, &fx)
+		r.promiseIn(data)
+		r.schedule()
+	})
+}
+
+// FuzzControl gives a gateway any bytes as a control message of another site.
+func FuzzControl(f *testing.F) {
+	t := newTarget(f)
+	c := control{controlPropose, t.node.replica.m.view}
+	c.view.ID.Epoch++
+	f.Add(c.append(nil))
+	f.Fuzz(func(tt *testing.T, data []byte) {
+		var fx Effects
+		r := t.replica(tt, &fx)
+		r.controlIn(t.node.w.sites[1].id, data)
+		if frame, ok := r.nextControl(); ok {
+			r.apply(&ring.Event{Kind: ring.Deliver, From: t.node.id, Pos: ring.Position{Counter: r.m.line.Counter, Seq: r.m.line.Seq + 1}, Frame: frame.Data})
+		}
+	})
+}
+
+// FuzzSnapshot decodes any bytes as a site's state.
+func FuzzSnapshot(f *testing.F) {
+	t := newTarget(f)
+	f.Add(t.state)
+	f.Fuzz(func(tt *testing.T, data []byte) {
+		r := New(t.cfg)
+		m, err := restoreMachine(&r.cfg, &r.names, data)
+		if err != nil {
+			return
+		}
+		var fx Effects
+		m.fx = &fx
+		if _, err := restoreMachine(&r.cfg, &r.names, m.snapshot()); err != nil {
+			tt.Fatalf("a state that decodes does not decode when it is encoded again: %v", err)
+		}
+	})
+}
