@@ -286,7 +286,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add(incoming(binary.LittleEndian))
 	f.Add(incoming(binary.BigEndian))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		in := newReceiver()
+		in := newReceiver("#me#d1")
 		in.buffer = b
 		for {
 			event, need, err := in.parse()
@@ -324,7 +324,7 @@ func BenchmarkReceive(b *testing.B) {
 	message = spread.AppendHeader(message, spread.TypeAgreed, "#x#d1", 1, [4]byte{}, 1000)
 	message = append(spread.AppendGroup(message, "g"), make([]byte, 1000)...)
 	many := bytes.Repeat(message, 50)
-	in := newReceiver()
+	in := newReceiver("#me#d1")
 	b.ReportAllocs()
 	for n := 0; n < b.N; {
 		in.buffer, in.start = many, 0

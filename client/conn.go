@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"ringway/internal/spread"
@@ -18,16 +18,24 @@ type Conn struct {
 	private string
 	large   bool
 	in      receiver
+	reads   interrupter
+	writes  interrupter
 
-	writing sync.Mutex // guards what follows
-	buffer  []byte
-	pieces  net.Buffers
-	broken  error
-	ended   bool
+	// turn is a lock that a context can end waiting for; full: somebody writes. It
+	// guards what follows.
+	turn   chan struct{}
+	buffer []byte
+	pieces [2][]byte
+	rest   net.Buffers // of pieces; a field so that a write allocates nothing
+	broken error
+	ended  bool
 }
 
 func newConn(conn net.Conn, private string, large bool) *Conn {
-	return &Conn{conn: conn, private: private, large: large, in: newReceiver()}
+	return &Conn{
+		conn: conn, private: private, large: large, in: newReceiver(private), turn: make(chan struct{}, 1),
+		reads: interrupter{setDeadline: conn.SetReadDeadline}, writes: interrupter{setDeadline: conn.SetWriteDeadline},
+	}
 }
 
 // Name returns the session's private group, "#name#node". A message to it reaches
@@ -61,11 +69,38 @@ func (c *Conn) call(ctx context.Context, kind uint32, group string) error {
 	if err := checkGroup(group); err != nil {
 		return err
 	}
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	if strings.Contains(group, "#") {
+		return fmt.Errorf("%w: name %.40q: a private group has its session as its only member", ErrGroups, group)
+	}
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlock()
 	c.buffer = spread.AppendHeader(c.buffer[:0], kind, c.private, 1, [4]byte{}, 0)
 	c.buffer = spread.AppendGroup(c.buffer, group)
-	return c.write(ctx, c.buffer, nil)
+	return c.write(ctx, nil)
+}
+
+// lock waits for this call's turn to write.
+func (c *Conn) lock(ctx context.Context) error {
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Conn) unlock() {
+	if cap(c.buffer) > keepBytes {
+		c.buffer = nil
+	}
+	<-c.turn
 }
 
 // Send sends one message to all members of its groups, whether or not this session is
@@ -74,20 +109,23 @@ func (c *Conn) Send(ctx context.Context, m Message) error {
 	if err := m.check(c.large); err != nil {
 		return err
 	}
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlock()
 	c.buffer = c.appendHead(c.buffer[:0], &m)
 	if len(m.Data) > copyBytes {
-		return c.write(ctx, c.buffer, m.Data)
+		return c.write(ctx, m.Data)
 	}
 	c.buffer = append(c.buffer, m.Data...)
-	return c.write(ctx, c.buffer, nil)
+	return c.write(ctx, nil)
 }
 
 // Sizes of what is copied together for one write.
 const (
-	copyBytes  = 32 << 10
-	batchBytes = 256 << 10
+	copyBytes  = 32 << 10            // data of more goes out from where it is
+	batchBytes = 256 << 10           // of a batch, before it goes out
+	keepBytes  = batchBytes + 64<<10 // of the buffer, from one call to the next
 )
 
 // SendBatch sends messages in their order with as few writes as possible. If one of
@@ -98,27 +136,26 @@ func (c *Conn) SendBatch(ctx context.Context, messages []Message) error {
 			return fmt.Errorf("message %d of %d: %w", i+1, len(messages), err)
 		}
 	}
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlock()
 	c.buffer = c.buffer[:0]
 	for i := range messages {
 		m := &messages[i]
 		c.buffer = c.appendHead(c.buffer, m)
+		var data []byte
 		if len(m.Data) > copyBytes {
-			if err := c.write(ctx, c.buffer, m.Data); err != nil {
-				return err
-			}
-			c.buffer = c.buffer[:0]
+			data = m.Data
+		} else if c.buffer = append(c.buffer, m.Data...); len(c.buffer) < batchBytes {
 			continue
 		}
-		if c.buffer = append(c.buffer, m.Data...); len(c.buffer) >= batchBytes {
-			if err := c.write(ctx, c.buffer, nil); err != nil {
-				return err
-			}
-			c.buffer = c.buffer[:0]
+		if err := c.write(ctx, data); err != nil {
+			return err
 		}
+		c.buffer = c.buffer[:0]
 	}
-	return c.write(ctx, c.buffer, nil)
+	return c.write(ctx, nil)
 }
 
 func (c *Conn) appendHead(b []byte, m *Message) []byte {
@@ -133,53 +170,63 @@ func (c *Conn) appendHead(b []byte, m *Message) []byte {
 	return b
 }
 
-// write writes head and data, with the lock held. What stops it half-way breaks the
+// write writes the buffer and data, in its turn. What stops it half-way breaks the
 // connection: the node could not tell where the next message begins.
-func (c *Conn) write(ctx context.Context, head, data []byte) error {
+func (c *Conn) write(ctx context.Context, data []byte) error {
 	if c.broken != nil {
 		return c.broken
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if len(head)+len(data) == 0 {
+	if len(c.buffer)+len(data) == 0 {
 		return nil
 	}
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { c.conn.SetWriteDeadline(time.Unix(1, 0)) }) //nolint:errcheck // the write fails then
-		defer stop()
+	if err := c.writes.begin(ctx); err != nil {
+		return err
 	}
-	var err error
-	if len(data) == 0 {
-		_, err = c.conn.Write(head)
-	} else {
-		c.pieces = append(c.pieces[:0], head, data)
-		pieces := c.pieces
-		_, err = pieces.WriteTo(c.conn)
+	n, err := c.gather(data)
+	c.writes.end()
+	switch {
+	case err == nil:
+		return nil
+	case n == 0 && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return ctx.Err() // not a byte of it went out: the connection goes on
 	}
-	if err != nil {
-		c.broken = fmt.Errorf("%w: %w", ErrConnection, errors.Join(ctx.Err(), err))
-		return c.broken
-	}
-	return nil
+	c.broken = fmt.Errorf("%w: %w", ErrConnection, errors.Join(ctx.Err(), err))
+	return c.broken
 }
 
+// gather writes the buffer and data at once.
+func (c *Conn) gather(data []byte) (int64, error) {
+	if len(data) == 0 {
+		n, err := c.conn.Write(c.buffer)
+		return int64(n), err
+	}
+	c.pieces = [2][]byte{c.buffer, data}
+	c.rest = c.pieces[:]
+	n, err := c.rest.WriteTo(c.conn)
+	c.pieces, c.rest = [2][]byte{}, nil
+	return n, err
+}
+
+// closeTime bounds what Close waits for a node that reads nothing.
+const closeTime = time.Second
+
 // Close tells the node that this session ends and closes the connection. Messages
-// that were sent before are delivered.
+// that were sent before are delivered. A call that waits for the node fails within a
+// second.
 func (c *Conn) Close() error {
-	c.writing.Lock()
+	c.reads.close()
+	c.writes.close()
+	c.conn.SetWriteDeadline(time.Now().Add(closeTime)) //nolint:errcheck // a dead connection fails by itself
+	c.turn <- struct{}{}
+	defer c.unlock()
 	if c.ended {
-		c.writing.Unlock()
 		return nil
 	}
 	c.ended = true
 	if c.broken == nil {
-		// A node that reads nothing must not hold up a close.
-		c.conn.SetWriteDeadline(time.Now().Add(time.Second)) //nolint:errcheck // the write fails then
 		b := spread.AppendHeader(nil, spread.TypeDisconnect, c.private, 1, [4]byte{}, 0)
 		c.conn.Write(spread.AppendGroup(b, c.private)) //nolint:errcheck // closing says the same
 		c.broken = fmt.Errorf("%w: it was closed", ErrConnection)
 	}
-	c.writing.Unlock()
 	return c.conn.Close()
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,12 @@ type Options struct {
 	Priority bool
 	// Dial connects instead of a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Timeout bounds connecting and handshake, as far as the context does not. Zero: 30 s.
+	Timeout time.Duration
 }
 
-// handshakeTime bounds the handshake when the context does not.
-const handshakeTime = 30 * time.Second
+// defaultTimeout is for a node far away, or one that starts.
+const defaultTimeout = 30 * time.Second
 
 // ParseAddress turns what Spread's clients take into a network and an address.
 func ParseAddress(address string) (network, addr string, err error) {
@@ -55,6 +58,8 @@ func Dial(ctx context.Context, address string, opts Options) (*Conn, error) {
 	if len(opts.Name) > membership.MaxPrivateName || !spread.LegalName([]byte(opts.Name)) {
 		return nil, fmt.Errorf("private name %q: want at most %d characters of '$' to '~'", opts.Name, membership.MaxPrivateName)
 	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(opts.Timeout, defaultTimeout))
+	defer cancel()
 	conn, err := connect(ctx, network, addr, opts, true)
 	var refused *RefusedError
 	if errors.As(err, &refused) && refused.Code == spread.Refused {
@@ -76,7 +81,11 @@ type RefusedError struct {
 
 func (e *RefusedError) Error() string { return e.err.Error() }
 
-// NameInUse says that another session of the node has the name that was asked for.
+// Unwrap returns what the code means, as an error.
+func (e *RefusedError) Unwrap() error { return e.err }
+
+// NameInUse says that another session of the node has the name that was asked for, or
+// had it until a moment ago: its departure may still be on its way round the ring.
 func (e *RefusedError) NameInUse() bool { return e.Code == spread.NameInUse }
 
 func connect(ctx context.Context, network, addr string, opts Options, large bool) (*Conn, error) {
@@ -98,18 +107,12 @@ func connect(ctx context.Context, network, addr string, opts Options, large bool
 
 // shake performs the handshake.
 func shake(ctx context.Context, conn net.Conn, opts Options, large bool) (*Conn, error) {
-	if err := conn.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a dead connection fails by itself
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(past) }) //nolint:errcheck // a dead connection fails by itself
 	private, err := negotiate(conn, opts, large)
-	if !stop() && ctx.Err() != nil {
-		return nil, ctx.Err()
+	if !stop() {
+		return nil, ctx.Err() // the deadline is past, or about to be
 	}
 	if err != nil {
-		return nil, err
-	}
-	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
 	return newConn(conn, private, large), nil
@@ -120,11 +123,10 @@ func negotiate(conn net.Conn, opts Options, large bool) (private string, err err
 	if _, err := conn.Write(hello.Append(nil)); err != nil {
 		return "", err
 	}
-	length, err := positive(conn)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.CopyN(io.Discard, conn, int64(length)); err != nil { // the methods on offer
+	if err := answer(conn, func(b []byte) error {
+		_, _, err := spread.ParseMethods(b)
+		return err
+	}); err != nil {
 		return "", err
 	}
 	methods := []string{spread.MethodNull}
@@ -134,29 +136,30 @@ func negotiate(conn net.Conn, opts Options, large bool) (private string, err err
 	if _, err := conn.Write(spread.AppendChoice(nil, methods...)); err != nil {
 		return "", err
 	}
-	if _, err := positive(conn); err != nil {
-		return "", err
-	}
-	var fixed [4]byte // version and length of the private group
-	if _, err := io.ReadFull(conn, fixed[:]); err != nil {
-		return "", err
-	}
-	if fixed[0] < 3 || fixed[3] >= spread.GroupBytes {
-		return "", fmt.Errorf("the node answers with version %d and a name of %d bytes: is it a Spread port?", fixed[0], fixed[3])
-	}
-	name := make([]byte, fixed[3])
-	_, err = io.ReadFull(conn, name)
-	return string(name), err
+	err = answer(conn, func(b []byte) error {
+		private, _, err = spread.ParseVerdict(b, &hello)
+		return err
+	})
+	return private, err
 }
 
-// positive reads a byte that is a code if it is negative.
-func positive(conn net.Conn) (int8, error) {
-	var b [1]byte
-	if _, err := io.ReadFull(conn, b[:]); err != nil {
-		return 0, err
+// answer reads until parse is content. It takes byte for byte: what follows an answer
+// is not its to read, and answers are short.
+func answer(conn net.Conn, parse func([]byte) error) error {
+	var b []byte
+	for {
+		b = append(b, 0)
+		if _, err := io.ReadFull(conn, b[len(b)-1:]); err != nil {
+			return err
+		}
+		err := parse(b)
+		if errors.Is(err, spread.ErrMore) {
+			continue
+		}
+		var refused *spread.CodeError
+		if errors.As(err, &refused) {
+			return &RefusedError{refused.Code, refused}
+		}
+		return err
 	}
-	if code := int8(b[0]); code < 0 {
-		return 0, &RefusedError{code, spread.RejectError(code)}
-	}
-	return int8(b[0]), nil
 }

@@ -42,8 +42,8 @@ type Event interface{ event() }
 
 // A Message is sent to groups, and received by their members.
 type Message struct {
-	Sender      string // private group, set on receipt
-	Groups      []string
+	Sender      string   // private group, set on receipt
+	Groups      []string // as the sender named them; received lists are shared, do not change them
 	Service     Service
 	Type        int16 // the application's own tag
 	SelfDiscard bool  // do not deliver it to its sender
@@ -93,8 +93,10 @@ type Left struct{ Group string }
 
 // Rejected is a message, join or leave of this session that access control refused.
 type Rejected struct {
-	Groups []string
-	Data   []byte
+	Join, Leave bool    // what it was; neither: a message
+	Service     Service // of the message
+	Groups      []string
+	Data        []byte
 }
 
 func (*Message) event()    {}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"ringway/internal/spread"
 	"ringway/membership"
@@ -22,15 +21,16 @@ const (
 
 // A receiver turns bytes into events.
 type receiver struct {
-	buffer []byte // len: arrived
-	start  int    // of what is not parsed
-	failed error
-	names  map[string]string   // senders and groups seen
-	lists  map[string][]string // group fields to the list with that one name
+	private string // the session's own group
+	buffer  []byte // len: arrived
+	start   int    // of what is not parsed
+	failed  error
+	names   map[string]string   // senders and groups seen
+	lists   map[string][]string // group fields to the list with that one name
 }
 
-func newReceiver() receiver {
-	return receiver{names: map[string]string{}, lists: map[string][]string{}}
+func newReceiver(private string) receiver {
+	return receiver{private: private, names: map[string]string{}, lists: map[string][]string{}}
 }
 
 // Receive returns the next event. A context that ends loses nothing.
@@ -73,24 +73,17 @@ func (c *Conn) ReceiveBatch(ctx context.Context, events []Event) (int, error) {
 // doubles with what has arrived.
 func (c *Conn) fill(ctx context.Context, need int) error {
 	in := &c.in
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if free := cap(in.buffer) - len(in.buffer); free < chunkBytes/8 || in.start+min(need, chunkBytes/8) > cap(in.buffer) {
 		arrived := in.buffer[in.start:]
 		next := make([]byte, len(arrived), max(chunkBytes, min(need, 2*len(arrived))))
 		copy(next, arrived)
 		in.buffer, in.start = next, 0
 	}
-	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { c.conn.SetReadDeadline(time.Unix(1, 0)) }) //nolint:errcheck // the read fails then
-		defer func() {
-			if !stop() {
-				c.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // likewise
-			}
-		}()
+	if err := c.reads.begin(ctx); err != nil {
+		return err
 	}
 	n, err := c.conn.Read(in.buffer[len(in.buffer):cap(in.buffer)])
+	c.reads.end()
 	in.buffer = in.buffer[:len(in.buffer)+n]
 	switch {
 	case n > 0:
@@ -121,42 +114,68 @@ func (in *receiver) parse() (Event, int, error) {
 	}
 	extra := 0
 	if header.Type&spread.TypeReject != 0 {
-		extra = 4 // the old type
+		extra = spread.RejectBytes
 	}
 	size := spread.HeaderBytes + extra + header.Groups*spread.GroupBytes + header.DataLen
 	if len(rest) < size {
 		return nil, size, nil
 	}
 	in.start += size
-	body := rest[spread.HeaderBytes+extra : size : size]
-	event, err := in.event(&header, body[:header.Groups*spread.GroupBytes], body[header.Groups*spread.GroupBytes:])
+	body := rest[spread.HeaderBytes:size:size]
+	event, err := in.event(&header, body)
 	if err != nil {
 		in.failed = fmt.Errorf("%w: %w", ErrConnection, err)
+		return nil, 0, in.failed
 	}
-	return event, 0, err
+	return event, 0, nil
 }
 
-// event makes the event of one message.
-func (in *receiver) event(h *spread.Header, names, data []byte) (Event, error) {
-	switch group := in.name(h.Group[:]); {
-	case h.Type&spread.TypeReject != 0:
-		return &Rejected{Groups: in.list(names), Data: data}, nil
-	case h.Type&spread.TypeRegular != 0:
-		return in.view(h, group, names, data)
-	case h.Type&spread.TypeTransitional != 0:
-		id, err := spread.ParseViewID(data, h.Order())
-		return &Transition{Group: group, ID: ViewID(id)}, err
-	case h.Type&spread.Services == 0 && h.Type&spread.TypeByLeave != 0:
-		return &Left{Group: group}, nil
-	default:
+// event makes the event of one message. body is what follows the header.
+func (in *receiver) event(h *spread.Header, body []byte) (Event, error) {
+	if h.Type&spread.TypeReject != 0 {
+		return in.rejected(h, body)
+	}
+	names, data := body[:h.Groups*spread.GroupBytes], body[h.Groups*spread.GroupBytes:]
+	group := in.name(h.Group[:])
+	// A message with a service is one whatever other bits it has: some daemons let a
+	// client set those of membership.
+	switch {
+	case h.Type&spread.Services != 0:
 		service, ok := spread.ServiceOf(h.Type)
 		if !ok {
-			return nil, fmt.Errorf("message of type %#x", h.Type)
+			return nil, fmt.Errorf("message with several services, type %#x", h.Type)
 		}
 		m := &Message{Sender: group, Groups: in.list(names), Service: service, SelfDiscard: h.Type&spread.TypeSelfDiscard != 0, Data: data}
 		m.Type, m.EndianMismatch = spread.HintType(h.Hint)
 		return m, nil
+	case h.Type&spread.TypeRegular != 0:
+		return in.view(h, group, names, data)
+	case h.Type&spread.TypeTransitional != 0:
+		id, err := spread.ParseViewID(data, h.Order())
+		if err != nil {
+			return nil, fmt.Errorf("transition of group %s: %w", group, err)
+		}
+		return &Transition{Group: group, ID: ViewID(id)}, nil
+	case h.Type&spread.TypeByLeave != 0:
+		return &Left{Group: group}, nil
 	}
+	return nil, fmt.Errorf("message of type %#x", h.Type)
+}
+
+func (in *receiver) rejected(h *spread.Header, body []byte) (Event, error) {
+	kind, err := spread.ParseRejected(body, h.Order())
+	if err != nil {
+		return nil, err
+	}
+	body = body[spread.RejectBytes:]
+	groups := in.list(body[:h.Groups*spread.GroupBytes])
+	if n := len(groups); n > 0 && groups[n-1] == in.private {
+		groups = groups[:n-1] // it only brought the message back
+	}
+	r := &Rejected{Groups: groups, Data: body[h.Groups*spread.GroupBytes:]}
+	r.Service, _ = spread.ServiceOf(kind)
+	r.Join, r.Leave = kind&spread.TypeByJoin != 0, kind&spread.TypeByLeave != 0
+	return r, nil
 }
 
 func (in *receiver) view(h *spread.Header, group string, names, data []byte) (Event, error) {

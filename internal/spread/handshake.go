@@ -98,10 +98,30 @@ func (h *Hello) Append(b []byte) []byte {
 	return append(b, h.Name...)
 }
 
-// AppendMethods appends the list of methods that a server offers.
+// AppendMethods appends the list of methods that a server offers. Its length must stay
+// below 128: above, it reads as a refusal.
 func AppendMethods(b []byte, methods []string) []byte {
-	list := strings.Join(methods, " ") + " "
+	var list string
+	for _, m := range methods {
+		list += m + " " // the blank ends a name, it does not separate
+	}
 	return append(append(b, byte(len(list))), list...)
+}
+
+// ParseMethods reads a list of methods, or a refusal in its place, and returns how long
+// it is: ErrMore if b ends within it, a *CodeError for a refusal.
+func ParseMethods(b []byte) (methods []string, n int, err error) {
+	if len(b) == 0 {
+		return nil, 0, ErrMore
+	}
+	length := int(int8(b[0]))
+	if length < 0 {
+		return nil, 1, RejectError(int8(b[0]))
+	}
+	if len(b) < 1+length {
+		return nil, 0, ErrMore
+	}
+	return strings.Fields(string(b[1 : 1+length])), 1 + length, nil
 }
 
 // AppendChoice appends a client's choice of up to three methods.
@@ -142,11 +162,41 @@ func AppendVerdict(b []byte, h *Hello, private string) []byte {
 	return append(append(b, byte(len(private))), private...)
 }
 
-// AppendReject appends a refusal: one byte, wherever it stands.
-func AppendReject(b []byte, code int8) []byte { return append(b, byte(code)) }
+// oldestServer is the major version below which clients refuse a server.
+const oldestServer = 3
+
+// ParseVerdict reads the answer to a choice and returns how long it is: ErrMore if b
+// ends within it, a *CodeError for a refusal. h is what the client said: it decides on
+// the form.
+func ParseVerdict(b []byte, h *Hello) (private string, n int, err error) {
+	if len(b) == 0 {
+		return "", 0, ErrMore
+	}
+	if code := int8(b[0]); code < 0 {
+		return "", 1, RejectError(code)
+	}
+	fixed := 4 // code, two numbers of version, length
+	if h.number() >= verdictPatches {
+		fixed++
+	}
+	if len(b) < fixed {
+		return "", 0, ErrMore
+	}
+	length := int(b[fixed-1])
+	if b[0] != Accepted || int8(b[1]) < oldestServer || length >= GroupBytes {
+		return "", 0, fmt.Errorf("answer %d, version %d.%d, a name of %d bytes: is it a Spread port?", b[0], int8(b[1]), int8(b[2]), length)
+	}
+	if len(b) < fixed+length {
+		return "", 0, ErrMore
+	}
+	return string(b[fixed : fixed+length]), fixed + length, nil
+}
+
+// AppendRefusal appends a refusal: one byte, wherever it stands.
+func AppendRefusal(b []byte, code int8) []byte { return append(b, byte(code)) }
 
 // RejectError returns the error that a server's refusal stands for.
-func RejectError(code int8) error {
+func RejectError(code int8) *CodeError {
 	why, ok := map[int8]string{
 		TooManySessions: "the node has too many sessions",
 		NoName:          "the node wants a private name",

@@ -53,10 +53,16 @@ func ParseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// AppendHeader appends a header in little endian. The hint is taken as it is; a zero
-// one gets its marker.
+// AppendType appends a message's type in little endian, with its marker.
+func AppendType(b []byte, kind uint32) []byte {
+	return binary.LittleEndian.AppendUint32(b, kind|markers)
+}
+
+// AppendHeader appends a header in little endian. The hint is taken as it is; the zero
+// one of a message without gets its marker. (A big-endian hint may be all zero too:
+// what goes through unchanged must not come here.)
 func AppendHeader(b []byte, kind uint32, group string, groups int, hint [4]byte, dataLen int) []byte {
-	b = binary.LittleEndian.AppendUint32(b, kind|markers)
+	b = AppendType(b, kind)
 	b = AppendGroup(b, group)
 	b = binary.LittleEndian.AppendUint32(b, uint32(groups))
 	if hint == ([4]byte{}) {
@@ -76,6 +82,15 @@ func AppendGroup(b []byte, group string) []byte {
 	}
 	b = append(b, group...)
 	return append(b, zeros[:GroupBytes-len(group)]...)
+}
+
+// AppendPrivateGroup appends the 32-byte field of a session's private group.
+func AppendPrivateGroup(b []byte, name, node string) []byte {
+	start := len(b)
+	b = append(append(b, '#'), name...)
+	b = append(append(b, '#'), node...)
+	b = b[:min(len(b), start+GroupBytes-1)]
+	return append(b, zeros[:GroupBytes-(len(b)-start)]...)
 }
 
 // GroupName returns the name in a 32-byte field, up to its NUL; ok is false if there
@@ -98,8 +113,17 @@ func Hint(messageType int16) [4]byte {
 // HintType returns the message type in a hint, and whether its writer's byte order
 // is big endian: then an application's payload may need turning.
 func HintType(hint [4]byte) (messageType int16, big bool) {
-	big = hint[0]&0x80 == 0
-	return int16(orderOf(big).Uint32(hint[:]) >> 8), big
+	value, big := hintValue(hint)
+	return int16(value >> 8), big
+}
+
+// hintValue returns the hint's number. It calls no interface: that would move the hint
+// to the heap, for every message.
+func hintValue(hint [4]byte) (value uint32, big bool) {
+	if hint[0]&0x80 == 0 {
+		return binary.BigEndian.Uint32(hint[:]), true
+	}
+	return binary.LittleEndian.Uint32(hint[:]), false
 }
 
 // hintBits are those that a hint may have.
@@ -121,12 +145,12 @@ func (h *Header) CheckFromClient(private string, large bool) error {
 		return fmt.Errorf("%w: type %#x", ErrType, h.Type)
 	}
 	if name, ok := GroupName(h.Group[:]); !ok || string(name) != private {
-		return fmt.Errorf("%w: %.32q", ErrSender, h.Group[:])
+		return fmt.Errorf("%w: %.32q", ErrSender, string(h.Group[:])) // a copy, so that h stays off the heap
 	}
 	if h.Groups > membership.MaxGroups {
 		return fmt.Errorf("%w: %d, at most %d", ErrGroups, h.Groups, membership.MaxGroups)
 	}
-	if _, big := HintType(h.Hint); orderOf(big).Uint32(h.Hint[:])&^hintBits != 0 {
+	if value, _ := hintValue(h.Hint); value&^hintBits != 0 {
 		return fmt.Errorf("%w: %x", ErrHint, h.Hint)
 	}
 	if large {

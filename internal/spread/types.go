@@ -59,7 +59,6 @@ const (
 // Names of authentication methods.
 const (
 	MethodNull = "NULL"
-	MethodIP   = "IP"
 	// MethodRingway is no authentication: it asks for messages of up to
 	// membership.MaxMessageBytes. Servers of Spread's own refuse it.
 	MethodRingway = "RINGWAY"

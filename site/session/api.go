@@ -13,7 +13,9 @@ type Backend interface {
 	Connect(s *Session)
 	// Submit hands over requests of one session in their order. It blocks while
 	// the node has too much queued; the session is not read meanwhile, so TCP
-	// holds the client back. It returns false once the node stops.
+	// holds the client back. It returns false once the node stops. The slice is
+	// only valid during the call, unless it returns false; what the requests
+	// refer to stays and is never changed.
 	Submit(s *Session, requests []merge.Request) bool
 	// Disconnect tells that the session ended, for whatever reason; called once.
 	// The name stays taken until the node calls Server.Release.

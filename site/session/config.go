@@ -16,7 +16,14 @@ const (
 	defaultQueueMessages = 16384     // half a second of a busy ring
 	defaultQueueBytes    = 128 << 20 // a message of the largest size, and as much again behind it
 	defaultHandshake     = 10 * time.Second
-	maxHandshakes        = 1024 // at once; further connections wait to be accepted
+
+	maxHandshakes = 1024 // at once on one listener; further connections wait to be accepted
+	// hastyHandshake is the time-out while there are half as many: a crowd of silent
+	// connections then gives way to others every second.
+	hastyHandshake = time.Second
+
+	// flushTime is what Close gives clients to read what is queued for them.
+	flushTime = 500 * time.Millisecond
 )
 
 // Config says how sessions are served.
@@ -53,11 +60,12 @@ func (c *Config) setDefaults() {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	known := func(m string) bool { return m == spread.MethodNull || m == spread.MethodIP }
-	for _, m := range c.Methods {
-		if !known(m) {
+	c.Methods = slices.DeleteFunc(slices.Clone(c.Methods), func(m string) bool {
+		unknown := m != spread.MethodNull
+		if unknown {
+			// Offering it without doing what it promises would let everybody in.
 			c.Log.Warn("this node does not offer an authentication method of the topology", "method", m)
 		}
-	}
-	c.Methods = slices.DeleteFunc(slices.Clone(c.Methods), func(m string) bool { return !known(m) })
+		return unknown
+	})
 }

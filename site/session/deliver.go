@@ -1,6 +1,9 @@
 package session
 
 import (
+	"slices"
+	"strings"
+
 	"ringway/internal/spread"
 	"ringway/membership"
 	"ringway/site/merge"
@@ -14,7 +17,6 @@ func (s *Server) Deliver(outputs []merge.Output) {
 		switch o.Kind {
 		case merge.OutMessage:
 			s.toAll(o.To, s.encoder.message(&o.Message), false)
-			s.stats.sent.Add(uint64(len(o.To)))
 		case merge.OutView:
 			s.view(o)
 		case merge.OutTransition:
@@ -25,31 +27,33 @@ func (s *Server) Deliver(outputs []merge.Output) {
 	}
 }
 
-// session returns the session of that id, if it is connected.
-func (s *Server) session(id membership.ClientID) *Session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byID[id]
-}
-
 // toAll queues one encoded message at many sessions; membership is only for those
 // that asked for it.
 func (s *Server) toAll(ids []membership.ClientID, encoded []byte, isMembership bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, id := range ids {
-		if session := s.session(id); session != nil && (session.id.Membership || !isMembership) {
+		if session := s.byID[id]; session != nil && (session.id.Membership || !isMembership) {
 			session.queue(encoded)
 		}
 	}
 }
 
-// view queues a group view. Its encodings differ between receivers of different sets
-// in one number only, so there is one for each set.
+// view queues a group view, if anybody here wants it. Its encodings differ between
+// receivers of different sets in one number only, so there is one for each set.
 func (s *Server) view(o *merge.Output) {
-	v := s.encoder.prepare(o.View)
+	var v *preparedView
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, id := range o.To {
-		if session := s.session(id); session != nil && session.id.Membership {
-			session.queue(v.forMember(session.private))
+		session := s.byID[id]
+		if session == nil || !session.id.Membership {
+			continue
 		}
+		if v == nil {
+			v = s.encoder.prepare(o.View)
+		}
+		session.queue(v.forMember(session.private))
 	}
 }
 
@@ -68,13 +72,14 @@ func (s *Server) Status() Status {
 	}
 	for _, session := range sessions {
 		session.mu.Lock()
-		queued, bytes := len(session.out), session.bytes
+		queued, bytes := session.queued, session.bytes
 		session.mu.Unlock()
 		status.Sessions = append(status.Sessions, Client{
 			Name: session.private, Address: session.address(), Since: session.since,
 			QueuedMessages: queued, QueuedBytes: bytes, Received: session.received.Load(), Sent: session.sent.Load(),
 		})
 	}
+	slices.SortFunc(status.Sessions, func(a, b Client) int { return strings.Compare(a.Name, b.Name) })
 	return status
 }
 

@@ -45,8 +45,8 @@ func (e *encoder) message(m *merge.Message) []byte {
 	if m.SelfDiscard {
 		kind |= spread.TypeSelfDiscard
 	}
-	b = binary.LittleEndian.AppendUint32(b, kind|0x80000080)
-	b = e.appendPrivate(b, m.SenderName, m.Sender.Node)
+	b = spread.AppendType(b, kind)
+	b = spread.AppendPrivateGroup(b, m.SenderName, e.nodeName(m.Sender.Node))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(m.Groups)))
 	b = append(b, m.Hint[:]...)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(m.Data)))
@@ -54,19 +54,6 @@ func (e *encoder) message(m *merge.Message) []byte {
 		b = spread.AppendGroup(b, g)
 	}
 	return append(b, m.Data...)
-}
-
-// appendPrivate appends the 32-byte field of a private group, without building its
-// name as a string.
-func (e *encoder) appendPrivate(b []byte, name string, node membership.NodeID) []byte {
-	start := len(b)
-	b = append(append(b, '#'), name...)
-	b = append(append(b, '#'), e.nodeName(node)...)
-	b = b[:min(len(b), start+spread.GroupBytes-1)]
-	for len(b) < start+spread.GroupBytes {
-		b = append(b, 0)
-	}
-	return b
 }
 
 // transition encodes a transitional signal: the id of the view that is being left.

@@ -15,11 +15,11 @@ import (
 // accept takes a connection through its handshake and makes it a session. Whatever
 // arrived behind the handshake is the session's first input.
 func (s *Server) accept(conn net.Conn) (*Session, error) {
-	if err := conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(s.handshakeTime())); err != nil {
 		return nil, err
 	}
-	if n := s.count(); n >= s.cfg.MaxSessions {
-		return nil, s.refuse(conn, &spread.CodeError{Code: spread.TooManySessions, Why: fmt.Sprintf("%d sessions, at most %d", n, s.cfg.MaxSessions)})
+	if err := s.admit(); err != nil {
+		return nil, s.refuse(conn, err)
 	}
 	in := handshakeReader{conn: conn}
 	hello, err := in.hello()
@@ -39,8 +39,8 @@ func (s *Server) accept(conn net.Conn) (*Session, error) {
 	session := newSession(s, conn, Identity{ID: id, Name: hello.Name, Membership: hello.Membership, Version: hello.Version}, private)
 	session.large, session.in = large, in.rest
 	// The session must be known before the client hears that it is accepted: its
-	// first request may follow at once. The verdict is the first thing queued.
-	session.queue(spread.AppendVerdict(nil, &hello, private))
+	// first request may follow at once. So its writer begins with the verdict.
+	session.verdict = spread.AppendVerdict(nil, &hello, private)
 	if !s.enlist(session) {
 		s.giveBack(hello.Name)
 		return nil, errors.New("the node stops")
@@ -55,19 +55,19 @@ func (s *Server) accept(conn net.Conn) (*Session, error) {
 func (s *Server) refuse(conn net.Conn, err error) error {
 	var refusal *spread.CodeError
 	if errors.As(err, &refusal) {
-		if _, werr := conn.Write(spread.AppendReject(nil, refusal.Code)); werr != nil {
+		if _, werr := conn.Write(spread.AppendRefusal(nil, refusal.Code)); werr != nil {
 			return errors.Join(err, werr)
 		}
 	}
 	return err
 }
 
-// authenticate lets the client choose a method. Versions before 3.16 choose none and
-// get the first one offered.
+// authenticate lets the client choose a method. Versions before 3.16 choose none: they
+// need NULL to be offered.
 func (s *Server) authenticate(conn net.Conn, in *handshakeReader, hello *spread.Hello) (large bool, err error) {
 	if !hello.Chooses() {
-		if len(s.cfg.Methods) == 0 {
-			return false, &spread.CodeError{Code: spread.Refused, Why: "no authentication method is offered"}
+		if !slices.Contains(s.cfg.Methods, spread.MethodNull) {
+			return false, &spread.CodeError{Code: spread.Refused, Why: "the client's version cannot authenticate itself"}
 		}
 		return false, nil
 	}
@@ -150,6 +150,9 @@ func (r *handshakeReader) take(n int) ([]byte, error) {
 func (s *Server) take(hello *spread.Hello) (membership.ClientID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.full(); err != nil {
+		return membership.ClientID{}, err
+	}
 	s.counter++
 	if hello.Name == "" {
 		for {
@@ -174,10 +177,30 @@ func (s *Server) giveBack(name string) {
 	delete(s.names, name)
 }
 
-func (s *Server) count() int {
+// handshakeTime says how long a new connection's handshake may take.
+func (s *Server) handshakeTime() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.byID)
+	if len(s.pending) > maxHandshakes/2 {
+		return min(s.cfg.HandshakeTimeout, hastyHandshake)
+	}
+	return s.cfg.HandshakeTimeout
+}
+
+// admit refuses a connection, before it has said anything, if the node is full.
+func (s *Server) admit() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.full()
+}
+
+// full refuses a further session, with the lock held. What counts are names: sessions,
+// handshakes that have chosen one, and departures that are not through the ring yet.
+func (s *Server) full() error {
+	if n := len(s.names); n >= s.cfg.MaxSessions {
+		return &spread.CodeError{Code: spread.TooManySessions, Why: fmt.Sprintf("%d sessions, at most %d", n, s.cfg.MaxSessions)}
+	}
+	return nil
 }
 
 // enlist makes the session known to Deliver and to the backend.

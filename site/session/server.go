@@ -15,7 +15,8 @@ import (
 )
 
 // A Server serves the clients of one node. It is safe for concurrent use, but for
-// Deliver, which is for one goroutine at a time.
+// Deliver, which is for one goroutine at a time. A session's lock may be taken while
+// the server's is held, never the other way round.
 type Server struct {
 	cfg     Config
 	backend Backend
@@ -181,7 +182,8 @@ func (s *Server) Release(id membership.ClientID) {
 	}
 }
 
-// Close ends all sessions and waits for their goroutines, or for the context.
+// Close ends all sessions and waits for their goroutines, or for the context. What is
+// queued for a client still goes out if it reads within flushTime.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
@@ -194,13 +196,24 @@ func (s *Server) Close(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, session := range sessions {
-		session.end("the node stops")
+		session.drain()
 	}
 	done := make(chan struct{})
 	go func() {
 		s.running.Wait()
 		close(done)
 	}()
+	flushed := time.NewTimer(flushTime)
+	defer flushed.Stop()
+	select {
+	case <-done:
+		return
+	case <-flushed.C:
+	case <-ctx.Done():
+	}
+	for _, session := range sessions {
+		session.end(nodeStops)
+	}
 	select {
 	case <-done:
 	case <-ctx.Done():

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -17,16 +16,19 @@ type Session struct {
 	since   time.Time
 	large   bool   // negotiated messages beyond Spread's limit
 	in      []byte // arrived with the handshake
+	verdict []byte // its answer: goes out before anything else
 
 	received, sent atomic.Uint64
 	endOnce        sync.Once
 
-	mu     sync.Mutex // guards what follows
-	out    [][]byte
-	bytes  int
-	ended  bool
-	why    string
-	wakeup chan struct{} // capacity one: there is something to write, or an end
+	mu       sync.Mutex // guards what follows
+	out      [][]byte
+	queued   int // messages in out and being written
+	bytes    int // of them
+	draining bool
+	ended    bool
+	why      string
+	wakeup   chan struct{} // capacity one: there is something to write, or an end
 }
 
 func newSession(s *Server, conn net.Conn, id Identity, private string) *Session {
@@ -87,8 +89,20 @@ func (s *Session) wake() {
 	}
 }
 
+// nodeStops is why sessions end with their node.
+const nodeStops = "the node stops"
+
+// drain ends the session when what is queued has gone out.
+func (s *Session) drain() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.wake()
+}
+
 // queue appends one encoded message, shared with other sessions, to what is written
-// next. A session that is over its bound ends.
+// next. A session that is over its bound ends. What is being written counts, but a
+// message that is alone behind it is let in whatever its size.
 func (s *Session) queue(message []byte) {
 	s.mu.Lock()
 	if s.ended {
@@ -96,11 +110,11 @@ func (s *Session) queue(message []byte) {
 		return
 	}
 	cfg := &s.server.cfg
-	full := len(s.out) >= cfg.QueueMessages || s.bytes+len(message) > cfg.QueueBytes && len(s.out) > 0
-	queued, bytes := len(s.out), s.bytes
-	first := queued == 0
+	queued, bytes, first := s.queued, s.bytes, len(s.out) == 0
+	full := queued >= cfg.QueueMessages || bytes+len(message) > cfg.QueueBytes && !first
 	if !full {
 		s.out = append(s.out, message)
+		s.queued++
 		s.bytes += len(message)
 	}
 	s.mu.Unlock()
@@ -114,41 +128,86 @@ func (s *Session) queue(message []byte) {
 	}
 }
 
-// write drains the queue, as much at once as the kernel takes, until the session ends.
-// The queue's bound counts what is being written too.
+// Bounds of one write. What it took counts no more afterwards, so a client that reads
+// is not held to what it was sent long ago.
+const (
+	writeMessages = 1024    // the most that the kernel gathers at once
+	writeBytes    = 1 << 20 // or one message
+)
+
+// write drains the queue until the session ends.
 func (s *Session) write() {
-	var spare [][]byte
+	if _, err := s.conn.Write(s.verdict); err != nil {
+		s.end(err.Error())
+		return
+	}
+	s.verdict = nil
+	w := writer{session: s}
 	for range s.wakeup {
 		for {
-			s.mu.Lock()
-			batch, ended := s.out, s.ended
-			if len(batch) > 0 {
-				s.out = spare[:0]
-			}
-			s.mu.Unlock()
-			if ended {
+			batch, ok := s.take(w.spare)
+			if !ok {
 				return
 			}
 			if len(batch) == 0 {
 				break
 			}
-			size := 0
-			for _, m := range batch {
-				size += len(m)
-			}
-			buffers := net.Buffers(batch)
-			if _, err := buffers.WriteTo(s.conn); err != nil {
-				if !errors.Is(err, net.ErrClosed) {
-					s.end(err.Error())
-				}
+			if err := w.write(batch); err != nil {
+				s.end(err.Error())
 				return
 			}
-			s.sent.Add(uint64(len(batch)))
 			clear(batch)
-			spare = batch
-			s.mu.Lock()
-			s.bytes -= size
-			s.mu.Unlock()
+			w.spare = nil
+			if cap(batch) <= 2*writeMessages {
+				w.spare = batch[:0]
+			}
 		}
 	}
+}
+
+// take returns what is queued and leaves spare, which is empty, in its place. It
+// returns false when the session has ended, which it does here when it has drained.
+func (s *Session) take(spare [][]byte) (batch [][]byte, ok bool) {
+	s.mu.Lock()
+	batch = s.out
+	if len(batch) > 0 {
+		s.out = spare
+	}
+	ended, drained := s.ended, s.draining && len(batch) == 0
+	s.mu.Unlock()
+	if drained {
+		s.end(nodeStops)
+	}
+	return batch, !ended && !drained
+}
+
+// A writer gathers messages into writes. It belongs to a session's writing goroutine.
+type writer struct {
+	session *Session
+	spare   [][]byte    // memory for the next queue
+	rest    net.Buffers // a field so that a write allocates nothing
+}
+
+// write writes a batch, as much at once as the bounds allow.
+func (w *writer) write(batch [][]byte) error {
+	s := w.session
+	for len(batch) > 0 {
+		n, size := 0, 0
+		for n < len(batch) && n < writeMessages && (n == 0 || size+len(batch[n]) <= writeBytes) {
+			size += len(batch[n])
+			n++
+		}
+		w.rest = batch[:n]
+		if _, err := w.rest.WriteTo(s.conn); err != nil {
+			return err
+		}
+		batch = batch[n:]
+		s.sent.Add(uint64(n))
+		s.server.stats.sent.Add(uint64(n))
+		s.mu.Lock()
+		s.queued -= n
+		s.bytes -= size
+		s.mu.Unlock()
+	}
+	return nil
 }
