@@ -3,6 +3,7 @@ package overlay
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -22,6 +23,11 @@ type branch struct {
 	ended  atomic.Uint32 // refusal with which the loop wants the branch to end
 	stop   chan struct{} // closed after ended is set
 	ending bool          // the loop's: stop is closed
+
+	// goal, if not zero, is where the branch stops being a holder of the store: what
+	// the store had when the child insisted. holdTo, the loop's, is when at the latest.
+	goal   uint64
+	holdTo time.Duration
 }
 
 // refuse answers a subscription that is not served.
@@ -50,6 +56,7 @@ func (b *branch) serve() {
 	if errors.As(err, &why) {
 		b.refuse(why)
 	}
+	b.store.release(b)
 	b.lane.g.post(func(c *core) { c.branchEnded(b) })
 }
 
@@ -70,7 +77,11 @@ func (b *branch) write(w *entryWriter) error {
 			return err
 		}
 		if wait != nil {
-			b.cursor.Store(cursor)
+			b.taken(cursor)
+			if b.goal > 0 && cursor >= b.goal {
+				b.store.release(b)
+				b.goal = 0
+			}
 			select {
 			case <-wait:
 			case <-b.stop:
@@ -88,7 +99,14 @@ func (b *branch) write(w *entryWriter) error {
 		if err := w.flush(); err != nil {
 			return err
 		}
-		b.cursor.Store(cursor)
+		b.taken(cursor)
+	}
+}
+
+func (b *branch) taken(cursor uint64) {
+	b.cursor.Store(cursor)
+	if b.goal > 0 {
+		b.store.takenTo(b, cursor)
 	}
 }
 
@@ -160,7 +178,7 @@ func (m *importer) run() {
 			cursor = next
 		}
 		m.cursor.Store(cursor)
-		m.store.takenTo(cursor)
+		m.store.takenTo(m, cursor)
 		if wait != nil {
 			select {
 			case <-wait:

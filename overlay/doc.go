@@ -34,7 +34,8 @@
 //     whoever subscribes says from which number on, for each site.
 //  2. A store covers sites from a floor on (type store). A taker whose position is no
 //     longer held is refused (refusedDropped), looks for another holder that is nearer
-//     to the origin, and at last insists; the parent then goes back upstream.
+//     to the origin, and at last insists; the parent then goes back upstream, and for
+//     a bounded time lets the log wait for that child.
 //  3. A parent must be nearer to the log's origin than the child: no circles.
 //  4. Nothing is queued for a child. Its writer reads the store by number, QUIC's flow
 //     control holds it back, and what the Handler has not taken holds back the parent.

@@ -97,15 +97,13 @@ func (c *core) rerouted(f *feed) {
 func (c *core) reconcile(f *feed, now time.Duration) {
 	f.wakeAt = 0
 	c.reconcileImporter(f)
+	f.endHolds(now)
 	wants := f.wants(c.site)
-	switch {
-	case len(wants) < len(f.sites) && !f.reset:
-		if f.lingered(now) {
-			c.narrow(f, wants)
-		}
-	default:
+	c.cover(f, wants)
+	if len(wants) == len(f.sites) {
 		f.shrunkAt = 0
-		c.cover(f, wants)
+	} else if f.lingered(now) {
+		c.narrow(f, wants)
 	}
 	if len(f.sites) == 0 && !f.pulled && f.importer == nil && len(f.branches) == 0 {
 		f.store.close()
@@ -134,8 +132,29 @@ func (f *feed) lingered(now time.Duration) bool {
 	if f.shrunkAt == 0 {
 		f.shrunkAt = now
 	}
-	f.wakeAt = f.shrunkAt + linger
-	return now >= f.wakeAt
+	f.wake(f.shrunkAt + linger)
+	return now >= f.shrunkAt+linger
+}
+
+// wake makes reconcile be called at that time, or before.
+func (f *feed) wake(at time.Duration) {
+	if f.wakeAt == 0 || at < f.wakeAt {
+		f.wakeAt = at
+	}
+}
+
+// endHolds lets go of children that insisted and had their time.
+func (f *feed) endHolds(now time.Duration) {
+	for b := range f.branches {
+		switch {
+		case b.holdTo == 0:
+		case now >= b.holdTo:
+			b.holdTo = 0
+			f.store.release(b)
+		default:
+			f.wake(b.holdTo)
+		}
+	}
 }
 
 // narrow pulls for fewer sites from now on.
@@ -181,7 +200,7 @@ func (c *core) reconcileImporter(f *feed) {
 	m.skip.Store(f.importFrom)
 	m.cursor.Store(f.importFrom)
 	f.importer = m
-	f.store.setImport(true, f.importFrom)
+	f.store.hold(m, f.importFrom)
 	c.log.Debug("import begins", "log", f.id, "from", f.importFrom)
 	c.wg.Go(func() {
 		m.run()
@@ -194,7 +213,7 @@ func (c *core) stopImporter(f *feed) {
 	if m := f.importer; m != nil && !m.stopping {
 		m.stopping = true
 		close(m.stop)
-		f.store.setImport(false, 0)
+		f.store.release(m)
 	}
 }
 

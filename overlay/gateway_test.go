@@ -68,7 +68,7 @@ func TestRecordsReachTheirDestinations(t *testing.T) {
 				f.gate["a-1"].Append(log, entries(n, 1, 100, to...))
 			}
 			for name, want := range map[string][]uint64{"b-1": upTo(count, 1), "c-1": upTo(count, 3)} {
-				eventually(t, name+" has all", func() bool { return len(f.rec[name].got(log)) >= len(want) })
+				eventually(t, name+" has all", func() bool { return f.rec[name].count(log) >= len(want) })
 				if got := f.rec[name].got(log); !slices.Equal(got, want) {
 					t.Errorf("%s: %d records, want %d in order", name, len(got), len(want))
 				}
@@ -84,7 +84,7 @@ func TestLargeEntryPassesWhole(t *testing.T) {
 	list := entries(0, 3, 10, "b")
 	list[1].Data = bytes.Repeat([]byte("x"), 9<<20)
 	f.gate["a-1"].Append(log, list)
-	eventually(t, "three entries", func() bool { return len(f.rec["b-1"].got(log)) == 3 })
+	eventually(t, "three entries", func() bool { return f.rec["b-1"].count(log) == 3 })
 	if got := f.rec["b-1"].data[log]; got != 9<<20+20 {
 		t.Errorf("%d bytes", got)
 	}
@@ -96,13 +96,13 @@ func TestRecordsResumeAfterACut(t *testing.T) {
 	log := logOf("a")
 	f.gate["b-1"].Pull([]Position{{Log: log}})
 	f.gate["a-1"].Append(log, entries(0, 500, 1000, "b"))
-	eventually(t, "first records", func() bool { return len(f.rec["b-1"].got(log)) > 0 })
+	eventually(t, "first records", func() bool { return f.rec["b-1"].count(log) > 0 })
 	f.cut("a-1", "b-1", true)
 	f.gate["a-1"].Append(log, entries(500, 500, 1000, "b"))
 	eventually(t, "hellos notice the cut", func() bool { return !f.rec["a-1"].reached(membership.SiteIDOf("b")).Reachable })
 	f.cut("a-1", "b-1", false)
 	f.gate["a-1"].Append(log, entries(1000, 500, 1000, "b"))
-	eventually(t, "all records", func() bool { return len(f.rec["b-1"].got(log)) >= 1500 })
+	eventually(t, "all records", func() bool { return f.rec["b-1"].count(log) >= 1500 })
 	if got := f.rec["b-1"].got(log); !slices.Equal(got, upTo(1500, 1)) {
 		t.Errorf("%d records, not 0..1499 in order", len(got))
 	}
@@ -119,11 +119,11 @@ func TestRecordsTakeAnotherWay(t *testing.T) {
 		f.gate[n].Pull([]Position{{Log: log}})
 	}
 	f.gate["a-1"].Append(log, entries(0, 100, 100, "b", "c"))
-	eventually(t, "first records", func() bool { return len(f.rec["c-1"].got(log)) == 100 })
+	eventually(t, "first records", func() bool { return f.rec["c-1"].count(log) == 100 })
 	f.cut("a-1", "c-1", true)
 	f.gate["a-1"].Append(log, entries(100, 100, 100, "b", "c"))
 	for _, n := range []string{"b-1", "c-1"} {
-		eventually(t, n+" has all", func() bool { return len(f.rec[n].got(log)) >= 200 })
+		eventually(t, n+" has all", func() bool { return f.rec[n].count(log) >= 200 })
 		if got := f.rec[n].got(log); !slices.Equal(got, upTo(200, 1)) {
 			t.Errorf("%s: %d records, not 0..199 in order", n, len(got))
 		}
@@ -152,11 +152,11 @@ func TestAnotherGatewayTakesOver(t *testing.T) {
 		first, second = second, first
 	}
 	f.gate["a-1"].Append(log, entries(0, 100, 100, "b"))
-	eventually(t, "it has all", func() bool { return len(f.rec[first].got(log)) == 100 })
+	eventually(t, "it has all", func() bool { return f.rec[first].count(log) == 100 })
 	f.gate[second].Pull([]Position{{Log: log, From: 100}}) // as the ring has told its node
 	f.stop[first]()
 	f.gate["a-1"].Append(log, entries(100, 100, 100, "b"))
-	eventually(t, "the other gateway imports", func() bool { return len(f.rec[second].got(log)) >= 100 })
+	eventually(t, "the other gateway imports", func() bool { return f.rec[second].count(log) >= 100 })
 	if got := f.rec[second].got(log); !slices.Equal(got[len(got)-100:], upTo(200, 1)[100:]) {
 		t.Errorf("%s imports %v", second, got)
 	}
@@ -294,7 +294,7 @@ func TestGarbageOnThePortIsHarmless(t *testing.T) {
 	log := logOf("a")
 	f.gate["b-1"].Pull([]Position{{Log: log}})
 	f.gate["a-1"].Append(log, entries(0, 10, 10, "b"))
-	eventually(t, "records still come", func() bool { return len(f.rec["b-1"].got(log)) == 10 })
+	eventually(t, "records still come", func() bool { return f.rec["b-1"].count(log) == 10 })
 	if n := f.counter("b-1", "breaches"); n != 0 {
 		t.Errorf("%d breaches", n)
 	}
@@ -342,7 +342,7 @@ func TestBlockedHandlerHoldsTheStream(t *testing.T) {
 		t.Errorf("heap grew by %d bytes", grown)
 	}
 	close(gate)
-	eventually(t, "all records", func() bool { return len(f.rec["b-1"].got(log)) == count })
+	eventually(t, "all records", func() bool { return f.rec["b-1"].count(log) == count })
 }
 
 func TestTrimForgets(t *testing.T) {
@@ -357,14 +357,14 @@ func TestTrimForgets(t *testing.T) {
 	}
 	// Stable everywhere means that this site has them from somewhere: no refusal.
 	f.gate["b-1"].Pull([]Position{{Log: log, From: 0}})
-	eventually(t, "the rest", func() bool { return len(f.rec["b-1"].got(log)) == 100 })
+	eventually(t, "the rest", func() bool { return f.rec["b-1"].count(log) == 100 })
 	// A new log drops the former.
 	next := log
 	next.View.Epoch++
 	f.gate["a-1"].Append(next, entries(0, 1, 1, "b"))
 	eventually(t, "only the new log", func() bool { s := f.gate["a-1"].Status(); return len(s.Logs) == 1 && s.Logs[0].Log == next })
 	f.gate["b-1"].Pull([]Position{{Log: next}})
-	eventually(t, "the new log's record", func() bool { return len(f.rec["b-1"].got(next)) == 1 })
+	eventually(t, "the new log's record", func() bool { return f.rec["b-1"].count(next) == 1 })
 }
 
 // Pull rewinds a log that was left out of one call, and only then.
@@ -373,11 +373,11 @@ func TestPullRewinds(t *testing.T) {
 	log := logOf("a")
 	f.gate["b-1"].Pull([]Position{{Log: log}})
 	f.gate["a-1"].Append(log, entries(0, 10, 10, "b"))
-	eventually(t, "all", func() bool { return len(f.rec["b-1"].got(log)) == 10 })
+	eventually(t, "all", func() bool { return f.rec["b-1"].count(log) == 10 })
 	f.gate["b-1"].Pull([]Position{{Log: log, From: 3}})
 	f.gate["b-1"].Pull(nil)
 	f.gate["b-1"].Pull([]Position{{Log: log, From: 7}})
-	eventually(t, "the last three again", func() bool { return len(f.rec["b-1"].got(log)) == 13 })
+	eventually(t, "the last three again", func() bool { return f.rec["b-1"].count(log) == 13 })
 	if got := f.rec["b-1"].got(log)[10:]; !slices.Equal(got, []uint64{7, 8, 9}) {
 		t.Errorf("again: %v", got)
 	}

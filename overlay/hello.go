@@ -14,6 +14,7 @@ type meter struct {
 	heard   time.Duration // when the last answer came
 	answers uint64
 	nextSeq uint32 // of our hellos
+	missed  int    // hellos sent since the last answer
 
 	peerNext uint32 // the peer's next hello, if none is lost
 	window   [lossWindow]bool
@@ -27,6 +28,7 @@ func (m *meter) start(now, rtt time.Duration) { *m = meter{rtt: rtt, heard: now}
 // send returns the next hello.
 func (m *meter) send(now time.Duration) hello {
 	m.nextSeq++
+	m.missed++
 	return hello{Seq: m.nextSeq, Sent: now}
 }
 
@@ -38,6 +40,7 @@ func (m *meter) answered(now time.Duration, wall int64, a answer) {
 		return
 	}
 	m.heard = max(m.heard, now)
+	m.missed = 0
 	m.answers++
 	if m.rtt == 0 {
 		m.rtt = rtt
@@ -49,6 +52,13 @@ func (m *meter) answered(now time.Duration, wall int64, a answer) {
 		m.offRTT = rtt
 		m.offset = time.Duration(a.Wall - (wall - int64(rtt/2)))
 	}
+}
+
+// silent says whether the peer has missed too many hellos. They are counted as well as
+// timed: an event loop that was itself held up has sent none.
+func (m *meter) silent(now, interval time.Duration) bool {
+	// The answer may take a round trip more than the interval.
+	return m.missed >= missedHellos && now-m.heard > missedHellos*interval+m.rtt+4*m.jitter+interval/2
 }
 
 // heardHello takes a hello of the peer and keeps the count of those missing.

@@ -84,6 +84,9 @@ const (
 	importEntries = 1024
 	// floodDelay batches advertisements of one link.
 	floodDelay = 5 * time.Millisecond
+	// advertLife is how long an advertisement that is not repeated is kept; the living
+	// repeat theirs every ten minutes.
+	advertLife = 35 * time.Minute
 	// handshakeTime bounds dialling and the exchange of hellos.
 	handshakeTime = 5 * time.Second
 	// idleTime is QUIC's own time-out. Hellos notice a dead link long before.
@@ -97,6 +100,9 @@ const (
 	// linger is how long a log is still pulled for children that have gone: most
 	// come back within it.
 	linger = 2 * time.Second
+	// insistTime is how long a child that insisted may hold back a relayed log while
+	// it takes what it lacked. After it the child has to keep up again.
+	insistTime = 5 * time.Second
 	// drainTime is how long a gateway that stops waits for its neighbours to have
 	// moved their streams.
 	drainTime = 400 * time.Millisecond

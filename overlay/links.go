@@ -79,8 +79,7 @@ func (c *core) hellos(now time.Duration) {
 		if lane == nil {
 			continue
 		}
-		// The answer may take a round trip more than the interval.
-		if now-l.meter.heard > missedHellos*interval+l.meter.rtt+4*l.meter.jitter+interval/2 {
+		if l.meter.silent(now, interval) {
 			c.count.silences.Add(1)
 			c.warn("hellos unanswered: link given up", "peer", l.peer.Name, "site", l.peer.Site.Name, "silent", now-l.meter.heard)
 			c.laneLost(l, lane, false)
@@ -136,10 +135,27 @@ func (c *core) publish(now time.Duration) {
 	}
 	body := said.Append(nil)
 	signed := &routing.Signed{Advertisement: said, Body: body, Certificate: c.cfg.Identity.CertificateDER(), Signature: c.cfg.Identity.Sign(body)}
+	if c.db.Expire(now-advertLife) > 0 {
+		c.throttle.Change(now)
+	}
+	former, _ := c.db.Get(c.self.ID)
 	c.db.PutOwn(now, signed)
 	c.flood(signed, nil)
+	c.changed(former, signed, now)
+}
+
+// changed asks for new routes if an advertisement says anything new. One that is
+// merely repeated must not use up what the throttle allows.
+func (c *core) changed(former, s *routing.Signed, now time.Duration) {
+	if former != nil && former.Flags == s.Flags && former.Instance == s.Instance && former.View == s.View &&
+		former.Epoch == s.Epoch && slices.EqualFunc(former.Edges, s.Edges, sameEdge) {
+		return
+	}
 	c.throttle.Change(now)
 }
+
+// sameEdge compares what routes follow from.
+func sameEdge(a, b routing.Edge) bool { return a.To == b.To && a.Cost == b.Cost }
 
 // flood passes an advertisement on to all neighbours but the one it came from.
 // Links that still have to prove themselves take part: they carry no data, but what
@@ -155,10 +171,11 @@ func (c *core) flood(s *routing.Signed, from *lane) {
 // advertCame takes a verified advertisement.
 func (c *core) advertCame(from *lane, s *routing.Signed) {
 	now := c.now()
+	former, _ := c.db.Get(s.Gateway)
 	switch c.db.Put(now, s) {
 	case routing.Newer:
 		c.flood(s, from)
-		c.throttle.Change(now)
+		c.changed(former, s, now)
 	case routing.Older:
 		if ours, ok := c.db.Get(s.Gateway); ok {
 			from.state.put(ours)

@@ -92,6 +92,12 @@ func (r *recorder) got(log membership.LogID) []uint64 {
 	return slices.Clone(r.numbers[log])
 }
 
+func (r *recorder) count(log membership.LogID) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.numbers[log])
+}
+
 func (r *recorder) reached(site membership.SiteID) Reach {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +110,7 @@ func (r *recorder) has(list *[]string, what string) bool {
 	return slices.Contains(*list, what)
 }
 
-// A wire is a gateway's socket on which ways to some addresses can be cut.
+// A cutConn is a gateway's socket on which ways to some addresses can be cut.
 type cutConn struct {
 	net.PacketConn
 	mu  sync.Mutex

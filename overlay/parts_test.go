@@ -182,7 +182,7 @@ func TestStoreHoldsBackUpstream(t *testing.T) {
 	if from[0].From != 0 {
 		t.Errorf("begins at %d", from[0].From)
 	}
-	s.setImport(true, 0)
+	s.hold("importer", 0)
 	if err := s.append(term, entries(0, 300, 10_000, "b"), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestStoreHoldsBackUpstream(t *testing.T) {
 	if err := s.append(term, entries(300, 1, 1, "b"), done); !errors.Is(err, errStale) {
 		t.Errorf("append beyond the importer's lag: %v", err)
 	}
-	s.takenTo(300)
+	s.takenTo("importer", 300)
 	if err := s.append(term, entries(300, 1, 1, "b"), done); err != nil {
 		t.Errorf("append after the importer took all: %v", err)
 	}

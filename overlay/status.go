@@ -184,7 +184,7 @@ func (c *core) logStatus(st *store, f *feed) LogStatus {
 	x := st.stats()
 	s := LogStatus{
 		Log: st.id, Own: st.own, Next: x.next, First: x.first, Entries: x.entries, Bytes: x.bytes,
-		Dropped: x.dropped, LagBytes: x.importLag,
+		Dropped: x.dropped, LagBytes: x.lag,
 	}
 	if f != nil {
 		if f.up != nil {

@@ -23,7 +23,7 @@ var errStale = errors.New("another stream has taken over")
 //  2. For each site s covered, everything for s from floors[s] on that is below
 //     next is here. An own log covers all sites.
 //  3. bytes is the sum of the entries' sizes; it exceeds the limit only by the
-//     newest entry or by what the importer has not taken.
+//     newest entry or by what a holder has not taken.
 //
 // Safe for concurrent use; its lock is the last in the order of doc.go.
 type store struct {
@@ -44,12 +44,14 @@ type store struct {
 	floors   map[membership.SiteID]uint64
 	maxFloor uint64 // above all floors
 
-	importing bool   // the importer's place holds back appends and drops
-	imported  uint64 // total at the importer's place
+	// holders are takers that must not be dropped from under: the importer, and
+	// children that insisted. Each one's place, in bytes of total, holds back appends
+	// and drops.
+	holders map[any]uint64
 
 	closed  bool
 	grown   chan struct{} // closed when entries come, or everything changes
-	drained chan struct{} // closed when the importer moves, or everything changes
+	drained chan struct{} // closed when a holder moves, or everything changes
 }
 
 // A stored is an entry and the place of its end in the log's bytes.
@@ -65,7 +67,7 @@ func (e *stored) size() int { return len(e.Data) + entryOverhead }
 
 func newStore(id membership.LogID, own bool, limit int) *store {
 	return &store{
-		id: id, own: own, limit: limit, floors: map[membership.SiteID]uint64{},
+		id: id, own: own, limit: limit, floors: map[membership.SiteID]uint64{}, holders: map[any]uint64{},
 		grown: make(chan struct{}), drained: make(chan struct{}),
 	}
 }
@@ -103,11 +105,11 @@ func (s *store) appendOwn(entries []LogEntry) (dropped int) {
 	return s.add(entries)
 }
 
-// append adds entries from the upstream stream of that term. It waits while the
-// importer is too far behind; done lets it go.
+// append adds entries from the upstream stream of that term. It waits while a
+// holder is too far behind; done lets it go.
 func (s *store) append(term uint64, entries []LogEntry, done <-chan struct{}) error {
 	s.mu.Lock()
-	for !s.closed && s.term == term && s.importing && s.total-s.imported > maxImportLag {
+	for !s.closed && s.term == term && s.total-s.held() > maxImportLag {
 		wait := s.drained
 		s.mu.Unlock()
 		select {
@@ -138,9 +140,10 @@ func (s *store) add(entries []LogEntry) (dropped int) {
 		s.bytes += e.size()
 		s.entries = append(s.entries, e)
 	}
+	held := s.held()
 	for s.bytes > s.limit && len(s.entries)-s.head > 1 {
 		e := &s.entries[s.head]
-		if s.importing && e.end > s.imported {
+		if e.end > held {
 			break
 		}
 		for _, d := range e.Dests {
@@ -271,26 +274,47 @@ func covers(wants []want, e *stored) bool {
 	return false
 }
 
-// setImport starts (or, with on false, ends) the importer's hold on the log.
-func (s *store) setImport(on bool, cursor uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.importing = on
-	s.moveImport(cursor)
-}
-
-// takenTo tells that the importer has taken everything below cursor.
-func (s *store) takenTo(cursor uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.moveImport(cursor)
-}
-
-func (s *store) moveImport(cursor uint64) {
-	s.imported = s.total
-	if i := s.find(cursor); i < len(s.entries) {
-		s.imported = s.entries[i].end - uint64(s.entries[i].size())
+// held returns the place of the holder that is farthest behind. The lock is held.
+func (s *store) held() uint64 {
+	place := s.total
+	for _, at := range s.holders {
+		place = min(place, at)
 	}
+	return place
+}
+
+// hold makes who a holder that has taken everything below cursor. The holder tells
+// by takenTo how it gets on, until release.
+func (s *store) hold(who any, cursor uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holders[who] = 0
+	s.move(who, cursor)
+}
+
+// release lets the log go on without waiting for who.
+func (s *store) release(who any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.holders, who)
+	signal(&s.drained)
+}
+
+// takenTo tells that who, if it is a holder, has taken everything below cursor.
+func (s *store) takenTo(who any, cursor uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.holders[who]; ok {
+		s.move(who, cursor)
+	}
+}
+
+func (s *store) move(who any, cursor uint64) {
+	place := s.total
+	if i := s.find(cursor); i < len(s.entries) {
+		place = s.entries[i].end - uint64(s.entries[i].size())
+	}
+	s.holders[who] = place
 	signal(&s.drained)
 }
 
@@ -299,7 +323,9 @@ func (s *store) reset(wants []want) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.entries, s.head, s.bytes, s.next = nil, 0, 0, 0
-	s.imported = s.total
+	for who := range s.holders {
+		s.holders[who] = s.total
+	}
 	s.maxFloor = 0
 	clear(s.floors)
 	for _, w := range wants {
@@ -346,7 +372,7 @@ func (s *store) setLimit(limit int) {
 type storeStats struct {
 	next, first, dropped uint64
 	entries, bytes       int
-	importLag            uint64
+	lag                  uint64 // bytes that the farthest holder is behind
 }
 
 func (s *store) stats() storeStats {
@@ -356,8 +382,6 @@ func (s *store) stats() storeStats {
 	if st.entries > 0 {
 		st.first = s.entries[s.head].N
 	}
-	if s.importing {
-		st.importLag = s.total - s.imported
-	}
+	st.lag = s.total - s.held()
 	return st
 }

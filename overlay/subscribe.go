@@ -33,7 +33,7 @@ func (c *core) follow(f *feed, now time.Duration) {
 		return // what runs is as good as it gets
 	}
 	if now < f.retryAt {
-		f.wakeAt = f.retryAt
+		f.wake(f.retryAt)
 		return
 	}
 	distance, ok := c.distance(f.id.Site)
@@ -193,6 +193,8 @@ func (c *core) serveRelay(b *branch) {
 			return
 		}
 		f.reset = true
+		b.goal, b.holdTo = f.store.stats().next, c.now()+insistTime
+		f.store.hold(b, 0)
 	}
 	f.branches[b] = struct{}{}
 	c.reconcile(f, c.now()) // before the branch looks into the store
