@@ -19,8 +19,12 @@
 //  3. Equal cost: the path over the lower gateway ids wins, so that all who have the
 //     same database find the same paths.
 //  4. The tree of a site has all its gateways as roots at distance zero. Data of a
-//     site flows down its tree. In every other site the gateway nearest to the roots
-//     (ties: the lowest id) is the importer.
+//     site flows down its tree. Roots that drain feed only what the other roots do not
+//     reach.
+//  5. In every other site the gateway nearest to the roots (ties: the lowest id) is
+//     the importer; one that drains only if all that can be reached do. So a gateway
+//     that drains loses its children and its imports wherever somebody can take over,
+//     and cuts nobody off where nobody can.
 //
 // Gateways of one site are neighbours like any others; their LAN edge has the cost
 // LANCost.

@@ -16,6 +16,7 @@ type graph struct {
 	index   map[membership.NodeID]int
 	site    []membership.SiteID
 	transit []bool
+	drains  []bool
 	edges   [][]halfEdge // by target
 }
 
@@ -32,6 +33,7 @@ func newGraph(all []*Signed) *graph {
 		g.index[s.Gateway] = i
 		g.site = append(g.site, s.Site)
 		g.transit = append(g.transit, s.Flags&(Draining|NoTransit) == 0)
+		g.drains = append(g.drains, s.Flags&Draining != 0)
 	}
 	said := make([]map[int]time.Duration, len(all))
 	for i, s := range all {
@@ -65,38 +67,72 @@ type tree struct {
 
 // shortest runs Dijkstra's algorithm from the roots. avoid, if not nil, names
 // gateways that may not lie within a path. Among paths of equal cost, the parent with
-// the lower id wins (rule 3).
+// the lower id wins (rule 3). Roots that drain begin only paths to what the others do
+// not reach (rule 4).
 func (g *graph) shortest(roots []int, avoid []bool) tree {
-	t := tree{make([]time.Duration, len(g.ids)), make([]int, len(g.ids))}
-	for i := range t.distance {
-		t.distance[i], t.parent[i] = unreachable, -1
+	s := search{
+		tree: tree{make([]time.Duration, len(g.ids)), make([]int, len(g.ids))},
+		root: make([]bool, len(g.ids)), done: make([]bool, len(g.ids)), avoid: avoid,
 	}
-	var queue nodeQueue
-	isRoot := make([]bool, len(g.ids))
+	for i := range s.distance {
+		s.distance[i], s.parent[i] = unreachable, -1
+	}
 	for _, r := range roots {
-		t.distance[r], isRoot[r] = 0, true
-		heap.Push(&queue, queued{r, 0})
+		s.distance[r], s.root[r] = 0, true
 	}
-	done := make([]bool, len(g.ids))
-	for queue.Len() > 0 {
-		at := heap.Pop(&queue).(queued)
-		if done[at.node] {
+	for _, draining := range []bool{false, true} {
+		for _, r := range roots {
+			if g.drains[r] == draining {
+				heap.Push(&s.queue, queued{r, 0})
+			}
+		}
+		s.run(g)
+	}
+	return s.tree
+}
+
+// A search is a shortest-path run under way.
+type search struct {
+	tree
+	root, done, avoid []bool
+	queue             nodeQueue
+}
+
+// run settles what can be reached from the queue.
+func (s *search) run(g *graph) {
+	for s.queue.Len() > 0 {
+		at := heap.Pop(&s.queue).(queued)
+		if s.done[at.node] {
 			continue
 		}
-		done[at.node] = true
-		if !isRoot[at.node] && (!g.transit[at.node] || avoid != nil && avoid[at.node]) {
+		s.done[at.node] = true
+		if !s.root[at.node] && (!g.transit[at.node] || s.avoid != nil && s.avoid[at.node]) {
 			continue // a path may end here, not go on (rule 2)
 		}
 		for _, e := range g.edges[at.node] {
 			d := at.distance + e.cost
-			better := d < t.distance[e.to] || d == t.distance[e.to] && t.parent[e.to] > at.node
-			if !done[e.to] && better {
-				t.distance[e.to], t.parent[e.to] = d, at.node
-				heap.Push(&queue, queued{e.to, d})
+			better := d < s.distance[e.to] || d == s.distance[e.to] && s.parent[e.to] > at.node
+			if !s.done[e.to] && better {
+				s.distance[e.to], s.parent[e.to] = d, at.node
+				heap.Push(&s.queue, queued{e.to, d})
 			}
 		}
 	}
-	return t
+}
+
+// speaks says whether gateway i rather than j stands for their site: one that stays
+// rather than one that drains, then the nearer one. Ties are for the lower id, which
+// the caller offers first as j; a j below zero is no gateway.
+func (g *graph) speaks(t *tree, i, j int) bool {
+	switch {
+	case t.distance[i] == unreachable:
+		return false
+	case j < 0:
+		return true
+	case g.drains[i] != g.drains[j]:
+		return !g.drains[i]
+	}
+	return t.distance[i] < t.distance[j]
 }
 
 // path returns the gateways from a root to the target, or nil.

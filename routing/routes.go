@@ -63,7 +63,10 @@ func (g *graph) siteTree(origin membership.SiteID) *siteTree {
 			t.children[p] = append(t.children[p], i)
 		}
 		best, known := t.importer[g.site[i]]
-		if t.distance[i] != unreachable && (!known || t.distance[i] < t.distance[best]) {
+		if !known {
+			best = -1
+		}
+		if g.speaks(&t.tree, i, best) {
 			t.importer[g.site[i]] = i
 		}
 	}
@@ -114,11 +117,12 @@ func (r *Routes) Distance(to membership.NodeID) (time.Duration, bool) {
 	return r.own.distance[i], true
 }
 
-// Nearest returns the gateway of a site that this one reaches at the least cost.
+// Nearest returns the gateway of a site that this one reaches at the least cost; one
+// that drains only if there is no other.
 func (r *Routes) Nearest(site membership.SiteID) (membership.NodeID, bool) {
 	best := -1
 	for i, s := range r.graph.site {
-		if s == site && r.self >= 0 && r.own.distance[i] != unreachable && (best < 0 || r.own.distance[i] < r.own.distance[best]) {
+		if s == site && r.self >= 0 && r.graph.speaks(&r.own, i, best) {
 			best = i
 		}
 	}

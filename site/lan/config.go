@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 
 	"ringway/membership"
 )
@@ -26,6 +27,17 @@ const (
 // Mode is how packets are sent and received.
 type Mode string
 
+// below returns the next mode to try where m does not work; none is below Plain.
+func (m Mode) below() (Mode, bool) {
+	switch m {
+	case Segment:
+		return Sendmmsg, true
+	case Sendmmsg:
+		return Plain, true
+	}
+	return m, false
+}
+
 // The modes, best first. Auto tries them in this order.
 const (
 	Auto     Mode = ""
@@ -39,7 +51,7 @@ type Config struct {
 	Address   netip.AddrPort                       // own LAN address
 	Multicast netip.AddrPort                       // invalid: unicast fan-out
 	Peers     map[membership.NodeID]netip.AddrPort // every other node of the site
-	MTU       int                                  // of the path; 0: the interface's
+	MTU       int                                  // of the path, headers included; 0: the interface's, at most maxMTU
 	Mode      Mode                                 // Auto, or one that must be used
 	Log       *slog.Logger
 }
@@ -53,9 +65,15 @@ func (c *Config) check() error {
 		if !c.Multicast.Addr().IsMulticast() {
 			return fmt.Errorf("%s is no multicast group", c.Multicast.Addr())
 		}
+		if c.Multicast.Port() == 0 {
+			return fmt.Errorf("multicast group %s has no port", c.Multicast.Addr())
+		}
 		if c.Multicast.Addr().Is4() != c.Address.Addr().Unmap().Is4() {
 			return fmt.Errorf("multicast group %s and address %s are of different IP versions", c.Multicast.Addr(), c.Address.Addr())
 		}
+	}
+	if c.MTU != 0 && (c.MTU < minMTU || c.MTU > maxMTU) {
+		return fmt.Errorf("MTU of %d bytes: want %d to %d, or 0 for the interface's", c.MTU, minMTU, maxMTU)
 	}
 	switch c.Mode {
 	case Auto, Segment, Sendmmsg, Plain:
@@ -79,8 +97,13 @@ func interfaceOf(address netip.Addr) (*net.Interface, error) {
 }
 
 // hasAddress says whether packets to the address reach the interface. All of
-// 127.0.0.0/8 reaches loopback, whatever single address is configured there.
+// 127.0.0.0/8 reaches loopback, whatever single address is configured there. The same
+// link-local address may be on several interfaces: its zone tells which.
 func hasAddress(ifc *net.Interface, address netip.Addr) bool {
+	if zone := address.Zone(); zone != "" && zone != ifc.Name && zone != strconv.Itoa(ifc.Index) {
+		return false
+	}
+	address = address.WithZone("").Unmap()
 	addresses, err := ifc.Addrs()
 	if err != nil {
 		return false

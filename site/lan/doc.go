@@ -22,9 +22,20 @@
 //	sendmmsg     many packets in one system call
 //	plain        a system call for each
 //
-// A mode that fails later (an interface without checksum offload answers EIO) is
-// left for the next one, and the packets are sent again that way. Order is kept in
-// every mode.
+// When a send fails later in a way that may be the mode's fault (an interface without
+// checksum offload answers EIO), the packet at hand is sent in the modes below. If one
+// of them can, it is kept to from then on, with a warning; if none can, the packet was
+// at fault, and it alone is lost. Order is kept in every mode. Receiving takes batches
+// (recvmmsg) unless the mode is plain or the kernel refuses them.
+//
+// # Rules
+//
+//  1. Packets to one destination leave in the order in which they were given.
+//  2. Nothing that a peer, the network or the kernel does with a packet ends a port:
+//     it counts and goes on. Only Close, or a socket that is gone, ends it.
+//  3. A reader that only meets errors pauses between them.
+//  4. What is larger than any ring packet is dropped and counted. Packets from unknown
+//     addresses are counted and handed up: the ring authenticates, addresses do not.
 //
 // # Memory
 //

@@ -88,6 +88,15 @@ func next(t testing.TB, packets <-chan []byte) []byte {
 	}
 }
 
+func wait(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still no %s", what)
+		}
+	}
+}
+
 // numbered returns packets of mixed sizes that carry their number.
 func numbered(n int, to membership.NodeID) []ring.Packet {
 	packets := make([]ring.Packet, n)
@@ -187,8 +196,8 @@ func TestGarbageAndDeadPeersDoNoHarm(t *testing.T) {
 	if got := next(t, packets); string(got) != "alive" {
 		t.Fatalf("got %d bytes", len(got))
 	}
-	if n := ports[1].Stats().Truncated; n != 1 {
-		t.Errorf("%d oversize packets counted", n)
+	if s := ports[1].Stats(); s.Truncated != 1 || s.Foreign != 1 {
+		t.Errorf("%d oversize packets, %d foreign ones counted", s.Truncated, s.Foreign)
 	}
 }
 
@@ -214,6 +223,120 @@ func TestRefusedSendsAreLosses(t *testing.T) {
 	}
 }
 
+// TestSitesOnOneHostKeepApart has two sites on loopback: one differs in the group
+// only, one in the port only.
+func TestSitesOnOneHostKeepApart(t *testing.T) {
+	open := func(group string, port uint16) *Port {
+		p, err := Open(Config{Address: netip.MustParseAddrPort("127.0.0.1:0"), Multicast: netip.AddrPortFrom(netip.MustParseAddr(group), port)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(p.Close)
+		return p
+	}
+	port, other := freePort(t).Port(), freePort(t).Port()
+	sender, same := open("239.192.99.2", port), open("239.192.99.2", port)
+	apart := []*Port{open("239.192.99.3", port), open("239.192.99.2", other)}
+	packets := collect(t, same)
+	var channels []<-chan []byte
+	for _, p := range apart {
+		channels = append(channels, collect(t, p))
+	}
+	if err := sender.Send([]ring.Packet{{Data: []byte("ours")}}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, packets)
+	for i, p := range apart {
+		// A packet to itself comes after whatever went astray before it.
+		if err := p.Send([]ring.Packet{{Data: []byte("own")}}); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, "own packet", func() bool { return p.Stats().Own == 1 })
+		if n := p.Stats().Received; n != 0 || len(channels[i]) != 0 {
+			t.Errorf("site %d received %d packets of another", i, n)
+		}
+	}
+}
+
+// TestFanOutOverIPv6 runs where the machine has ::1, and otherwise wants the error
+// that says so.
+func TestFanOutOverIPv6(t *testing.T) {
+	loopback := netip.MustParseAddrPort("[::1]:0")
+	if _, err := interfaceOf(loopback.Addr()); err != nil {
+		if p, err := Open(Config{Address: loopback}); err == nil {
+			p.Close()
+			t.Fatal("opened on an address that the machine does not have")
+		}
+		return
+	}
+	for _, mode := range []Mode{Segment, Sendmmsg, Plain} {
+		a, err := Open(Config{Address: loopback, Mode: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(a.Close)
+		b, err := Open(Config{Address: loopback, Mode: mode, Peers: map[membership.NodeID]netip.AddrPort{1: a.Address()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		a.SetPeers(map[membership.NodeID]netip.AddrPort{2: b.Address()})
+		packets := collect(t, a)
+		for _, want := range numbered(100, 0) {
+			if err := b.Send([]ring.Packet{want}); err != nil {
+				t.Fatal(err)
+			}
+			if got := next(t, packets); string(got) != string(want.Data) {
+				t.Fatalf("%s: got %d bytes, want %d", mode, len(got), len(want.Data))
+			}
+		}
+		if n := a.Stats().Foreign; n != 0 {
+			t.Errorf("%s: %d packets of the peer were taken for a stranger's", mode, n)
+		}
+	}
+}
+
+// TestPeersChangeBesideSend replaces the peers while packets leave.
+func TestPeersChangeBesideSend(t *testing.T) {
+	ports := site(t, 3, false, Auto)
+	packets := collect(t, ports[1])
+	both := map[membership.NodeID]netip.AddrPort{2: ports[1].Address(), 3: ports[2].Address()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 200 {
+			ports[0].SetPeers(both)
+			if i%2 == 0 {
+				ports[0].SetPeers(map[membership.NodeID]netip.AddrPort{2: ports[1].Address()})
+			}
+		}
+	}()
+	for i := range 200 {
+		if err := ports[0].Send(numbered(1, 0)); err != nil {
+			t.Fatal(i, err)
+		}
+		next(t, packets)
+	}
+	<-done
+}
+
+func TestPayloadFitsThePath(t *testing.T) {
+	lo, ethernet := &net.Interface{MTU: 65536, Flags: net.FlagLoopback}, &net.Interface{MTU: 1500}
+	for _, c := range []struct {
+		mtu  int
+		ifc  *net.Interface
+		is4  bool
+		want int
+	}{
+		{0, ethernet, true, 1472}, {0, ethernet, false, 1452}, {9000, ethernet, true, 8972},
+		{0, lo, true, 8972}, {1500, lo, true, 1472}, {0, &net.Interface{MTU: 576}, true, 1252},
+	} {
+		if got := payload(c.mtu, c.ifc, c.is4); got != c.want {
+			t.Errorf("payload(%d, interface of %d, IPv4 %v) = %d, want %d", c.mtu, c.ifc.MTU, c.is4, got, c.want)
+		}
+	}
+}
+
 func TestEqualRun(t *testing.T) {
 	for _, c := range []struct {
 		sizes []int
@@ -224,13 +347,14 @@ func TestEqualRun(t *testing.T) {
 		{[]int{100, 100, 50, 100}, 3},
 		{[]int{100, 101}, 1},
 		{[]int{0, 0}, 1},
+		{[]int{maxMTU + 1, maxMTU + 1}, 1},
 		{[]int{9000, 9000, 9000, 9000, 9000, 9000, 9000, 9000}, 7},
 	} {
 		var packets []ring.Packet
 		for _, n := range c.sizes {
 			packets = append(packets, ring.Packet{Data: make([]byte, n)})
 		}
-		if got := equalRun(packets); got != c.want {
+		if got := equalRun(packets, maxMTU); got != c.want {
 			t.Errorf("equalRun(%v) = %d, want %d", c.sizes, got, c.want)
 		}
 	}
@@ -246,39 +370,15 @@ func TestConfigIsChecked(t *testing.T) {
 		{"address of another machine", Config{Address: netip.MustParseAddrPort("192.0.2.1:4803")}},
 		{"group that is none", Config{Address: ok, Multicast: netip.MustParseAddrPort("10.0.0.1:4803")}},
 		{"group of the other IP version", Config{Address: ok, Multicast: netip.MustParseAddrPort("[ff02::1]:4803")}},
+		{"group without a port", Config{Address: ok, Multicast: netip.MustParseAddrPort("239.1.2.3:0")}},
+		{"MTU below IPv6's least", Config{Address: ok, MTU: 576}},
+		{"MTU above any LAN's", Config{Address: ok, MTU: 65536}},
+		{"zone of another interface", Config{Address: netip.MustParseAddrPort("[::1%nowhere]:0")}},
 		{"unknown mode", Config{Address: ok, Mode: "pigeon"}},
 	} {
 		if p, err := Open(c.cfg); err == nil {
 			p.Close()
 			t.Errorf("%s: opened", c.name)
 		}
-	}
-}
-
-func BenchmarkMulticast(b *testing.B) {
-	for _, mode := range []Mode{Segment, Sendmmsg, Plain} {
-		b.Run(string(mode), func(b *testing.B) {
-			ports := site(b, 4, true, mode)
-			for _, p := range ports[1:] {
-				packets := collect(b, p)
-				go func() {
-					for range packets {
-					}
-				}()
-			}
-			batch := make([]ring.Packet, 40)
-			for i := range batch {
-				batch[i].Data = make([]byte, 1400)
-			}
-			b.SetBytes(1400)
-			b.ResetTimer()
-			for n := 0; n < b.N; n += len(batch) {
-				if err := ports[0].Send(batch); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(ports[1].Stats().Received)/float64(max(1, ports[0].Stats().SentPackets)), "received/sent")
-		})
 	}
 }

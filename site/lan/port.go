@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"ringway/membership"
 	"ringway/site/ring"
 )
 
@@ -21,13 +20,14 @@ type Port struct {
 	log       *slog.Logger
 	maxPacket int
 	unicast   *socket
-	group     *socket // nil: unicast fan-out
-	all       []*net.UDPAddr
-	peers     map[membership.NodeID]*net.UDPAddr
+	group     *socket        // nil: unicast fan-out
+	own       netip.AddrPort // as it is seen as a source
+	peers     atomic.Pointer[directory]
 	send      sender
 	mode      atomic.Pointer[Mode]
 	stats     stats
 	close     sync.Once
+	closed    chan struct{}
 }
 
 // A Batch is what one system call brought.
@@ -46,61 +46,80 @@ func Open(cfg Config) (*Port, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Port{cfg: cfg, log: cfg.Log, peers: map[membership.NodeID]*net.UDPAddr{}}
+	p := &Port{cfg: cfg, log: cfg.Log, closed: make(chan struct{})}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.maxPacket = payload(cfg.MTU, ifc, cfg.Address.Addr().Unmap().Is4())
+	p.SetPeers(cfg.Peers)
 	if p.unicast, err = bindUnicast(cfg.Address); err != nil {
+		return nil, fmt.Errorf("LAN address %s: %w (does another node run with it?)", cfg.Address, err)
+	}
+	p.own = plainAddress(p.unicast.local)
+	if err := p.prepare(ifc); err != nil {
+		p.Close()
 		return nil, err
 	}
-	if cfg.Multicast.IsValid() {
+	return p, nil
+}
+
+// prepare makes the bound port ready to send and receive.
+func (p *Port) prepare(ifc *net.Interface) error {
+	if p.cfg.Multicast.IsValid() {
 		if err := p.joinGroup(ifc); err != nil {
-			p.Close()
-			return nil, err
+			return err
 		}
 	}
 	p.buffers()
-	p.SetPeers(cfg.Peers)
-	return p, p.choose()
+	return p.choose()
 }
 
 // joinGroup binds the second socket and makes the first one send to the group.
 func (p *Port) joinGroup(ifc *net.Interface) error {
 	group, err := bindGroup(p.cfg.Multicast, ifc)
+	if err == nil {
+		p.group = group
+		err = p.unicast.sendOn(ifc)
+	}
 	if err != nil {
 		return fmt.Errorf("multicast group %s on interface %s: %w (where the network has no multicast, write transport = \"unicast\")", p.cfg.Multicast, ifc.Name, err)
 	}
-	p.group = group
-	return p.unicast.sendOn(ifc)
+	return nil
 }
 
-// buffers raises the sockets' buffers and says what stands in the way.
+// buffers raises the sockets' buffers.
 func (p *Port) buffers() {
-	granted := p.unicast.raiseBuffers()
-	if p.group != nil {
-		granted = min(granted, p.group.raiseBuffers())
+	granted := receiveBuffer
+	for _, s := range p.sockets() {
+		granted = min(granted, s.raiseBuffers())
 	}
 	p.stats.receiveBuffer = granted
+	warnOfSmallBuffer(p.log, granted)
+}
+
+// warnOfSmallBuffer says what stands in the way of the receive buffer that is wanted.
+func warnOfSmallBuffer(log *slog.Logger, granted int) {
 	if granted < receiveBuffer {
-		p.log.Warn("small receive buffer: bursts may be lost and sent again",
+		log.Warn("small receive buffer: bursts may be lost and sent again",
 			"bytes", granted, "wanted", receiveBuffer, "next", fmt.Sprintf("sysctl -w net.core.rmem_max=%d", receiveBuffer))
 	}
 }
 
 // choose takes the configured mode, or the best one that works.
 func (p *Port) choose() error {
+	works := probe(p.cfg.Address.Addr())
 	mode := p.cfg.Mode
 	if mode == Auto {
-		mode = Sendmmsg
-		if p.unicast.canSegment() {
-			mode = Segment
-		}
+		mode = works
 	}
 	if mode == Segment {
+		if works != Segment {
+			return fmt.Errorf("mode %q does not work on this kernel, the best that does is %q", mode, works)
+		}
 		for _, s := range p.sockets() {
+			// Kernels from 4.18 to 4.20 send runs and cannot receive them in one
+			// piece: then they arrive packet by packet, which is right too.
 			if err := s.coalesce(); err != nil && p.cfg.Mode == Segment {
-				p.Close()
 				return fmt.Errorf("UDP_GRO: %w", err)
 			}
 		}
@@ -127,28 +146,15 @@ func (p *Port) MaxPacket() int { return p.maxPacket }
 // Address returns the own address, with the port that was chosen if none was given.
 func (p *Port) Address() netip.AddrPort { return p.unicast.local }
 
-// SetPeers replaces the other nodes' addresses. It must not run beside Send.
-func (p *Port) SetPeers(peers map[membership.NodeID]netip.AddrPort) {
-	clear(p.peers)
-	p.all = p.all[:0]
-	for id, address := range peers {
-		peer := net.UDPAddrFromAddrPort(address)
-		p.peers[id] = peer
-		p.all = append(p.all, peer)
-	}
-	if p.group != nil {
-		p.all = append(p.all[:0], net.UDPAddrFromAddrPort(p.cfg.Multicast))
-	}
-}
-
 // Send sends the packets in order. It fails only when a socket is of no more use;
 // what a peer or the network does not take is lost, as on any LAN.
 func (p *Port) Send(packets []ring.Packet) error {
+	peers := p.peers.Load()
 	for len(packets) > 0 {
 		run := sameDestination(packets)
-		to := p.all
+		to := peers.all
 		if id := packets[0].To; id != 0 {
-			peer, ok := p.peers[id]
+			peer, ok := peers.byID[id]
 			if !ok {
 				p.stats.unknownPeer.Add(uint64(run))
 				packets = packets[run:]
@@ -197,10 +203,9 @@ func (p *Port) Run(ctx context.Context, deliver func(Batch)) error {
 // Close closes the sockets; Run returns.
 func (p *Port) Close() {
 	p.close.Do(func() {
+		close(p.closed)
 		for _, s := range p.sockets() {
-			if s != nil {
-				s.conn.Close()
-			}
+			s.conn.Close()
 		}
 	})
 }

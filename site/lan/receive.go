@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 )
 
 // Sizes of a reader.
@@ -15,6 +16,10 @@ const (
 	// maxDatagram bounds what is handed up. Commit tokens of large sites exceed
 	// MaxPacket and travel in IP fragments.
 	maxDatagram = 16 << 10
+	// patientReads may fail one after the other before a reader pauses between them:
+	// an error may stay for long (no memory), and must not take a core.
+	patientReads = 16
+	readPause    = 10 * time.Millisecond
 )
 
 // An arena hands out memory that is never reused.
@@ -31,44 +36,126 @@ func (a *arena) keep(b []byte) []byte {
 	return copied
 }
 
+// A reader takes from one socket. fill receives into messages, of which it may only
+// set N, NN, Flags and Addr, and returns how many it received.
+type reader struct {
+	port      *Port
+	socket    *socket
+	multicast bool
+	messages  []message
+	memory    arena
+	fill      func() (int, error)
+}
+
+func (p *Port) newReader(s *socket, multicast bool) *reader {
+	r := &reader{port: p, socket: s, multicast: multicast, messages: make([]message, readMessages)}
+	for i := range r.messages {
+		r.messages[i] = message{Buffers: [][]byte{make([]byte, readBytes)}, OOB: make([]byte, receiveControlBytes)}
+	}
+	r.fill = r.fillMany
+	if p.Mode() == Plain {
+		r.fill = r.fillOne
+	}
+	return r
+}
+
+func (r *reader) fillMany() (int, error) {
+	n, err := r.socket.readBatch(r.messages)
+	if err != nil && cannot(err) {
+		r.port.log.Warn("the kernel cannot receive batches: going on packet by packet", "error", err)
+		r.fill = r.fillOne
+	}
+	return n, err
+}
+
+func (r *reader) fillOne() (int, error) {
+	m := &r.messages[0]
+	var from *net.UDPAddr
+	var err error
+	m.N, m.NN, m.Flags, from, err = r.socket.conn.ReadMsgUDP(m.Buffers[0], m.OOB)
+	if err != nil {
+		return 0, err
+	}
+	m.Addr = from
+	return 1, nil
+}
+
 // read hands up what a socket receives until it is closed.
 func (p *Port) read(s *socket, multicast bool, deliver func(Batch)) error {
-	messages := make([]message, readMessages)
-	for i := range messages {
-		messages[i] = message{Buffers: [][]byte{make([]byte, readBytes)}, OOB: make([]byte, receiveControlBytes)}
-	}
-	var memory arena
+	r := p.newReader(s, multicast)
+	failed := 0
 	for {
-		n, err := s.readBatch(messages)
+		n, err := r.fill()
 		if err != nil {
-			if transient(err) {
-				p.stats.refused.Add(1)
-				continue
+			if useless(err) {
+				return err
 			}
-			return err
+			p.stats.readErrors.Add(1)
+			if failed++; failed > patientReads && !p.pause() {
+				return net.ErrClosed
+			}
+			continue
 		}
+		failed = 0
 		p.stats.receivedCalls.Add(1)
-		// The slice goes with the batch: who takes it may still hold it when the
-		// next one is read.
-		batch := Batch{Multicast: multicast, Packets: make([][]byte, 0, 4*n)}
-		for i := range messages[:n] {
-			batch.Packets = p.split(batch.Packets, &messages[i], &memory)
-		}
-		if len(batch.Packets) > 0 {
+		if batch := r.batch(r.messages[:n]); len(batch.Packets) > 0 {
 			deliver(batch)
 		}
 	}
 }
 
-// transient says that a receive error is about some packet sent before, or a signal,
-// and not about the socket.
-func transient(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.EAGAIN) ||
-		errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EMSGSIZE)
+// useless says that the socket will never receive again. Everything else passes: an
+// answer of a peer's host to some packet sent before, an interface that is down.
+func useless(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.ENOTSOCK)
 }
 
-// split appends copies of a message's packets: one, or a coalesced run.
-func (p *Port) split(packets [][]byte, m *message, memory *arena) [][]byte {
+// pause waits a little and says whether the port is still open.
+func (p *Port) pause() bool {
+	timer := time.NewTimer(readPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.closed:
+		return false
+	}
+}
+
+// batch copies out the packets of some messages. The slice is the receiver's, who may
+// still hold it when the next batch is read.
+func (r *reader) batch(messages []message) Batch {
+	room := 0
+	for i := range messages {
+		room += packetsIn(&messages[i])
+	}
+	b := Batch{Multicast: r.multicast, Packets: make([][]byte, 0, room)}
+	for i := range messages {
+		b.Packets = r.split(b.Packets, &messages[i])
+	}
+	return b
+}
+
+// packetsIn returns how many packets a message has: a coalesced run has several.
+func packetsIn(m *message) int {
+	size := stride(m)
+	if size == 0 {
+		return 0
+	}
+	return (m.N + size - 1) / size
+}
+
+// stride returns how many bytes lie between the starts of a message's packets.
+func stride(m *message) int {
+	if size := segmentSize(m); size > 0 && size < m.N {
+		return size
+	}
+	return m.N
+}
+
+// split appends copies of a message's packets.
+func (r *reader) split(packets [][]byte, m *message) [][]byte {
+	p := r.port
 	if from, ok := m.Addr.(*net.UDPAddr); ok && p.isOwn(from) {
 		p.stats.own.Add(1)
 		return packets
@@ -77,12 +164,8 @@ func (p *Port) split(packets [][]byte, m *message, memory *arena) [][]byte {
 		p.stats.truncated.Add(1)
 		return packets
 	}
-	rest := m.Buffers[0][:m.N]
-	size := segmentSize(m)
-	if size <= 0 || size > len(rest) {
-		size = len(rest)
-	}
-	for len(rest) > 0 {
+	size := stride(m)
+	for rest := m.Buffers[0][:m.N]; len(rest) > 0; {
 		packet := rest[:min(size, len(rest))]
 		rest = rest[len(packet):]
 		if len(packet) > maxDatagram {
@@ -91,16 +174,23 @@ func (p *Port) split(packets [][]byte, m *message, memory *arena) [][]byte {
 		}
 		p.stats.received.Add(1)
 		p.stats.receivedBytes.Add(uint64(len(packet)))
-		packets = append(packets, memory.keep(packet))
+		packets = append(packets, r.memory.keep(packet))
 	}
 	return packets
 }
 
+// isOwn recognises the node's own multicast packets, and counts strangers' packets.
 func (p *Port) isOwn(from *net.UDPAddr) bool {
-	local := p.unicast.local
-	if from.Port != int(local.Port()) {
+	address, ok := netip.AddrFromSlice(from.IP)
+	if !ok {
 		return false
 	}
-	address, ok := netip.AddrFromSlice(from.IP)
-	return ok && address.Unmap() == local.Addr().Unmap()
+	source := plainAddress(netip.AddrPortFrom(address, uint16(from.Port)))
+	if source == p.own {
+		return true
+	}
+	if _, known := p.peers.Load().known[source]; !known {
+		p.stats.foreign.Add(1)
+	}
+	return false
 }

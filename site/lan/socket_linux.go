@@ -2,7 +2,7 @@ package lan
 
 import (
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -12,70 +12,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A message is one element of sendmmsg and recvmmsg. ipv4's and ipv6's are one type.
-type message = ipv4.Message
-
-// A batcher is what ipv4.PacketConn and ipv6.PacketConn have in common.
-type batcher interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
-}
-
-// A socket is a UDP socket that reads and writes batches.
-type socket struct {
-	conn  *net.UDPConn
-	batch batcher
-	is4   bool
-	local netip.AddrPort
-}
+// canSegment says that the system may know UDP_SEGMENT.
+const canSegment = true
 
 const (
 	segmentControlBytes = 24 // CmsgSpace(2)
 	receiveControlBytes = 64
 )
 
-func newSocket(conn *net.UDPConn, is4 bool) *socket {
-	s := &socket{conn: conn, is4: is4, local: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
-	s.local = netip.AddrPortFrom(s.local.Addr().Unmap(), s.local.Port())
-	if is4 {
-		s.batch = ipv4.NewPacketConn(conn)
-	} else {
-		s.batch = ipv6.NewPacketConn(conn)
-	}
-	return s
-}
-
-func network(is4 bool) string {
-	if is4 {
-		return "udp4"
-	}
-	return "udp6"
-}
-
-func bindUnicast(address netip.AddrPort) (*socket, error) {
-	is4 := address.Addr().Unmap().Is4()
-	conn, err := net.ListenUDP(network(is4), net.UDPAddrFromAddrPort(address))
-	if err != nil {
-		return nil, err
-	}
-	return newSocket(conn, is4), nil
-}
-
 // bindGroup binds to the group's own address, so that only its packets arrive, and
 // lets other nodes on this host do the same. Package net would bind to the wildcard
 // address instead, which collides with the node's own socket on the same port.
 func bindGroup(group netip.AddrPort, ifc *net.Interface) (*socket, error) {
 	is4 := group.Addr().Is4()
-	packet, err := listenOn(group)
+	packet, err := listenOn(group, ifc)
 	if err != nil {
 		return nil, err
 	}
 	s := newSocket(packet.(*net.UDPConn), is4)
 	address := &net.UDPAddr{IP: group.Addr().AsSlice()}
 	if is4 {
-		err = s.batch.(*ipv4.PacketConn).JoinGroup(ifc, address)
+		err = firstError(s.batch.(*ipv4.PacketConn).JoinGroup(ifc, address), s.onlyJoined(unix.IPPROTO_IP, unix.IP_MULTICAST_ALL))
 	} else {
-		err = s.batch.(*ipv6.PacketConn).JoinGroup(ifc, address)
+		err = firstError(s.batch.(*ipv6.PacketConn).JoinGroup(ifc, address), s.onlyJoined(unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL))
 	}
 	if err != nil {
 		s.conn.Close()
@@ -84,9 +43,22 @@ func bindGroup(group netip.AddrPort, ifc *net.Interface) (*socket, error) {
 	return s, nil
 }
 
-// listenOn returns a UDP socket that is bound to exactly the address and shares it.
-func listenOn(address netip.AddrPort) (net.PacketConn, error) {
-	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16()})
+// onlyJoined makes the socket receive from the interface on which it joined, and not
+// from those on which other processes joined the same group.
+func (s *socket) onlyJoined(level, option int) error {
+	return s.control(func(fd int) error {
+		err := unix.SetsockoptInt(fd, level, option, 0)
+		if errors.Is(err, unix.ENOPROTOOPT) {
+			return nil // IPv6 has it since 4.20; the ring knows its own packets anyway
+		}
+		return os.NewSyscallError("setsockopt", err)
+	})
+}
+
+// listenOn returns a UDP socket that is bound to exactly the group and shares it. The
+// interface is part of an IPv6 group's address if that is of link-local scope.
+func listenOn(address netip.AddrPort, ifc *net.Interface) (net.PacketConn, error) {
+	family, to := unix.AF_INET6, unix.Sockaddr(&unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16(), ZoneId: uint32(ifc.Index)})
 	if address.Addr().Is4() {
 		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}
 	}
@@ -103,25 +75,6 @@ func listenOn(address netip.AddrPort) (net.PacketConn, error) {
 		return nil, os.NewSyscallError("bind", err)
 	}
 	return net.FilePacketConn(file)
-}
-
-// sendOn makes multicast leave through the interface, one hop far, and reach other
-// nodes on this host.
-func (s *socket) sendOn(ifc *net.Interface) error {
-	if p, ok := s.batch.(*ipv4.PacketConn); ok {
-		return firstError(p.SetMulticastInterface(ifc), p.SetMulticastTTL(1), p.SetMulticastLoopback(true))
-	}
-	p := s.batch.(*ipv6.PacketConn)
-	return firstError(p.SetMulticastInterface(ifc), p.SetMulticastHopLimit(1), p.SetMulticastLoopback(true))
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // control runs f on the socket's descriptor.
@@ -163,32 +116,9 @@ func (s *socket) raiseBuffers() int {
 	return granted
 }
 
-// canSegment says whether the kernel knows UDP_SEGMENT.
-func (s *socket) canSegment() bool {
-	return s.control(func(fd int) error {
-		_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
-		return err
-	}) == nil
-}
-
 // coalesce lets runs of packets arrive in one piece.
 func (s *socket) coalesce() error {
 	return s.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) })
-}
-
-// writeBatch returns how many messages were sent. x/net says -1 when the first one
-// already failed.
-func (s *socket) writeBatch(messages []message) (int, error) {
-	n, err := s.batch.WriteBatch(messages, 0)
-	return max(n, 0), err
-}
-
-func (s *socket) readBatch(messages []message) (int, error) {
-	n, err := s.batch.ReadBatch(messages, 0)
-	if err != nil {
-		return 0, fmt.Errorf("receive on %s: %w", s.local, err)
-	}
-	return n, nil
 }
 
 // appendSegmentControl appends the control message that makes the kernel cut a

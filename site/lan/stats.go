@@ -6,7 +6,7 @@ import "sync/atomic"
 type Stats struct {
 	Mode          Mode
 	SentPackets   uint64
-	SentCalls     uint64 // system calls, or messages in a batched one
+	SentCalls     uint64 // messages given to the kernel: runs, or single packets
 	SentBytes     uint64
 	Received      uint64
 	ReceivedBytes uint64
@@ -14,7 +14,9 @@ type Stats struct {
 	Own           uint64 // own multicast packets, dropped
 	Truncated     uint64 // larger than any ring packet, dropped
 	UnknownPeer   uint64 // to a node without an address
-	Refused       uint64 // the kernel or the peer's host did not take a packet
+	Foreign       uint64 // messages from an address that is no peer's; handed up, the ring tells
+	Refused       uint64 // packets that the kernel did not take
+	ReadErrors    uint64 // reads that failed and were tried again
 	ReceiveBuffer int    // bytes granted
 }
 
@@ -22,6 +24,7 @@ type stats struct {
 	sentPackets, sentCalls, sentBytes      atomic.Uint64
 	received, receivedBytes, receivedCalls atomic.Uint64
 	own, truncated, unknownPeer, refused   atomic.Uint64
+	foreign, readErrors                    atomic.Uint64
 	receiveBuffer                          int
 }
 
@@ -33,6 +36,7 @@ func (p *Port) Stats() Stats {
 		SentPackets: s.sentPackets.Load(), SentCalls: s.sentCalls.Load(), SentBytes: s.sentBytes.Load(),
 		Received: s.received.Load(), ReceivedBytes: s.receivedBytes.Load(), ReceivedCalls: s.receivedCalls.Load(),
 		Own: s.own.Load(), Truncated: s.truncated.Load(), UnknownPeer: s.unknownPeer.Load(), Refused: s.refused.Load(),
+		Foreign: s.foreign.Load(), ReadErrors: s.readErrors.Load(),
 		ReceiveBuffer: s.receiveBuffer,
 	}
 }
