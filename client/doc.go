@@ -27,9 +27,15 @@
 //
 // Any number of goroutines may call Join, Leave, Send and SendBatch; each call's
 // messages stay together and in order. One goroutine at a time may call Receive or
-// ReceiveBatch. A context that ends while a message is half written makes the
-// connection useless, and every later call says so; a context that ends in Receive
-// loses nothing.
+// ReceiveBatch. Close may be called at any time and ends what waits.
+//
+// # Contexts
+//
+// A context that ends in Receive loses nothing. One that ends in Send before a byte went
+// out loses nothing but that message; in SendBatch, the messages that had not gone out.
+// One that ends while a message is half written makes the connection useless, and every
+// later call says so with ErrConnection. A context that is passed again and again costs
+// no allocation.
 //
 // # Back-pressure
 //
@@ -38,6 +44,17 @@
 //
 // # Memory
 //
-// Data of a received message refers to memory that is never reused; keep it as long as
-// you like. Sending does not keep Data.
+// Data of a received message refers to memory that is never reused, 64 KiB that it
+// shares with its neighbours: keep it as long as you like, and clone small ones that you
+// keep for long. Sending does not keep Data.
+//
+// # Errors
+//
+// A *RefusedError is a node's answer to the handshake, with its code; ErrTooLarge,
+// ErrGroups and ErrService are found before anything is sent, and the connection goes
+// on; after ErrConnection it does not. Messages of up to MaxMessageBytes are negotiated
+// with Ringway's nodes; a Spread daemon refuses that, Dial then connects again without,
+// and MaxMessage tells what is possible.
+//
+// Package client may import internal/spread and membership.
 package client

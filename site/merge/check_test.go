@@ -11,15 +11,16 @@ import (
 
 // A checker sees what clients see and what machines say, and judges it.
 type checker struct {
-	w        *world
-	clients  map[membership.ClientID]*simClient
-	messages []*message
-	views    map[string]string // group and view id → members
-	between  map[string]string // group, view, next view → messages
-	stamps   map[recordKey]int64
-	accepted map[recordKey]position
-	imported map[importKey]position
-	latency  []time.Duration
+	w          *world
+	clients    map[membership.ClientID]*simClient
+	messages   []*message
+	views      map[string]string // group and view id → members
+	between    map[string]string // group, view, next view → messages
+	stamps     map[recordKey]int64
+	accepted   map[recordKey]position
+	acceptedBy map[recordKey]*simNode // who was the last to accept it
+	imported   map[importKey]position
+	latency    []time.Duration
 }
 
 type position struct {
@@ -60,7 +61,7 @@ type message struct {
 
 func newChecker(w *world) *checker {
 	return &checker{w: w, clients: map[membership.ClientID]*simClient{}, views: map[string]string{}, between: map[string]string{},
-		stamps: map[recordKey]int64{}, accepted: map[recordKey]position{}, imported: map[importKey]position{}}
+		stamps: map[recordKey]int64{}, accepted: map[recordKey]position{}, acceptedBy: map[recordKey]*simNode{}, imported: map[importKey]position{}}
 }
 
 func (n *simNode) connect(name string) *simClient {
@@ -96,6 +97,13 @@ func (c *simClient) disconnect() {
 }
 
 func (c *simClient) send(service membership.Service, groups ...string) *message {
+	m := c.note(service, groups...)
+	c.submit(Request{Kind: Send, Service: service, Groups: groups, Data: fmt.Appendf(nil, "%d", m.id)})
+	return m
+}
+
+// note makes a message known to the checker. Its data has to begin with its number.
+func (c *simClient) note(service membership.Service, groups ...string) *message {
 	k := c.node.w.check
 	m := &message{id: len(k.messages), sender: c, service: service, groups: groups, sent: c.node.w.now, past: map[int]bool{}}
 	k.messages = append(k.messages, m)
@@ -108,7 +116,6 @@ func (c *simClient) send(service membership.Service, groups ...string) *message 
 		}
 		c.seen[m.id] = true
 	}
-	c.submit(Request{Kind: Send, Service: service, Groups: groups, Data: fmt.Appendf(nil, "%d", m.id)})
 	return m
 }
 
@@ -254,9 +261,10 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 	case TraceSend:
 		k.noteSafe(e)
 		if e.Federated {
-			k.stamp(keyOf(e.Instance, e.View, e.N), e.T)
-			// A learner accepts later, when it replays what it had kept.
 			key := keyOf(e.Instance, e.View, e.N)
+			k.stamp(key, e.T)
+			k.acceptedBy[key] = n
+			// A learner accepts later, when it replays what it had kept.
 			if first, ok := k.accepted[key]; !ok || first.ring == at.ring && at.seq < first.seq {
 				k.accepted[key] = at
 			}
@@ -287,6 +295,11 @@ func (k *checker) noteSafe(e *TraceEvent) {
 }
 
 func (k *checker) stamp(key recordKey, t int64) {
+	if by := k.acceptedBy[key]; by != nil && !by.up { // it may never have left the node that crashed
+		delete(k.stamps, key)
+		delete(k.accepted, key)
+		delete(k.acceptedBy, key)
+	}
 	if old, ok := k.stamps[key]; ok && old != t {
 		k.w.fail("record %v has T %d and %d", key, old, t)
 	}

@@ -46,6 +46,7 @@ type heardAt struct {
 	at    time.Duration // when the newest came
 	since time.Duration // since when there has been news without a Tick
 	new   bool
+	gated bool // its records were not there when it came, and are not yet
 }
 
 // timeBase is where view time was last known.
@@ -312,15 +313,28 @@ func (r *Replica) ticked(own bool, t *tick) {
 	r.proposer.unblock()
 }
 
-// measure takes the lateness of what has just been applied.
+// measure takes the lateness of what could not be taken when it came: a promise whose
+// records have just been ordered.
 func (r *Replica) measure() {
+	g := &r.gateway
 	for _, p := range r.m.samples {
-		if int(p.src) < len(r.gateway.late) {
-			r.gateway.late[p.src].add(max(1, r.viewNow(r.now)-p.reading))
+		g.late[p.src].add(r.lateness(p))
+	}
+	for i := range g.inbox {
+		if p := &g.inbox[i]; p.gated && p.idx <= r.m.inNext[i] {
+			p.gated = false
+			if p.new {
+				g.late[i].add(r.lateness(p.heard))
+			}
 		}
 	}
 	r.m.samples = r.m.samples[:0]
 }
+
+// lateness is how late p comes, if it is usable now. How long it then waits for a Tick
+// is no part of it: when nobody sends, that is long, and it would set the deadlines of
+// whoever sends next. At least 1, so that it is not taken for unknown.
+func (r *Replica) lateness(p heard) int64 { return max(1, r.viewNow(r.now)-p.reading) }
 
 // release gives the overlay what every member of the ring holds (S2).
 func (r *Replica) release() {
@@ -414,7 +428,11 @@ func (r *Replica) promiseIn(data []byte) {
 	if old := &g.inbox[src]; old.new {
 		since = old.since
 	}
-	g.inbox[src] = heardAt{heard: next, at: r.now, since: since, new: m.improves(next)}
+	gated := next.idx > m.inNext[src]
+	if !gated {
+		g.late[src].add(r.lateness(next))
+	}
+	g.inbox[src] = heardAt{heard: next, at: r.now, since: since, new: m.improves(next), gated: gated}
 	if p.busy {
 		g.lastActive = max(g.lastActive, r.now-quietAfter/2)
 	}

@@ -86,7 +86,6 @@ func (m *machine) promised(p heard) {
 func (m *machine) keep(p heard) {
 	m.prom[p.src] = max(m.prom[p.src], p.p)
 	m.w[p.src] = max(m.w[p.src], p.w)
-	m.samples = append(m.samples, p)
 	if m.cfg.Trace != nil {
 		m.cfg.Trace(&TraceEvent{Kind: TracePromise, Src: m.view.Members[p.src].Instance, P: p.p, Idx: p.idx, W: p.w, Instance: m.instance, View: m.view.ID})
 	}
@@ -97,6 +96,7 @@ func (m *machine) retryPromises(src int) {
 	for _, p := range m.waiting[src] {
 		if p.idx <= m.inNext[src] {
 			m.keep(p)
+			m.samples = append(m.samples, p)
 		} else {
 			kept = append(kept, p)
 		}

@@ -54,7 +54,7 @@ type machine struct {
 	lookup  func(name string) (membership.ClientID, bool) // of this node's clients
 	ended   []membership.ClientID                         // clients of this node whose end has gone round
 	skipT   int64                                         // what arrived of this view before the node attached
-	samples []heard                                       // promises applied since the gateway last looked
+	samples []heard                                       // promises whose records have come since the gateway last looked
 	applied uint64                                        // federated activity: grows with every accept and import
 	counters
 }

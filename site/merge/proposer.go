@@ -371,7 +371,10 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 			return !m.frozen()
 		}
 		g := m.groups[name]
-		d, above = g.Interest, max(g.onT, g.offT)
+		d, above = g.Interest, g.offT
+		if !m.off(noOnT) {
+			above = max(above, g.onT)
+		}
 	case Leave:
 		if m.scoped(f.groups[0]) {
 			return true

@@ -137,7 +137,8 @@ type simNode struct {
 	state    *State
 	clients  []*simClient
 	sessions uint64
-	from     ring.ID // the ring before
+	from     ring.ID  // the ring before
+	twin     *Replica // gets the same frames
 }
 
 func newWorld(seed uint64, opt options, h *hooks) *world {
@@ -335,6 +336,10 @@ func (s *simSite) compare(n *simNode) {
 }
 
 func (n *simNode) event(e *ring.Event) {
+	if n.twin != nil && e.Kind == ring.Deliver && len(e.Frame) > 0 {
+		n.twin.begin(n.w.now, &Effects{})
+		n.twin.apply(e)
+	}
 	n.replica.Ring(n.w.now, e, &n.fx)
 	n.carry()
 }

@@ -1,0 +1,157 @@
+package merge
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ringway/membership"
+)
+
+// mutants are the rules that can be switched off, each with the lives in which that
+// must be noticed. A checker that does not notice proves nothing when it is silent.
+var mutants = []struct {
+	name string
+	off  mutant
+	most uint64 // seeds that may pass unnoticed, less one
+	life func(seed uint64, off mutant) *world
+}{
+	{"noFloor", noFloor, 40, calmLife},
+	{"noHold", noHold, 5, calmLife},
+	{"onePhase", onePhase, 5, calmLife},
+	{"noIdxGate", noIdxGate, 5, calmLife},
+	{"unsafeRelease", unsafeRelease, 5, calmLife},
+	{"noStable", noStable, 40, calmLife},
+	{"noFIFOWait", noFIFOWait, 5, calmLife},
+	{"noAnnounce", noAnnounce, 5, meetingLife},
+	{"ackNoMaxT", ackNoMaxT, 1, crookedLife},
+	{"noOnT", noOnT, 1, crookedLife},
+	{"downEarly", downEarly, 1, suddenLife},
+}
+
+func TestMutantsAreCaught(t *testing.T) {
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			for seed := uint64(1); seed <= m.most; seed++ {
+				if w := m.life(seed, m.off); len(w.faults) > 0 {
+					t.Logf("seed %d: %s", seed, w.faults[0])
+					return
+				}
+			}
+			t.Errorf("%d seeds did not notice", m.most)
+		})
+	}
+}
+
+// TestScriptsAreClean runs the lives that were made for one mutant with all rules on.
+func TestScriptsAreClean(t *testing.T) {
+	for name, life := range map[string]func(uint64, mutant) *world{"meeting": meetingLife, "crooked": crookedLife, "sudden": suddenLife} {
+		t.Run(name, func(t *testing.T) {
+			for seed := uint64(1); seed <= 5; seed++ {
+				report(t, seed, life(seed, 0))
+			}
+		})
+	}
+}
+
+func calmLife(seed uint64, off mutant) *world { return aRun(seed, off, false) }
+
+// meetingLife lets two sites meet that both have members in a group.
+func meetingLife(seed uint64, off mutant) *world {
+	w := newWorld(seed, plainOptions(2, 2), &hooks{off: off})
+	w.run(20 * time.Millisecond)
+	a, b := w.sites[0].nodes[0].connect("a"), w.sites[1].nodes[0].connect("b")
+	a.join("g")
+	b.join("g")
+	w.runUntil(20*time.Second, "sites meet", w.federated)
+	w.runUntil(20*time.Second, "nothing under way", w.quiet)
+	for _, c := range []*simClient{a, b} {
+		if got := w.check.views["g "+c.view["g"]]; got != "a b" {
+			w.fail("%s sees %q in the group", c.name, got)
+		}
+	}
+	w.check.final()
+	return w
+}
+
+// crookedLife has a site that is near one member of a group and a member that is far
+// from another: joins of the near one must not get before what the far one accepted.
+func crookedLife(seed uint64, off mutant) *world {
+	opt := plainOptions(3, 2)
+	opt.jitter = time.Millisecond
+	opt.delay = func(a, b int) time.Duration {
+		if a+b == 3 {
+			return 100 * time.Millisecond // between 1 and 2
+		}
+		return 5 * time.Millisecond
+	}
+	w := newWorld(seed, opt, &hooks{off: off})
+	w.runUntil(20*time.Second, "sites meet", w.federated)
+	near, one, two := w.sites[0].nodes[1], w.sites[1].nodes[0], w.sites[2].nodes[0]
+	for i, n := range []*simNode{one, two} {
+		n.connect(fmt.Sprint("old", i)).join("g")
+	}
+	w.runUntil(20*time.Second, "old members", w.quiet)
+	w.run(w.now + time.Second)
+	one.connect("far").join("g")
+	w.run(w.now + 2*time.Millisecond)
+	near.connect("near0").join("g")
+	late := near.connect("near1")
+	g := func() *group { return near.replica.m.groups["g"] }
+	w.runUntil(20*time.Second, "prepared", func() bool { return g() != nil && g().prep == nil && g().acceptedOwn > 0 })
+	late.join("g")
+	w.runUntil(20*time.Second, "nothing under way", w.quiet)
+	w.check.final()
+	return w
+}
+
+// suddenLife lets a node die right after its client's message was accepted: the
+// message is delivered, and only then is the client out.
+func suddenLife(seed uint64, off mutant) *world {
+	opt := plainOptions(2, 3)
+	opt.delay = func(a, b int) time.Duration { return 50 * time.Millisecond }
+	w := newWorld(seed, opt, &hooks{off: off})
+	w.runUntil(20*time.Second, "sites meet", w.federated)
+	dying := w.sites[0].nodes[2]
+	c, witness := dying.connect("dying"), w.sites[1].nodes[0].connect("witness")
+	c.join("g")
+	witness.join("g")
+	w.runUntil(20*time.Second, "joins", w.quiet)
+	w.run(w.now + 2*time.Second)
+	for range 20 {
+		c.send(membership.Agreed, "g")
+	}
+	before := dying.replica.m.outN
+	for accepted := false; !accepted && w.now < 20*time.Second; {
+		w.run(w.now + 20*time.Microsecond)
+		accepted = w.sites[0].nodes[0].replica.m.outN > before && w.sites[0].nodes[1].replica.m.outN > before
+	}
+	dying.up, dying.ring, c.dead = false, nil, true
+	w.sites[0].reform(w.sites[0].alive())
+	w.run(w.now + 2*time.Second)
+	out := false
+	for _, x := range witness.log {
+		if x[0] == 'v' {
+			out = w.check.views[x[1:]] == "witness" && w.check.sawBoth(witness, x)
+		} else if out {
+			w.fail("%s of a client that is out already", x)
+		}
+	}
+	if !out {
+		w.fail("the witness does not see the client go: %v", witness.log)
+	}
+	return w
+}
+
+// sawBoth says whether a view came after one with two members.
+func (k *checker) sawBoth(c *simClient, view string) bool {
+	for _, x := range c.log {
+		if x == view {
+			return false
+		}
+		if x[0] == 'v' && k.views[x[1:]] == "dying witness" {
+			return true
+		}
+	}
+	return false
+}
