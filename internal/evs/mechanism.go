@@ -139,66 +139,82 @@ func streams(h *history, r *report) {
 	}
 }
 
-// A run of acceptances is what one node accepted of an instance without having gone
-// apart from it in between.
+// siteAgreement is P22: nodes of one instance in one ring accept the same messages in
+// the same order. In the regular configuration one may only be ahead of the other;
+// those who go on to the next ring together have accepted the same in the end.
+func siteAgreement(h *history, r *report) {
+	type place struct{ ring, inst string }
+	runs := map[place][]*acceptances{}
+	var order []place
+	for _, n := range h.nodes {
+		var now []*acceptances
+		var ring *Event
+		for i := range n.Events {
+			switch e := &n.Events[i]; {
+			case e.Kind == Ring:
+				for _, run := range now {
+					run.next = e
+				}
+				now, ring = nil, e
+			case e.Kind == Send && ring != nil:
+				at := slices.IndexFunc(now, func(run *acceptances) bool { return run.inst == e.Inst })
+				if at < 0 {
+					at = len(now)
+					now = append(now, &acceptances{node: n, inst: e.Inst})
+					here := place{ring.Ring, e.Inst}
+					if runs[here] == nil {
+						order = append(order, here)
+					}
+					runs[here] = append(runs[here], now[at])
+				}
+				now[at].add(e)
+			}
+		}
+	}
+	for _, here := range order {
+		list := runs[here]
+		for i, a := range list {
+			for _, b := range list[i+1:] {
+				agree(r, here.inst, a, b)
+			}
+		}
+	}
+}
+
+// acceptances is what a node accepted for an instance in one ring.
 type acceptances struct {
 	node  *node
+	inst  string
 	sends []*Event
+	clear int    // how many of them before the transitional configuration
+	next  *Event // the ring that followed, if any
 }
 
-// siteAgreement is P22: nodes of an instance accept the same messages in the same
-// order, as far as both were there.
-func siteAgreement(h *history, r *report) {
-	runs := map[string][]*acceptances{}
-	var order []string
-	for _, n := range h.nodes {
-		var ring *Event
-		open := map[string]*acceptances{}
-		for i := range n.Events {
-			e := &n.Events[i]
-			if e.Kind == Attach || parted(ring, e) {
-				clear(open)
-			}
-			switch e.Kind {
-			case Ring:
-				ring = e
-			case Send:
-				run := open[e.Inst]
-				if run == nil {
-					run = &acceptances{node: n}
-					open[e.Inst] = run
-					if runs[e.Inst] == nil {
-						order = append(order, e.Inst)
-					}
-					runs[e.Inst] = append(runs[e.Inst], run)
-				}
-				run.sends = append(run.sends, e)
-			}
-		}
-	}
-	for _, inst := range order {
-		list := runs[inst]
-		longest := slices.MaxFunc(list, func(a, b *acceptances) int { return len(a.sends) - len(b.sends) })
-		for _, run := range list {
-			if run != longest {
-				agree(r, inst, longest, run)
-			}
-		}
+func (a *acceptances) add(e *Event) {
+	a.sends = append(a.sends, e)
+	if e.Phase != Transitional {
+		a.clear = len(a.sends)
 	}
 }
 
-// agree compares two runs from the first message that both have on.
+// together says whether the two nodes went on to the next ring together.
+func (a *acceptances) together(b *acceptances) bool {
+	return a.next != nil && b.next != nil && a.next.Ring == b.next.Ring && slices.Contains(a.next.Together, b.node.Node)
+}
+
+// agree compares two nodes' acceptances.
 func agree(r *report, inst string, a, b *acceptances) {
-	find := func(in []*Event, m Message) int {
-		return slices.IndexFunc(in, func(e *Event) bool { return e.Msg == m })
-	}
-	x, y := a.sends, b.sends
-	if i := find(x, y[0].Msg); i >= 0 {
-		x = x[i:]
-	} else if i := find(y, x[0].Msg); i >= 0 {
-		y = y[i:]
-	} else {
-		return
+	x, y := a.sends[:a.clear], b.sends[:b.clear]
+	if a.together(b) {
+		if x, y = a.sends, b.sends; len(x) != len(y) {
+			longer := x
+			if len(y) > len(x) {
+				longer = y
+			}
+			e := longer[min(len(x), len(y))]
+			r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("nodes %s and %s of instance %s went to ring %s together, but only %s accepted %v", a.node.Node, b.node.Node, inst, a.next.Ring, e.Node, e.Msg)}, e, a.next, b.next)
+			return
+		}
 	}
 	for i := range min(len(x), len(y)) {
 		if p, q := x[i], y[i]; p.Msg != q.Msg || p.View != q.View || p.T != q.T || p.N != q.N || p.Mode != q.Mode || !slices.Equal(p.D, q.D) {

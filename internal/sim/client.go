@@ -23,6 +23,7 @@ type client struct {
 	wants   []string
 	private string // "#name#node"
 	ended   bool
+	member  map[string]bool // groups of which it has seen itself a member
 }
 
 // population gives a node its clients.
@@ -38,7 +39,7 @@ func (f *federation) connect(l *life) {
 		return
 	}
 	l.counter++
-	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: fmt.Sprintf("c%d", l.counter)}
+	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: fmt.Sprintf("c%d", l.counter), member: map[string]bool{}}
 	c.trace, c.private = c.id.String(), "#"+c.name+"#"+l.name
 	f.clientOf[c.trace] = c.id
 	l.step(func(now time.Duration, fx *core.Effects) {

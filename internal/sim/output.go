@@ -18,8 +18,9 @@ func (l *life) output(o *merge.Output) {
 	case merge.OutView:
 		l.groupView(o)
 	case merge.OutTransition:
+		members := names(o.Members)
 		for _, to := range o.To {
-			l.record(evs.Event{Kind: evs.GSig, Client: to.String(), Group: o.Group})
+			l.record(evs.Event{Kind: evs.GSig, Client: to.String(), Group: o.Group, Members: members})
 		}
 	case merge.OutLeft:
 		for _, to := range o.To {
@@ -28,6 +29,9 @@ func (l *life) output(o *merge.Output) {
 				left = l.keyed(left) // else it never got in
 			}
 			l.record(left)
+			if c := l.sessions[to]; c != nil {
+				delete(c.member, o.Group)
+			}
 		}
 	case merge.OutClosed:
 		for _, to := range o.To {
@@ -75,15 +79,11 @@ func (l *life) message(o *merge.Output) {
 	}
 }
 
-// groupView gives a group view to its receivers. The view that a client's own join
-// made is that client's join.
+// groupView gives a group view to its receivers. The first view that a client gets
+// after a join, or after its node has brought it back, is that client's join.
 func (l *life) groupView(o *merge.Output) {
 	v := o.View
-	members := make([]string, 0, len(v.Members))
-	for _, m := range v.Members {
-		members = append(members, m.Client.String())
-	}
-	slices.Sort(members)
+	members := names(v.Members)
 	if len(slices.Compact(slices.Clone(members))) != len(members) {
 		l.f.report("groupview", "node %s: view of %s has a member twice: %v", l.name, v.Group, members)
 	}
@@ -94,7 +94,8 @@ func (l *life) groupView(o *merge.Output) {
 			continue
 		}
 		l.f.stats.GroupViews++
-		if l.cause.Request == merge.Join && l.cause.Client == to && slices.Contains(l.cause.Groups, v.Group) {
+		if !c.member[v.Group] {
+			c.member[v.Group] = true
 			l.record(l.keyed(evs.Event{Kind: evs.Join, Client: c.trace, Group: v.Group}))
 		}
 		if !slices.Contains(members, c.trace) {
@@ -102,4 +103,14 @@ func (l *life) groupView(o *merge.Output) {
 		}
 		l.record(evs.Event{Kind: evs.GView, Client: c.trace, Group: v.Group, ID: id, Members: members})
 	}
+}
+
+// names are the clients that are members, sorted.
+func names(members []merge.Member) []string {
+	list := make([]string, 0, len(members))
+	for _, m := range members {
+		list = append(list, m.Client.String())
+	}
+	slices.Sort(list)
+	return list
 }

@@ -63,6 +63,9 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 			return
 		}
 		out.Kind, out.Msg, out.Groups, out.Service = evs.Send, message(e), e.Groups, e.Service.String()
+		if e.Closing {
+			out.Phase = evs.Transitional
+		}
 		if out.Mode = "local"; e.Federated {
 			out.Mode, out.D = "fed", instances(e.Dests)
 		}
@@ -89,11 +92,6 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 			out.Dir, out.To = "out", e.To.String()
 		}
 	case merge.TraceView:
-		if l.view != nil && (l.view.Instance != e.Instance || l.view.View == e.View) {
-			// The state of another lineage, or that of its own after it had been
-			// given up: the clients have to join again.
-			l.record(evs.Event{Kind: evs.Attach, Inst: e.Instance.String(), View: viewID(e.View)})
-		}
 		seen := *e
 		l.view, l.last = &seen, merge.TraceEvent{}
 		out.Kind = evs.View
@@ -101,6 +99,30 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 			out.Members = append(out.Members, m.Instance.String())
 		}
 		slices.Sort(out.Members)
+	case merge.TraceSig:
+		out.Kind, out.TSN = evs.Sig, l.f.nodeNames(e.Nodes)
+		for _, m := range e.Members {
+			out.TS = append(out.TS, m.Instance.String())
+		}
+	case merge.TraceLineage:
+		out.Number, out.Electorate = evs.Number{e.Number.Counter, uint64(e.Number.Seq)}, l.f.nodeNames(e.Nodes)
+		if e.Role != "" {
+			lineage := out
+			lineage.Kind, lineage.Role = evs.Lineage, e.Role
+			l.record(lineage)
+		}
+		if out.Kind = evs.Formed; !e.Formed {
+			return
+		}
+	case merge.TraceAttach:
+		l.cause = *e
+		if e.Nodes[0] != l.id {
+			return
+		}
+		out.Kind, out.MinT = evs.Attach, e.T
+		for _, c := range l.sessions {
+			clear(c.member)
+		}
 	default:
 		l.f.report("trace", "node %s: trace event of kind %d", l.name, e.Kind)
 		return

@@ -164,7 +164,7 @@ func (m *machine) taken(c *ownClient, f *localSend, n uint64, d membership.Set) 
 		return
 	}
 	e := &TraceEvent{Kind: TraceSend, Client: c.id, Seq: f.seq, Request: f.kind, Groups: f.groups, Service: f.service,
-		Federated: f.federated, T: f.t, N: n, Instance: m.instance, View: m.view.ID}
+		Federated: f.federated, T: f.t, N: n, Instance: m.instance, View: m.view.ID, Closing: m.closing}
 	for rest := d; rest != 0; rest &= rest - 1 {
 		e.Dests = append(e.Dests, m.view.Members[rest.First()].Instance)
 	}
@@ -227,7 +227,7 @@ func (m *machine) forget(c *ownClient) {
 	for _, g := range c.groups {
 		g.acceptedOwn--
 	}
-	for _, g := range m.groups {
+	for g := range m.preparing {
 		if g.prep != nil {
 			g.prep.wait = slices.DeleteFunc(g.prep.wait, func(w waiter) bool { return w.Client == c.id })
 		}

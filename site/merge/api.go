@@ -113,6 +113,7 @@ type Output struct {
 	View    *GroupView
 	Group   string
 	ViewID  GroupViewID
+	Members []Member // OutTransition, when traced: who goes on
 }
 
 // A Record is an exported record, ready to leave the site.

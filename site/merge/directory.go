@@ -68,14 +68,14 @@ func (m *machine) join(c *ownClient, f *localSend) verdict {
 	case m.solo() || m.scoped(name):
 		f.federated = false
 		m.taken(c, f, 0, membership.SetOf(m.self))
-		m.joinLocal(c, m.group(name), f)
+		m.joinLocal(c, m.group(name), f.seq, false)
 		return accepted
 	case m.frozen():
 		return rejectFrozen
 	case g == nil || !g.Interest.Has(m.self) || g.prep != nil:
 		f.federated = false
 		m.taken(c, f, 0, 0)
-		m.prepare(m.group(name), waiter{membership.Member{Client: c.id, Name: c.name}, f.seq, f.rejoin})
+		m.prepare(m.group(name), waiter{Member: membership.Member{Client: c.id, Name: c.name}, seq: f.seq})
 		return accepted
 	}
 	if !f.federated {
@@ -86,7 +86,7 @@ func (m *machine) join(c *ownClient, f *localSend) verdict {
 			return rejectHeld
 		}
 		m.taken(c, f, 0, g.Interest)
-		m.joinLocal(c, g, f)
+		m.joinLocal(c, g, f.seq, false)
 		return accepted
 	}
 	if v := m.checkT(c, f, g.Interest, g.offT); v != accepted {
@@ -96,7 +96,7 @@ func (m *machine) join(c *ownClient, f *localSend) verdict {
 		return rejectT
 	}
 	m.taken(c, f, m.outN, g.Interest)
-	m.joinAt(c, g, f.seq, f.rejoin, f.t)
+	m.joinAt(c, g, f.seq, false, f.t)
 	return accepted
 }
 
@@ -107,12 +107,12 @@ func (g *group) waits(c membership.ClientID) bool {
 }
 
 // joinLocal is a join that concerns this site only.
-func (m *machine) joinLocal(c *ownClient, g *group, f *localSend) {
+func (m *machine) joinLocal(c *ownClient, g *group, seq uint64, rejoin bool) {
 	g.Interest |= membership.SetOf(m.self)
 	c.groups = append(c.groups, g)
 	g.acceptedOwn++
 	g.pendingOwn++
-	m.deliverLocal(&record{kind: kindJoin, src: m.self, client: c.id, seq: f.seq, name: c.name, rejoin: f.rejoin, groups: g.Names()})
+	m.deliverLocal(&record{kind: kindJoin, src: m.self, client: c.id, seq: seq, name: c.name, rejoin: rejoin, groups: g.Names()})
 }
 
 // joinAt accepts a join at T.
@@ -178,10 +178,19 @@ func (m *machine) prepare(g *group, w waiter) {
 	}
 }
 
+// setPrep begins or ends a preparation.
+func (m *machine) setPrep(g *group, p *preparation) {
+	if g.prep = p; p != nil {
+		m.preparing[g] = true
+	} else {
+		delete(m.preparing, g)
+	}
+}
+
 func (m *machine) startPrepare(g *group) {
 	m.clearRemote(g)
 	g.Interest |= membership.SetOf(m.self)
-	g.prep = &preparation{maxT: -1}
+	m.setPrep(g, &preparation{maxT: -1})
 	all := m.view.All()
 	m.export(&record{kind: kindPrepare, t: m.nextT(all), dests: all, mark: -1, groups: g.Names()})
 }
@@ -256,7 +265,7 @@ func (m *machine) prepared(g *group) {
 	if p == nil || p.acked|membership.SetOf(m.self) != m.view.All() && !m.off(onePhase) {
 		return
 	}
-	g.prep = nil
+	m.setPrep(g, nil)
 	g.onT = max(g.onT, p.maxT)
 	least := g.onT + 1
 	if m.off(ackNoMaxT) {

@@ -52,7 +52,6 @@ type localSend struct {
 	federated bool
 	discard   bool // not to the sender itself
 	first     bool // the machine may not know the client yet
-	rejoin    bool // of a Join: the client was in the group before its node learned
 	bodyRef   bool // the data crossed the ring before
 	service   membership.Service
 	t         int64
@@ -66,7 +65,6 @@ const (
 	flagFederated = 1 << (iota + 2)
 	flagDiscard
 	flagFirst
-	flagRejoin
 	flagBodyRef
 )
 
@@ -86,7 +84,7 @@ func (f *localSend) append(b []byte, kind frameKind) []byte {
 	for _, x := range [...]struct {
 		set bool
 		bit byte
-	}{{f.federated, flagFederated}, {f.discard, flagDiscard}, {f.first, flagFirst}, {f.rejoin, flagRejoin}, {f.bodyRef, flagBodyRef}} {
+	}{{f.federated, flagFederated}, {f.discard, flagDiscard}, {f.first, flagFirst}, {f.bodyRef, flagBodyRef}} {
 		if x.set {
 			flags |= x.bit
 		}
@@ -113,7 +111,7 @@ func (f *localSend) read(r *wire.Reader, names *interner) error {
 	flags := r.Uint8()
 	f.kind = RequestKind(flags & 3)
 	f.federated, f.discard = flags&flagFederated != 0, flags&flagDiscard != 0
-	f.first, f.rejoin, f.bodyRef = flags&flagFirst != 0, flags&flagRejoin != 0, flags&flagBodyRef != 0
+	f.first, f.bodyRef = flags&flagFirst != 0, flags&flagBodyRef != 0
 	f.service = membership.Service(r.Uint8())
 	f.t = r.Int64()
 	copy(f.hint[:], r.Bytes(4))
@@ -238,9 +236,11 @@ type lineage struct {
 	instance   membership.InstanceID // zero: none
 	voter      bool
 	attached   bool
-	decided    uint64 // counter of the ring whose lineage it decided last
-	branch     uint64 // names the state: equal branch, equal state
-	epoch      uint64 // highest known
+	formed     ring.Position // where its electorate was formed
+	attempts   []attempt     // electorates that others may have formed since
+	decided    uint64        // counter of the ring whose lineage it decided last
+	branch     uint64        // names the state: equal branch, equal state
+	epoch      uint64        // highest known
 	unix       uint32
 	electorate []membership.NodeID
 }
@@ -250,12 +250,24 @@ func (l *lineage) append(b []byte) []byte {
 	b = wire.AppendUint64(b, uint64(l.instance))
 	b = wire.AppendBool(wire.AppendBool(b, l.voter), l.attached)
 	b = wire.AppendUint64(wire.AppendUint64(wire.AppendUint64(b, l.decided), l.branch), l.epoch)
-	return appendNodes(wire.AppendUint32(b, l.unix), l.electorate)
+	b = appendPosition(wire.AppendUint32(b, l.unix), l.formed)
+	b = append(b, byte(len(l.attempts)))
+	for _, a := range l.attempts {
+		b = appendNodes(appendPosition(b, a.at), a.electorate)
+	}
+	return appendNodes(b, l.electorate)
 }
 
 func (l *lineage) read(r *wire.Reader) error {
 	*l = lineage{boot: r.Uint64(), instance: membership.InstanceID(r.Uint64()), voter: r.Bool(), attached: r.Bool(),
-		decided: r.Uint64(), branch: r.Uint64(), epoch: r.Uint64(), unix: r.Uint32()}
+		decided: r.Uint64(), branch: r.Uint64(), epoch: r.Uint64(), unix: r.Uint32(), formed: readPosition(r)}
+	n := int(r.Uint8())
+	if n > maxAttempts {
+		r.Fail(fmt.Errorf("%w: %d attempts", wire.ErrLimit, n))
+	}
+	for i := 0; i < n && r.Err() == nil; i++ {
+		l.attempts = append(l.attempts, attempt{readPosition(r), readNodes(r)})
+	}
 	l.electorate = readNodes(r)
 	return r.Done()
 }
@@ -276,22 +288,82 @@ func readNodes(r *wire.Reader) []membership.NodeID {
 	return nodes
 }
 
-// An attach lets the clients of a node use the instance (N8).
+// An attach brings a node's clients into the instance (N8), with the groups that they
+// were in.
 type attach struct {
 	instance membership.InstanceID
 	boot     uint64
 	closed   membership.ViewID // the view that the node closed alone last; zero: none
 	minT     int64             // what its clients saw of that view lies at or below
+	company  uint64            // equal at nodes whose clients have seen the same
+	from     ring.ID           // the ring that it comes from
+	clients  []attachedClient
 }
 
+// An attachedClient is a client that is in groups.
+type attachedClient struct {
+	session uint64
+	next    uint64 // its next request's number
+	name    string
+	groups  []string
+}
+
+// attachedClientBytes is the least that a client takes in an attach.
+const attachedClientBytes = 8 + 8 + 1 + 4
+
+// append encodes a; a group's name goes once.
 func (a *attach) append(b []byte) []byte {
 	b = wire.AppendUint64(append(b, byte(frameAttach)), uint64(a.instance))
 	b = a.closed.Append(wire.AppendUint64(b, a.boot))
-	return wire.AppendInt64(b, a.minT)
+	b = wire.AppendUint64(wire.AppendInt64(b, a.minT), a.company)
+	b = wire.AppendUint64(wire.AppendUint32(b, uint32(a.from.Representative)), a.from.Counter)
+	index := map[string]uint32{}
+	var names []string
+	for _, c := range a.clients {
+		for _, g := range c.groups {
+			if _, ok := index[g]; !ok {
+				index[g] = uint32(len(names))
+				names = append(names, g)
+			}
+		}
+	}
+	b = wire.AppendUint32(b, uint32(len(names)))
+	for _, g := range names {
+		b = wire.AppendString(b, g)
+	}
+	b = wire.AppendUint32(b, uint32(len(a.clients)))
+	for _, c := range a.clients {
+		b = wire.AppendString(wire.AppendUint64(wire.AppendUint64(b, c.session), c.next), c.name)
+		b = wire.AppendUint32(b, uint32(len(c.groups)))
+		for _, g := range c.groups {
+			b = wire.AppendUint32(b, index[g])
+		}
+	}
+	return b
 }
 
-func (a *attach) read(r *wire.Reader) error {
-	*a = attach{instance: membership.InstanceID(r.Uint64()), boot: r.Uint64(), closed: membership.ReadViewID(r), minT: r.Int64()}
+func (a *attach) read(r *wire.Reader, names *interner) error {
+	*a = attach{instance: membership.InstanceID(r.Uint64()), boot: r.Uint64(), closed: membership.ReadViewID(r), minT: r.Int64(),
+		company: r.Uint64(), from: ring.ID{Representative: membership.NodeID(r.Uint32()), Counter: r.Uint64()}}
+	table := make([]string, r.Count(maxListed, 1))
+	for i := range table {
+		table[i] = names.name(readName(r, membership.MaxGroupName))
+	}
+	a.clients = make([]attachedClient, r.Count(maxListed, attachedClientBytes))
+	for i := range a.clients {
+		c := &a.clients[i]
+		c.session, c.next = r.Uint64(), r.Uint64()
+		c.name = names.name(readName(r, membership.MaxPrivateName))
+		c.groups = make([]string, r.Count(maxListed, 4))
+		for k := range c.groups {
+			at := r.Uint32()
+			if int(at) >= len(table) {
+				r.Fail(fmt.Errorf("%w: group %d of %d", wire.ErrLimit, at, len(table)))
+				break
+			}
+			c.groups[k] = table[at]
+		}
+	}
 	return r.Done()
 }
 

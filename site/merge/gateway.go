@@ -246,7 +246,7 @@ func (r *Replica) makeTick(now time.Duration) (ring.Frame, bool) {
 	g, m := &r.gateway, r.m
 	t := &g.tick
 	t.tag, t.reading, t.line = m.tag, r.viewReading(now), ring.Position{}
-	if r.descent.formed() {
+	if r.descent.formedHere() {
 		t.line = r.descent.stable
 	}
 	t.leads, t.promises = t.leads[:0], t.promises[:0]
@@ -374,7 +374,7 @@ func (r *Replica) released(n uint64, rec *record) Record {
 func (r *Replica) promiseOut() {
 	g, m := &r.gateway, r.m
 	g.promiseDue = noTime
-	if !g.is || m == nil || m.solo() || m.frozen() || !r.descent.formed() {
+	if !g.is || m == nil || m.solo() || m.frozen() || !r.descent.formedHere() {
 		return
 	}
 	at := len(m.snaps) - 1

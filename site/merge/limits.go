@@ -31,6 +31,9 @@ const (
 	// the site for their LocalSend. More than one is rare: a client sends its
 	// next message only after the one before.
 	maxBodies = 8
+	// maxAttempts bounds the attempts of one lineage. A node with more gives up
+	// its vote.
+	maxAttempts = 64
 )
 
 // Constants of tuning: every node may have its own.

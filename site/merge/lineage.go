@@ -14,15 +14,24 @@ import (
 // that position, which instance goes on:
 //
 //	N1  An instance may go on if a majority of its electorate (of half, the half with
-//	    the lowest id) is there as voters. Only who has its state is a voter.
+//	    the lowest id) is there as voters, and the same of every attempt above it that
+//	    one of them knows. Only who has its state is a voter.
 //	N2  Of several the one with the most voters goes on, then the lowest id.
 //	N3  Its state is that of the voters that decided last and came along together:
 //	    the heirs. They are the new electorate.
 //	N5  The others learn: the lowest heir sends its state through the ring. At that
 //	    frame's position they become voters.
 //	N7  Without an heir the ring founds a new instance in a view of its own.
+//
+// What changes an electorate are safe frames. Whoever acts on one in the regular
+// configuration knows that every member of the ring holds it, so that every member
+// will have it before it is in another ring. Whoever gets one in the transitional
+// configuration cannot know whether somebody has acted; it keeps the old electorate
+// and notes the attempt. Two heirs would then need disjoint majorities of one
+// electorate.
 type descent struct {
 	view      *ring.View // in force; nil: none yet
+	closing   bool       // its transitional configuration has begun
 	stable    ring.Position
 	oldStable ring.Position // of the ring before
 	said      bool          // the own lineage went out
@@ -31,8 +40,11 @@ type descent struct {
 	at        ring.Position // where it was decided
 	learners  []membership.NodeID
 
+	// What outlives the ring.
+	formed      ring.Position // where the electorate was last changed
+	attempts    []attempt     // above formed, in their order
 	decidedRing uint64
-	branch      uint64
+	branch      uint64 // names the state, and who has gone along with it
 
 	replay      []ring.Event // what a learner has to make up for
 	replayBytes int
@@ -40,29 +52,44 @@ type descent struct {
 	outgoing    []byte // the state, for the learners
 }
 
-// formed says whether every member of the ring knows its lineage (S4).
-func (d *descent) formed() bool { return d.decided && d.at.Compare(d.stable) <= 0 }
+// An attempt is an electorate that others may have formed.
+type attempt struct {
+	at         ring.Position
+	electorate []membership.NodeID
+}
+
+// formedHere says whether every member of the ring knows its lineage (S4).
+func (d *descent) formedHere() bool { return d.decided && d.at.Compare(d.stable) <= 0 }
 
 // covers says whether every member holds what lies at pos.
 func (d *descent) covers(pos ring.Position) bool {
-	return d.formed() && pos.Compare(d.stable) <= 0
+	return d.formedHere() && pos.Compare(d.stable) <= 0
 }
 
 // installed begins a ring.
 func (d *descent) installed(v *ring.View) {
+	*d = descent{view: v, oldStable: d.stable, heard: map[membership.NodeID]*lineage{},
+		formed: d.formed, attempts: d.attempts, decidedRing: d.decidedRing, branch: mix(d.branch, v)}
+}
+
+// mix follows who has gone from ring to ring together: it stays equal only at nodes
+// that have.
+func mix(h uint64, v *ring.View) uint64 {
+	list := []uint64{h, v.Previous.Counter, uint64(v.Previous.Representative)}
+	for _, n := range v.Together {
+		list = append(list, uint64(n))
+	}
+	return hashOf(list...)
+}
+
+func hashOf(list ...uint64) uint64 {
 	h := fnv.New64a()
 	var b [8]byte
-	put := func(x uint64) {
+	for _, x := range list {
 		binary.LittleEndian.PutUint64(b[:], x)
 		h.Write(b[:])
 	}
-	put(d.branch)
-	put(v.Previous.Counter)
-	put(uint64(v.Previous.Representative))
-	for _, n := range v.Together {
-		put(uint64(n))
-	}
-	*d = descent{view: v, oldStable: d.stable, heard: map[membership.NodeID]*lineage{}, decidedRing: d.decidedRing, branch: h.Sum64()}
+	return h.Sum64()
 }
 
 // hear takes in a node's lineage and says whether it was the last one.
@@ -74,7 +101,7 @@ func (d *descent) hear(from membership.NodeID, l *lineage, pos ring.Position) bo
 	if len(d.heard) < len(d.view.Members) {
 		return false
 	}
-	d.decided, d.at = true, pos
+	d.at = pos
 	return true
 }
 
@@ -106,25 +133,34 @@ func (d *descent) decide() heritage {
 // heirsOf returns how many voters an instance has here, zero if they are too few, and
 // who holds its newest state.
 func (d *descent) heirsOf(i membership.InstanceID) (voters int, heirs []membership.NodeID) {
-	var newest *lineage
+	present := map[membership.NodeID]bool{}
+	var top, newest *lineage
 	for _, id := range d.view.Members {
-		if l := d.heard[id]; l.voter && l.instance == i && (newest == nil || l.decided > newest.decided) {
+		l := d.heard[id]
+		if !l.voter || l.instance != i {
+			continue
+		}
+		present[id] = true
+		if top == nil || top.formed.Compare(l.formed) < 0 {
+			top = l
+		}
+		if newest == nil || newest.decided < l.decided {
 			newest = l
 		}
 	}
-	lowest := false
-	for k, id := range newest.electorate {
-		if l := d.heard[id]; l != nil && l.voter && l.instance == i {
-			voters++
-			lowest = lowest || k == 0
-		}
-	}
-	if all := len(newest.electorate); 2*voters < all || 2*voters == all && !lowest {
+	if voters = quorum(top.electorate, present); voters == 0 {
 		return 0, nil
+	}
+	for id := range present {
+		for _, a := range d.heard[id].attempts {
+			if a.at.Compare(top.formed) > 0 && quorum(a.electorate, present) == 0 {
+				return 0, nil
+			}
+		}
 	}
 	branches := map[uint64][]membership.NodeID{}
 	for _, id := range d.view.Members {
-		if l := d.heard[id]; l.voter && l.instance == i && l.decided == newest.decided {
+		if l := d.heard[id]; present[id] && l.decided == newest.decided {
 			branches[l.branch] = append(branches[l.branch], id)
 			if b := branches[l.branch]; len(b) > len(heirs) || len(b) == len(heirs) && b[0] < heirs[0] {
 				heirs = b
@@ -134,166 +170,49 @@ func (d *descent) heirsOf(i membership.InstanceID) (voters int, heirs []membersh
 	return voters, heirs
 }
 
+// quorum returns how many of an electorate are present, zero if that does not decide.
+func quorum(electorate []membership.NodeID, present map[membership.NodeID]bool) int {
+	n := 0
+	for _, id := range electorate {
+		if present[id] {
+			n++
+		}
+	}
+	if all := len(electorate); 2*n < all || 2*n == all && !(n > 0 && present[electorate[0]]) {
+		return 0
+	}
+	return n
+}
+
 // settle remembers the decision.
 func (d *descent) settle(i membership.InstanceID, heirs []membership.NodeID) {
+	d.decided = true
 	d.learners = nil
 	for _, id := range d.view.Members {
 		if !slices.Contains(heirs, id) {
 			d.learners = append(d.learners, id)
 		}
 	}
-	h := fnv.New64a()
-	var b [24]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(i))
-	binary.LittleEndian.PutUint64(b[8:], d.view.ID.Counter)
-	binary.LittleEndian.PutUint64(b[16:], uint64(d.view.ID.Representative))
-	h.Write(b[:])
-	d.branch, d.decidedRing = h.Sum64(), d.view.ID.Counter
+	d.branch = hashOf(uint64(i), d.view.ID.Counter, uint64(d.view.ID.Representative))
+	d.decidedRing = d.view.ID.Counter
+	d.formedAt(d.at)
+}
+
+// formedAt: the electorate changed at pos, as every member of the ring knows.
+func (d *descent) formedAt(pos ring.Position) { d.formed, d.attempts = pos, nil }
+
+// attempted notes an electorate that others may have formed at pos. Rings end after
+// one lineage and one state each, so that attempts are few; a node that has seen too
+// many gives up its vote, which is always safe.
+func (d *descent) attempted(pos ring.Position, electorate []membership.NodeID) {
+	d.attempts = append(d.attempts, attempt{pos, electorate})
 }
 
 // foundingID names the instance that a ring founds.
 func (d *descent) foundingID() membership.InstanceID {
-	h := fnv.New64a()
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], d.view.ID.Counter)
-	binary.LittleEndian.PutUint64(b[8:], uint64(d.view.ID.Representative))
-	h.Write(b[:])
+	list := []uint64{d.view.ID.Counter, uint64(d.view.ID.Representative)}
 	for _, id := range d.view.Members {
-		binary.LittleEndian.PutUint64(b[:], uint64(id))
-		binary.LittleEndian.PutUint64(b[8:], d.heard[id].boot)
-		h.Write(b[:])
+		list = append(list, uint64(id), d.heard[id].boot)
 	}
-	return membership.InstanceID(max(1, h.Sum64()))
-}
-
-// The rest is the Replica's part: what it does with a decision.
-
-// ownLineage is what this node says in a new ring.
-func (r *Replica) ownLineage() *lineage {
-	l := &lineage{boot: r.cfg.Boot, decided: r.descent.decidedRing, branch: r.descent.branch, epoch: r.epoch,
-		unix: unixSeconds(r.cfg.StartUnix, r.now)}
-	if m := r.m; m != nil {
-		l.instance, l.voter, l.attached, l.electorate = m.instance, true, r.attached, m.voters
-		l.epoch = max(l.epoch, m.epoch)
-	}
-	return l
-}
-
-// decided acts on the last lineage of a ring.
-func (r *Replica) decided() {
-	d := &r.descent
-	h := d.decide()
-	heir := slices.Contains(h.heirs, r.cfg.Self)
-	if r.m != nil && !heir {
-		r.closeAlone()
-	}
-	switch {
-	case h.instance == 0:
-		r.found()
-	case heir:
-		d.settle(h.instance, h.heirs)
-		r.inherit(h.heirs)
-	default:
-		d.settle(h.instance, h.heirs)
-	}
-}
-
-// inherit goes on with the instance.
-func (r *Replica) inherit(heirs []membership.NodeID) {
-	boots := map[membership.NodeID]uint64{}
-	for _, id := range heirs {
-		boots[id] = r.descent.heard[id].boot
-		r.m.epoch = max(r.m.epoch, r.descent.heard[id].epoch)
-	}
-	r.m.voters = heirs
-	r.m.survive(boots)
-	if len(r.descent.learners) > 0 && heirs[0] == r.cfg.Self {
-		r.descent.outgoing = r.m.snapshot()
-	}
-}
-
-// found begins a new instance in a view of its own (N7).
-func (r *Replica) found() {
-	d := &r.descent
-	id := d.foundingID()
-	view := membership.SiteView{ID: membership.ViewID{Proposer: id}, Members: []SiteInstance{{Instance: id, Site: r.cfg.Site}}}
-	for _, l := range d.heard {
-		view.ID.Epoch = max(view.ID.Epoch, l.epoch+1)
-		view.Founded = max(view.Founded, l.unix)
-	}
-	m := newMachine(&r.cfg, &r.names, id, view)
-	m.voters = d.view.Members
-	for _, n := range d.view.Members {
-		m.nodes[n] = attached{boot: d.heard[n].boot, min: -1}
-	}
-	d.settle(id, d.view.Members)
-	r.adopt(m)
-}
-
-// learn installs the state that an heir sent and makes up for what came since.
-func (r *Replica) learn(data []byte) {
-	d := &r.descent
-	if r.m != nil {
-		return
-	}
-	m, err := restoreMachine(&r.cfg, &r.names, data)
-	if err != nil || d.overflown {
-		r.badFrames++
-		r.fx.Faults = append(r.fx.Faults, Fault{Site: r.cfg.Site, What: "this node cannot learn its site's state and waits for the next ring: " + reason(err)})
-		return
-	}
-	r.adopt(m)
-	replay := d.replay
-	d.replay, d.replayBytes = nil, 0
-	for i := range replay {
-		r.apply(&replay[i])
-	}
-}
-
-func reason(err error) string {
-	if err != nil {
-		return err.Error()
-	}
-	return "too much traffic came before it"
-}
-
-// admit makes the learners voters, at the position of the state that they learned.
-func (r *Replica) admit() {
-	d := &r.descent
-	if r.m == nil || len(d.learners) == 0 {
-		return
-	}
-	r.m.voters = slices.Sorted(slices.Values(append(slices.Clone(r.m.voters), d.learners...)))
-	d.learners = nil
-}
-
-// adopt makes m this node's machine.
-func (r *Replica) adopt(m *machine) {
-	m.lookup = r.lookup
-	r.m = m
-	r.epoch = max(r.epoch, m.epoch)
-	r.attached = false
-	r.base = timeBase{m.clock, r.now}
-	m.pos, m.fx = r.descent.at, r.fx
-	m.traceView()
-	r.viewChanged()
-}
-
-// closeAlone ends this node's part in its instance (N6).
-func (r *Replica) closeAlone() {
-	m := r.m
-	together := map[membership.NodeID]bool{}
-	for _, n := range r.descent.view.Together {
-		together[n] = true
-	}
-	if r.attached {
-		minT := m.closeAlone(r.descent.oldStable, together)
-		if r.closed != m.view.ID {
-			r.closedMinT = -1
-		}
-		r.closed, r.closedMinT = m.view.ID, max(r.closedMinT, minT)
-		r.leaveInstance()
-	}
-	r.epoch = max(r.epoch, m.epoch)
-	r.m, r.attached = nil, false
+	return membership.InstanceID(max(1, hashOf(list...)))
 }

@@ -37,6 +37,7 @@ type machine struct {
 	orderState
 
 	groups    map[string]*group
+	preparing map[*group]bool                  // those with a preparation
 	where     map[membership.ClientID][]*group // delivered memberships, own and remote
 	clients   map[membership.ClientID]*ownClient
 	nodes     map[membership.NodeID]attached
@@ -45,14 +46,20 @@ type machine struct {
 	lostLater []lostNode                  // lost while frozen: their records follow the install
 	bodies    map[membership.ClientID]*heldBody
 
-	voters []membership.NodeID // the electorate, ascending
-	epoch  uint64              // highest known
-	bumped bool                // a node waits for a newer view
-	ticks  uint64
+	voters   []membership.NodeID          // the electorate, ascending
+	present  map[membership.NodeID]uint64 // the ring's members and their boots
+	from     ring.ID                      // the ring that the heirs come from
+	arriving []arrival                    // nodes that wait for others to attach
+	salt     uint64                       // tells group views apart that parted nodes make
+	parted   map[membership.NodeID]bool   // gone, as the ring says, but not ordered out yet
+	epoch    uint64                       // highest known
+	bumped   bool                         // a node waits for a newer view
+	ticks    uint64
 
 	// Not replicated.
 	lookup  func(name string) (membership.ClientID, bool) // of this node's clients
 	ended   []membership.ClientID                         // clients of this node whose end has gone round
+	closing bool                                          // the ring ends
 	skipT   int64                                         // what arrived of this view before the node attached
 	samples []heard                                       // promises whose records have come since the gateway last looked
 	applied uint64                                        // federated activity: grows with every accept and import
@@ -174,9 +181,9 @@ func (m *machine) hears() bool {
 func newMachine(cfg *Config, names *interner, instance membership.InstanceID, view membership.SiteView) *machine {
 	m := &machine{
 		cfg: cfg, names: names, instance: instance,
-		groups: map[string]*group{}, where: map[membership.ClientID][]*group{},
+		groups: map[string]*group{}, preparing: map[*group]bool{}, where: map[membership.ClientID][]*group{},
 		clients: map[membership.ClientID]*ownClient{}, nodes: map[membership.NodeID]attached{},
-		bodies: map[membership.ClientID]*heldBody{},
+		bodies: map[membership.ClientID]*heldBody{}, present: map[membership.NodeID]uint64{}, parted: map[membership.NodeID]bool{},
 	}
 	m.reset(view)
 	return m

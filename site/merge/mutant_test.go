@@ -59,10 +59,13 @@ func calmLife(seed uint64, off mutant) *world { return aRun(seed, off, false) }
 // meetingLife lets two sites meet that both have members in a group.
 func meetingLife(seed uint64, off mutant) *world {
 	w := newWorld(seed, plainOptions(2, 2), &hooks{off: off})
-	w.run(20 * time.Millisecond)
 	a, b := w.sites[0].nodes[0].connect("a"), w.sites[1].nodes[0].connect("b")
 	a.join("g")
 	b.join("g")
+	w.runUntil(20*time.Second, "both are in", func() bool { return a.in["g"] && b.in["g"] })
+	if w.federated() {
+		w.fail("the sites met before their clients were in")
+	}
 	w.runUntil(20*time.Second, "sites meet", w.federated)
 	w.runUntil(20*time.Second, "nothing under way", w.quiet)
 	for _, c := range []*simClient{a, b} {

@@ -6,25 +6,32 @@ import (
 	"ringway/membership"
 )
 
-// attach lets the clients of a node use the instance (N8). It says whether that
-// changed anything.
-func (m *machine) attach(node membership.NodeID, a *attach) bool {
-	if a.instance != m.instance || m.view.ID.Compare(a.closed) < 0 || !slices.Contains(m.voters, node) {
-		return false
+// part begins the end of a ring that some nodes have left: what is still delivered
+// goes to those who come along only. Groups that lose somebody are told so at once,
+// before anything that not all may get; group views of what the others may never see
+// get ids of their own.
+func (m *machine) part(salt uint64, lost []membership.NodeID) {
+	m.salt = salt
+	for _, id := range lost {
+		m.parted[id] = true
 	}
-	if at, ok := m.nodes[node]; ok && at.boot == a.boot {
-		return false
+	for _, g := range m.sortedGroups(m.losing) {
+		m.signal(g)
 	}
-	at := attached{boot: a.boot, min: -1}
-	if t, ok := m.downT[node]; ok {
-		at.min = t
-	}
-	if a.closed == m.view.ID {
-		at.min = max(at.min, min(a.minT, m.clock+maxAhead))
-	}
-	m.nodes[node] = at
-	return true
 }
+
+// losing says whether a group still lists somebody of whom it is known that he is
+// gone.
+func (m *machine) losing(g *group) bool {
+	if len(m.parted) == 0 && len(m.lost) == 0 {
+		return false
+	}
+	gone := func(x Member) bool { return !m.stays(x) }
+	return slices.ContainsFunc(g.Own(), gone) || g.Remotes() > 0 && slices.ContainsFunc(g.Members(), gone)
+}
+
+// stays says whether a member is not known to be gone.
+func (m *machine) stays(x Member) bool { return !m.parted[x.Client.Node] && !m.isLost(x.Client) }
 
 // survive is a decided lineage: of the attached nodes only those stay that are heirs
 // with the same boot (J7).
@@ -39,62 +46,86 @@ func (m *machine) survive(heirs map[membership.NodeID]uint64) {
 	clear(m.bodies) // of a new ring nothing is kept that a learner lacks
 	for _, l := range gone {
 		delete(m.nodes, l.node)
-		m.loseNode(l)
 	}
+	m.loseNodes(gone)
+	clear(m.parted)
 }
 
-// loseNode orders a node out of the groups.
-func (m *machine) loseNode(l lostNode) {
-	top := int64(-1)
-	for _, id := range m.sortedClients() {
-		if c := m.clients[id]; l.owns(id) {
-			top = max(top, c.last)
-			m.forget(c)
-		}
+// loseNodes orders nodes out of the groups.
+func (m *machine) loseNodes(gone []lostNode) {
+	if len(gone) == 0 {
+		return
 	}
-	switch {
-	case m.solo():
+	top := m.forgetNodes(gone)
+	if m.solo() {
 		m.local++
-		m.deliverNodeDown(&record{kind: kindNodeDown, src: m.self, node: l.node, boot: l.boot}, m.localViewID(), m.v)
-	case m.frozen():
+		m.dropNodes(gone, m.self, &record{}, m.localViewID(), m.v)
+		return
+	}
+	for _, l := range gone {
 		m.lost[l] = true
-		m.lostLater = append(m.lostLater, l)
-	default:
-		m.lost[l] = true
+		if m.frozen() {
+			m.lostLater = append(m.lostLater, l)
+			continue
+		}
 		all := m.view.All()
 		m.export(&record{kind: kindNodeLost, t: m.nextT(all), dests: all, node: l.node, boot: l.boot})
 		t := m.nextT(all)
 		if !m.off(downEarly) {
-			t = max(t, top+1)
+			t = max(t, top[l]+1)
 		}
 		m.downT[l.node] = t
 		m.export(&record{kind: kindNodeDown, t: t, dests: all, node: l.node, boot: l.boot})
 	}
 }
 
-// deliverNodeDown removes the clients of a lost node, which their groups see as one
-// change each.
-func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
-	l := lostNode{r.node, r.boot}
-	own := r.src == m.self
-	var touched []*group
-	for c := range m.where {
-		if l.owns(c) {
-			touched = append(touched, m.where[c]...)
+// forgetNodes drops what is accepted of the clients of nodes, and returns the highest
+// T of each.
+func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
+	top := map[lostNode]int64{}
+	for _, l := range gone {
+		top[l] = -1
+	}
+	for id, c := range m.clients {
+		l := lostNode{id.Node, uint32(id.Session >> 32)}
+		if t, ok := top[l]; ok {
+			top[l] = max(t, c.last)
+			m.forget(c)
 		}
 	}
-	slices.SortFunc(touched, byName)
-	for _, g := range slices.Compact(touched) {
-		m.signal(g)
-		var gone []membership.ClientID
-		for _, x := range g.Members() {
-			if l.owns(x.Client) {
-				gone = append(gone, x.Client)
+	return top
+}
+
+// deliverNodeDown removes the clients of a lost node.
+func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
+	l := lostNode{r.node, r.boot}
+	m.dropNodes([]lostNode{l}, r.src, r, id, t)
+	delete(m.lost, l)
+}
+
+// dropNodes removes the clients of nodes, which their groups see as one change each.
+func (m *machine) dropNodes(gone []lostNode, src int, r *record, id GroupViewID, t int64) {
+	own := src == m.self
+	owned := func(c membership.ClientID) bool {
+		return slices.ContainsFunc(gone, func(l lostNode) bool { return l.owns(c) })
+	}
+	leaving := map[*group][]membership.ClientID{}
+	for c, groups := range m.where {
+		if owned(c) {
+			for _, g := range groups {
+				leaving[g] = append(leaving[g], c)
 			}
 		}
+	}
+	for _, g := range m.sortedGroups(func(g *group) bool { return leaving[g] != nil }) {
+		m.signalTo(g, func(x Member) bool { return m.stays(x) && !owned(x.Client) })
 		changed := false
-		for _, c := range gone {
-			changed = own && m.leaveOwn(g, c) || !own && !g.stale(r) && m.leaveRemote(g, r.src, c) || changed
+		if own {
+			changed = m.leaveOwns(g, owned)
+		} else if !g.stale(r) {
+			for _, c := range leaving[g] {
+				changed = m.leaveRemote(g, src, c) || changed
+			}
 		}
 		if changed && (own || !g.veiled) {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(g.Members())})
@@ -103,5 +134,4 @@ func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
 			m.interestOff(g, t)
 		}
 	}
-	delete(m.lost, l)
 }

@@ -260,10 +260,24 @@ func (m *machine) deliverLeave(r *record, id GroupViewID, t int64) {
 }
 
 func (m *machine) leaveOwn(g *group, c membership.ClientID) bool {
-	if g.Leave(func(x membership.Member) bool { return x.Client == c }) == 0 {
+	return m.leaveOwns(g, func(x membership.ClientID) bool { return x == c })
+}
+
+// leaveOwns takes members of this site out of a group, all that gone picks.
+func (m *machine) leaveOwns(g *group, gone func(membership.ClientID) bool) bool {
+	var left []membership.ClientID
+	if g.Leave(func(x membership.Member) bool {
+		if !gone(x.Client) {
+			return false
+		}
+		left = append(left, x.Client)
+		return true
+	}) == 0 {
 		return false
 	}
-	m.unindex(c, g)
+	for _, c := range left {
+		m.unindex(c, g)
+	}
 	if len(g.Own()) == 0 {
 		g.veiled, g.announced = false, false
 	}

@@ -82,19 +82,40 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 
 // groupView gives the members at this node a new view of g.
 func (m *machine) groupView(g *group, v *GroupView) {
+	changing := g.signalled && m.losing(g)
 	g.id, g.signalled = v.ID, false
 	to := g.Local(m.here)
-	if len(to) == 0 {
+	if len(to) > 0 {
+		v.Group = g.Name
+		if g.veiled {
+			v.Members = g.Own()
+			v.Sets = onlyOwn(g, v.Sets)
+		} else {
+			v.Members = g.Members()
+		}
+		if changing {
+			v.asNetwork()
+		}
+		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
+	}
+	if changing { // it still lists somebody who is gone
+		m.signal(g)
+	}
+}
+
+// asNetwork makes a join or leave look like a change of the network: between a
+// transitional signal and the view without those who are gone, Spread has no other. A
+// joiner stands in a set of its own, the last one.
+func (v *GroupView) asNetwork() {
+	if v.Cause == CauseNetwork {
 		return
 	}
-	v.Group = g.Name
-	if g.veiled {
-		v.Members = g.Own()
-		v.Sets = onlyOwn(g, v.Sets)
-	} else {
-		v.Members = g.Members()
+	others := slices.DeleteFunc(slices.Clone(v.Members), func(x Member) bool { return x.Client == v.Changed.Client })
+	v.Sets = sets(others)
+	if v.Cause == CauseJoin {
+		v.Sets = append(v.Sets, []Member{v.Changed})
 	}
-	m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
+	v.Cause, v.Changed = CauseNetwork, Member{}
 }
 
 // onlyOwn leaves out what a veiled group does not show yet.
@@ -107,14 +128,23 @@ func onlyOwn(g *group, parts [][]Member) [][]Member {
 
 // signal gives the members at this node the transitional signal of g, once in a
 // view of g.
-func (m *machine) signal(g *group) {
+func (m *machine) signal(g *group) { m.signalTo(g, m.stays) }
+
+// signalTo is signal; stays says who goes on.
+func (m *machine) signalTo(g *group, stays func(Member) bool) {
 	if g.signalled {
 		return
 	}
 	g.signalled = true
-	if to := g.Local(m.here); len(to) > 0 {
-		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutTransition, To: to, Group: g.Name, ViewID: g.id})
+	to := g.Local(m.here)
+	if len(to) == 0 {
+		return
 	}
+	o := Output{Kind: OutTransition, To: to, Group: g.Name, ViewID: g.id}
+	if m.cfg.Trace != nil {
+		o.Members = slices.DeleteFunc(g.Members(), func(x Member) bool { return !stays(x) })
+	}
+	m.fx.Outputs = append(m.fx.Outputs, o)
 }
 
 // signalLost is D3: a safe message must not claim that members of a lost node have
@@ -125,7 +155,7 @@ func (m *machine) signalLost(groups []string) {
 		if g == nil {
 			continue
 		}
-		if slices.ContainsFunc(g.Members(), func(x Member) bool { return m.isLost(x.Client) }) {
+		if !g.signalled && m.losing(g) {
 			m.signal(g)
 		}
 	}
@@ -153,7 +183,7 @@ func (m *machine) viewIDOf(r *record) GroupViewID {
 
 // localViewID names group views that only this site sees.
 func (m *machine) localViewID() GroupViewID {
-	return GroupViewID{Origin: m.origin(m.instance, 0), Time: m.view.Founded, Index: m.local}
+	return GroupViewID{Origin: m.origin(m.instance, m.salt&^(1<<32-1)), Time: m.view.Founded, Index: m.local}
 }
 
 func (m *machine) origin(i membership.InstanceID, n uint64) uint32 {

@@ -23,7 +23,7 @@ type viewProposer struct {
 func (r *Replica) consider() {
 	v, m := &r.views, r.m
 	v.due = noTime
-	if m == nil || !r.descent.formed() || !r.gateway.leads {
+	if m == nil || !r.descent.formedHere() || !r.gateway.leads {
 		return
 	}
 	want, complete := r.wantedMembers()

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -53,7 +54,6 @@ type item struct {
 	numbered bool
 	bodySent bool
 	prepares bool // a join that other sites must hear of first (J1)
-	rejoin   bool
 	bytes    int
 }
 
@@ -228,7 +228,7 @@ func (p *proposer) forget(id membership.ClientID) {
 
 // ringChanged: whatever was under way may be lost.
 func (p *proposer) ringChanged() {
-	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
+	for _, id := range p.sorted() {
 		p.goBack(p.clients[id], true)
 	}
 	p.unblock()
@@ -284,7 +284,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	}
 	f := &p.send
 	*f = localSend{tag: r.m.tag, session: c.id.Session, attempt: c.attempt, kind: it.Kind, discard: it.SelfDiscard,
-		first: !c.known, rejoin: it.rejoin, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
+		first: !c.known, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
 	frame := ring.Frame{Stream: c.id.Session, Service: membership.Agreed}
 	if !r.plan(now, c, f) {
 		return frame, false
@@ -425,26 +425,33 @@ func (r *Replica) credit(d membership.Set) bool {
 	return true
 }
 
-// setAttached: the clients of this node use the machine from here on. They enter
-// again the groups they were in.
+// setAttached: the clients of this node use the machine from here on, and are in the
+// groups that the Attach named.
 func (r *Replica) setAttached() {
 	r.attached, r.newest = true, r.m.view.ID
 	p := &r.proposer
-	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
+	for _, id := range p.sorted() {
 		c := p.clients[id]
 		p.goBack(c, true)
-		c.known = false
-		wanted := c.wanted
-		c.wanted = nil
-		if c.gone {
-			wanted = nil
-		}
-		for i, g := range wanted {
-			p.enqueue(c, item{Request: Request{Kind: Join, Groups: []string{g}}, rejoin: true}, i)
-		}
+		c.known, c.entering = false, ""
 		p.renumber(c)
 	}
 	p.unblock()
+}
+
+func (p *proposer) sorted() []membership.ClientID {
+	return slices.SortedFunc(maps.Keys(p.clients), membership.ClientID.Compare)
+}
+
+// memberships are the clients that are in groups, for the Attach. A client whose end
+// waits is in none any more.
+func (p *proposer) memberships() (list []attachedClient) {
+	for _, id := range p.sorted() {
+		if c := p.clients[id]; len(c.wanted) > 0 && !c.gone {
+			list = append(list, attachedClient{id.Session, c.next, c.name, c.wanted})
+		}
+	}
+	return list
 }
 
 // renumber gives a queue new numbers, in its order. Numbers only grow.
@@ -457,7 +464,7 @@ func (p *proposer) renumber(c *client) {
 // leaveInstance ends what the clients had in an instance that this node leaves.
 func (r *Replica) leaveInstance() {
 	p := &r.proposer
-	for _, id := range slices.SortedFunc(keysOf(p.clients), membership.ClientID.Compare) {
+	for _, id := range p.sorted() {
 		c := p.clients[id]
 		c.lastT, c.known = -1, false
 		if c.downed {

@@ -1,8 +1,6 @@
 package merge
 
 import (
-	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -41,6 +39,7 @@ type Replica struct {
 	closed     membership.ViewID // closed alone last, for N8
 	closedMinT int64
 	newest     membership.ViewID // that the clients saw
+	company    uint64            // while not attached: equal at nodes whose clients have seen the same
 	base       timeBase
 	fair       bool // whose turn it is: imports or clients
 	importDue  time.Duration
@@ -58,8 +57,6 @@ func New(cfg Config) *Replica {
 	r.gateway.tickDue, r.gateway.promiseDue, r.views.due = noTime, noTime, noTime
 	return r
 }
-
-func keysOf[K comparable, V any](of map[K]V) iter.Seq[K] { return maps.Keys(of) }
 
 // begin starts a step.
 func (r *Replica) begin(now time.Duration, fx *Effects) {
@@ -101,12 +98,14 @@ func (r *Replica) Ring(now time.Duration, ev *ring.Event, fx *Effects) {
 		r.ringInstalled(ev.View)
 	case ring.Stable:
 		if ev.Pos.Compare(r.descent.stable) > 0 {
-			was := r.descent.formed()
+			was := r.descent.formedHere()
 			r.descent.stable = ev.Pos
-			if r.gateway.leads && (!was && r.descent.formed() || r.m != nil && r.m.frozen()) {
+			if r.gateway.leads && (!was && r.descent.formedHere() || r.m != nil && r.m.frozen()) {
 				r.consider()
 			}
 		}
+	case ring.Transitional:
+		r.transitional(ev.View)
 	case ring.Deliver:
 		r.delivered(ev)
 	case ring.Arrive:
@@ -121,6 +120,12 @@ func (r *Replica) ringInstalled(v *ring.View) {
 		return
 	}
 	r.descent.installed(v)
+	if r.m != nil {
+		r.m.closing = false
+	}
+	if !r.attached {
+		r.company = mix(r.company, v)
+	}
 	r.proposer.ringChanged()
 	r.importer.again()
 	r.gateway.ticking, r.gateway.leads, r.asking = false, false, false
@@ -137,28 +142,40 @@ func (r *Replica) delivered(ev *ring.Event) {
 	d := &r.descent
 	switch kind := frameKind(ev.Frame[0]); {
 	case kind == frameLineage:
-		in := wire.NewReader(ev.Frame[1:])
-		l := &lineage{}
-		if err := l.read(&in); err != nil {
-			r.badFrames++
-			return
-		}
-		if d.hear(ev.From, l, ev.Pos) {
-			if r.m != nil {
-				r.m.pos = ev.Pos
-			}
-			r.decided()
+		r.lineageIn(ev)
+	case !d.decided: // nothing else belongs here
+	case r.m == nil && d.closing: // too late to learn
+	case r.m == nil && kind == frameSnapshot:
+		if r.learn(ev.Frame[1:]); r.m != nil {
+			r.m.pos = ev.Pos
+			r.stateIn(ev.Pos)
 			r.lineageDone()
 		}
-	case !d.decided: // nothing else belongs here
-	case r.m == nil && kind == frameSnapshot:
-		r.learn(ev.Frame[1:])
-		r.admit()
-		r.lineageDone()
 	case r.m == nil:
 		r.remember(ev)
+	case ev.Torn && kind != frameSend && kind != frameBody: // N4
 	default:
 		r.apply(ev)
+	}
+}
+
+// transitional: what still comes of the old ring is delivered among those who come
+// along only.
+func (r *Replica) transitional(v *ring.View) {
+	d := &r.descent
+	d.closing = true
+	if r.m == nil || v == nil || d.view == nil {
+		return
+	}
+	r.m.closing = true
+	var lost []membership.NodeID
+	for _, id := range d.view.Members {
+		if !slices.Contains(v.Together, id) {
+			lost = append(lost, id)
+		}
+	}
+	if len(lost) > 0 {
+		r.m.part(mix(r.m.salt, v), lost)
 	}
 }
 
@@ -215,7 +232,7 @@ func (r *Replica) apply(ev *ring.Event) {
 			r.consider()
 		}
 	case frameSnapshot:
-		r.admit()
+		r.stateIn(ev.Pos)
 		r.chooseLeader()
 	case frameAttach:
 		err = r.applyAttach(ev.From, &in)
@@ -254,21 +271,20 @@ func (r *Replica) applyTick(own bool) {
 
 func (r *Replica) applyAttach(from membership.NodeID, in *wire.Reader) error {
 	a := &attach{}
-	if err := a.read(in); err != nil {
+	if err := a.read(in, &r.names); err != nil {
 		return err
 	}
-	changed := r.m.attach(from, a)
-	if from != r.cfg.Self {
-		return nil
-	}
-	r.asking = false
-	if changed && a.boot == r.cfg.Boot {
-		if a.closed == r.m.view.ID {
-			r.m.skipT = a.minT
+	m := r.m
+	m.attach(from, a)
+	switch at, ok := m.nodes[r.cfg.Self]; {
+	case r.attached:
+	case ok && at.boot == r.cfg.Boot:
+		if r.closed == m.view.ID {
+			m.skipT = r.closedMinT
 		}
 		r.setAttached()
 		r.fx.Kick = true
-	} else if !r.attached {
+	case from == r.cfg.Self && !m.arrives(from):
 		r.askDue = r.now + repeatInterval
 	}
 	return nil
@@ -285,7 +301,7 @@ func (r *Replica) askAttach() {
 		return
 	}
 	r.attached = false
-	if slices.Contains(r.m.voters, r.cfg.Self) && !r.asking {
+	if slices.Contains(r.m.voters, r.cfg.Self) && !r.asking && !r.m.arrives(r.cfg.Self) {
 		r.asking = true
 		r.fx.Kick = true
 	}

@@ -10,12 +10,13 @@ import (
 
 	"ringway/internal/wire"
 	"ringway/membership"
+	"ringway/site/ring"
 )
 
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -276,6 +277,12 @@ func (m *machine) readList(r *wire.Reader) []*record {
 
 func (m *machine) appendClients(b []byte) []byte {
 	b = appendNodes(b, m.voters)
+	b = wire.AppendUint32(b, uint32(len(m.present)))
+	for _, id := range sortedKeys(m.present) {
+		b = wire.AppendUint64(wire.AppendUint32(b, uint32(id)), m.present[id])
+	}
+	b = wire.AppendUint64(wire.AppendUint32(b, uint32(m.from.Representative)), m.from.Counter)
+	b = wire.AppendUint64(b, m.salt)
 	b = wire.AppendUint32(b, uint32(len(m.nodes)))
 	for _, id := range sortedKeys(m.nodes) {
 		at := m.nodes[id]
@@ -310,6 +317,12 @@ func (m *machine) sortedLost() []lostNode {
 
 func (m *machine) readClients(r *wire.Reader) {
 	m.voters = readNodes(r)
+	for range r.Count(membership.MaxSiteNodes, 12) {
+		id := membership.NodeID(r.Uint32())
+		m.present[id] = r.Uint64()
+	}
+	m.from = ring.ID{Representative: membership.NodeID(r.Uint32()), Counter: r.Uint64()}
+	m.salt = r.Uint64()
 	for range r.Count(membership.MaxSiteNodes, 20) {
 		id := membership.NodeID(r.Uint32())
 		m.nodes[id] = attached{r.Uint64(), r.Int64()}
@@ -398,7 +411,7 @@ func (m *machine) readAllGroups(r *wire.Reader) {
 			r.Fail(errors.New("group has answers of another view"))
 		}
 		if flags&groupPrepares != 0 {
-			g.prep = m.readPreparation(r)
+			m.setPrep(g, m.readPreparation(r))
 		}
 		for _, x := range readMembers(r, m.names, maxListed) {
 			if g.Join(x) {

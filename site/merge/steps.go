@@ -197,7 +197,7 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	r.now = now
 	if !d.said {
 		d.said = true
-		return ring.Frame{Stream: controlStream, Service: membership.Agreed, Data: r.ownLineage().append(nil)}, true
+		return ring.Frame{Stream: controlStream, Service: membership.Safe, Data: r.ownLineage().append(nil)}, true
 	}
 	if !d.decided || r.m == nil {
 		return ring.Frame{}, false
@@ -208,7 +208,7 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	}
 	if state := d.outgoing; state != nil {
 		d.outgoing = nil
-		return ring.Frame{Stream: controlStream - 1, Service: membership.Agreed, Data: append([]byte{byte(frameSnapshot)}, state...)}, true
+		return ring.Frame{Stream: controlStream - 1, Service: membership.Safe, Data: append([]byte{byte(frameSnapshot)}, state...)}, true
 	}
 	if f, ok := r.nextControl(); ok {
 		return f, true
@@ -241,7 +241,8 @@ func (r *Replica) ask(now time.Duration) ring.Frame {
 		f.Data = b.append(nil)
 		return f
 	}
-	a := attach{instance: r.m.instance, boot: r.cfg.Boot, closed: r.closed, minT: r.closedMinT}
+	a := attach{instance: r.m.instance, boot: r.cfg.Boot, closed: r.closed, minT: r.closedMinT,
+		company: r.company, from: r.descent.view.Previous, clients: r.proposer.memberships()}
 	f.Data = a.append(nil)
 	return f
 }
@@ -249,7 +250,7 @@ func (r *Replica) ask(now time.Duration) ring.Frame {
 // Status returns a snapshot for operators.
 func (r *Replica) Status() Status {
 	p := &r.proposer
-	s := Status{Ready: r.m != nil, Attached: r.attached, Formed: r.descent.formed(), Epoch: r.epoch,
+	s := Status{Ready: r.m != nil, Attached: r.attached, Formed: r.descent.formedHere(), Epoch: r.epoch,
 		Queued: p.count, QueuedBytes: p.bytes, ImportBacklog: r.importer.bytes,
 		Accepted: p.accepted, Rejected: p.rejected, BadFrames: r.badFrames, Faults: r.faults, Slack: int64(p.slack)}
 	m := r.m

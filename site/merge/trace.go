@@ -2,6 +2,7 @@ package merge
 
 import (
 	"ringway/membership"
+	"ringway/site/ring"
 )
 
 // A TraceKind says what a TraceEvent tells.
@@ -15,11 +16,15 @@ const (
 	TraceImport                       // a record of another site was taken in
 	TracePromise                      // a promise was released (Out) or applied
 	TraceView                         // a site view was installed
+	TraceSig                          // transitional signal of the view: Nodes or Members go on together
+	TraceLineage                      // a lineage was decided (Role), or learners became voters
+	TraceAttach                       // the clients of Nodes[0] use the instance; T: what they send lies above
 )
 
 // A TraceEvent is one thing the machine did. Which fields are set depends on Kind.
 // Every node of an instance has the same events in the same order, but for
-// TracePromise, which a gateway that releases one has alone.
+// TracePromise, which a gateway that releases one has alone, and those of a node that
+// leaves it.
 type TraceEvent struct {
 	Kind      TraceKind
 	Client    membership.ClientID
@@ -39,4 +44,9 @@ type TraceEvent struct {
 	Instance  membership.InstanceID
 	View      membership.ViewID
 	Members   []SiteInstance
+	Nodes     []membership.NodeID
+	Role      string // heir, learner, founder; empty: learners became voters
+	Number    ring.Position
+	Closing   bool // TraceSend: in the transitional configuration of a ring
+	Formed    bool // Nodes are the electorate, as every member of the ring knows
 }

@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"slices"
+
 	"ringway/membership"
 	"ringway/site/ring"
 )
@@ -65,6 +67,9 @@ func (m *machine) install() {
 		}
 	}
 	view := *m.proposal
+	if m.cfg.Trace != nil {
+		m.cfg.Trace(&TraceEvent{Kind: TraceSig, Instance: m.instance, View: m.view.ID, Members: m.view.Members[m.self : m.self+1]})
+	}
 	m.reset(view)
 	m.traceView()
 	for _, g := range m.sortedGroups(func(g *group) bool { return g.scoped }) {
@@ -78,9 +83,7 @@ func (m *machine) install() {
 	}
 	later := m.lostLater
 	m.lostLater = nil
-	for _, l := range later {
-		m.loseNode(l)
-	}
+	m.loseNodes(later)
 	for _, g := range shared {
 		m.rejoinAll(g, waits[g])
 	}
@@ -93,7 +96,8 @@ func (m *machine) carryOver(g *group) {
 		m.signal(g)
 	}
 	m.clearRemote(g)
-	g.Interest, g.onT, g.offT, g.prep, g.pendingOwn, g.told = 0, -1, -1, nil, 0, nil
+	m.setPrep(g, nil)
+	g.Interest, g.onT, g.offT, g.pendingOwn, g.told = 0, -1, -1, 0, nil
 	g.veiled, g.announced = !m.solo() && len(g.Own()) > 0 && !m.off(noAnnounce), false
 	if had && len(g.Own()) > 0 {
 		m.local++
@@ -116,7 +120,7 @@ func (m *machine) rejoinAll(g *group, wait []waiter) {
 	g.Interest = membership.SetOf(m.self)
 	for _, w := range wait {
 		if c := m.clients[w.Client]; c != nil {
-			m.joinLocal(c, g, &localSend{seq: w.seq, rejoin: w.rejoin})
+			m.joinLocal(c, g, w.seq, w.rejoin)
 		}
 	}
 }
@@ -125,6 +129,20 @@ func (m *machine) traceView() {
 	if m.cfg.Trace != nil {
 		m.cfg.Trace(&TraceEvent{Kind: TraceView, View: m.view.ID, Members: m.view.Members, Instance: m.instance})
 	}
+}
+
+// traceSig tells that the view ends here, and who of this instance goes on together.
+func (m *machine) traceSig(together map[membership.NodeID]bool) {
+	if m.cfg.Trace == nil {
+		return
+	}
+	e := &TraceEvent{Kind: TraceSig, Instance: m.instance, View: m.view.ID}
+	for _, id := range sortedKeys(m.nodes) {
+		if together[id] {
+			e.Nodes = append(e.Nodes, id)
+		}
+	}
+	m.cfg.Trace(e)
 }
 
 // closeAlone ends the view at a node that goes on without this instance (N6): safe
@@ -146,9 +164,13 @@ func (m *machine) closeAlone(safe ring.Position, together map[membership.NodeID]
 	for len(m.pend) > 0 && m.pend[0].t <= h && (!m.pend[0].safe() || m.stable(m.pend[0])) {
 		m.closeOne()
 	}
-	for _, g := range m.sortedGroups(func(g *group) bool { return g.Len() > 0 }) {
-		m.signal(g)
+	stays := func(x Member) bool { return together[x.Client.Node] }
+	for _, g := range m.sortedGroups(func(g *group) bool {
+		return g.Remotes() > 0 || slices.ContainsFunc(g.Own(), func(x Member) bool { return !stays(x) })
+	}) {
+		m.signalTo(g, stays)
 	}
+	m.traceSig(together)
 	for len(m.pend) > 0 {
 		if r := m.pend[0]; r.t <= h || r.src == m.self && together[r.client.Node] {
 			m.closeOne()

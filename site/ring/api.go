@@ -114,6 +114,10 @@ type Event struct {
 	Pos     Position
 	Frame   []byte
 	View    *View
+	// Torn (Deliver, after Transitional): something before it is missing for good.
+	// Only frames of Together are delivered there, and what they say of their
+	// sender's state of the order may rest on what is missing.
+	Torn bool
 }
 
 // A View is a ring configuration.
@@ -122,4 +126,8 @@ type View struct {
 	Previous ID                  // the ring this node comes from; zero at start
 	Members  []membership.NodeID // ascending
 	Together []membership.NodeID // members that come from Previous too, ascending, with this node
+	// Origins and Incarnations run parallel to Members: the ring each comes from,
+	// zero at its start, and which of its lives it is. Every member is told the same.
+	Origins      []ID
+	Incarnations []uint64
 }

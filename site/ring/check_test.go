@@ -76,12 +76,38 @@ func (s *sim) checkLives() error {
 // checkViews: same id, same members.
 func (s *sim) checkViews() error {
 	members := map[ID][]membership.NodeID{}
+	first := map[ID]*View{}
 	for _, l := range s.lives {
 		for _, v := range l.views {
 			if m, ok := members[v.ID]; ok && !slices.Equal(m, v.Members) {
 				return fmt.Errorf("ring %v has members %v and %v", v.ID, m, v.Members)
 			}
 			members[v.ID] = v.Members
+			if err := s.checkOrigins(l, v, first[v.ID]); err != nil {
+				return err
+			}
+			first[v.ID] = v
+		}
+	}
+	return nil
+}
+
+// checkOrigins: what a view tells of where its members come from is the same
+// everywhere and agrees with Together.
+func (s *sim) checkOrigins(l *life, v, other *View) error {
+	if len(v.Origins) != len(v.Members) || len(v.Incarnations) != len(v.Members) {
+		return fmt.Errorf("%s: %d members, %d origins, %d incarnations", l.name(), len(v.Members), len(v.Origins), len(v.Incarnations))
+	}
+	if other != nil && (!slices.Equal(v.Origins, other.Origins) || !slices.Equal(v.Incarnations, other.Incarnations)) {
+		return fmt.Errorf("%s: view %v has origins %v, elsewhere %v", l.name(), v.ID, v.Origins, other.Origins)
+	}
+	for i, n := range v.Members {
+		together := v.Previous != ID{} && v.Origins[i] == v.Previous || n == l.node
+		if together != slices.Contains(v.Together, n) {
+			return fmt.Errorf("%s: view %v: node %v comes from %v, and Together is %v", l.name(), v.ID, n, v.Origins[i], v.Together)
+		}
+		if n == l.node && v.Incarnations[i] != l.incarnation {
+			return fmt.Errorf("%s: view %v has incarnation %d", l.name(), v.ID, v.Incarnations[i])
 		}
 	}
 	return nil
@@ -274,6 +300,22 @@ func (s *sim) checkComplete() error {
 		}
 		if !slices.Equal(reference, last) {
 			return fmt.Errorf("%s and %s in the last ring: %s", first.name(), l.name(), firstDifference(reference, last))
+		}
+	}
+	return nil
+}
+
+// checkCalm: after the last fault there are few views more (P28).
+func (s *sim) checkCalm() error {
+	for _, l := range s.lives {
+		views := 0
+		for _, e := range l.log {
+			if e.kind == Installed && e.at > s.healed {
+				views++
+			}
+		}
+		if views > 10 {
+			return fmt.Errorf("%s installed %d views after the last fault", l.name(), views)
 		}
 	}
 	return nil

@@ -24,6 +24,8 @@ type Config struct {
 	MaxPacket int
 	Windows   Windows
 	Timing    Timing
+
+	off mutant // rules switched off by this package's tests
 }
 
 // Windows is the flow control, in packets.

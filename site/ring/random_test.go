@@ -3,156 +3,105 @@ package ring
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
-
-	"ringway/membership"
 )
 
 var (
-	simSeed  = flag.Uint64("ring.seed", 0, "run only this seed")
-	simSeeds = flag.Int("ring.seeds", 250, "how many seeds to run")
-	simFrom  = flag.Uint64("ring.from", 1, "first seed")
+	simSeed   = flag.Uint64("ring.seed", 0, "run only this seed")
+	simSeeds  = flag.Int("ring.seeds", 250, "how many seeds to run of each shape")
+	simFrom   = flag.Uint64("ring.from", 1, "first seed")
+	simShape  = flag.String("ring.shape", "", "run only this shape: long or short")
+	simKeepOn = flag.Bool("ring.keepon", false, "go on after a failure")
+	simReplay = flag.String("ring.replay", "", "play this schedule file and show every packet")
 )
+
+var shapes = map[string]shape{"long": longShape, "short": shortShape}
 
 // TestRandom runs random sites through random faults.
 func TestRandom(t *testing.T) {
-	from, n := *simFrom, *simSeeds
-	if *simSeed != 0 {
-		from, n = *simSeed, 1
-	} else if testing.Short() {
-		n = min(n, 60)
-	}
-	for seed := from; seed < from+uint64(n); seed++ {
-		s, err := runRandom(seed)
-		if err != nil {
-			t.Fatalf("seed %d: %v\nagain: go test ./site/ring -run TestRandom -ring.seed=%d\n%s", seed, err, seed, s.describe())
-		}
-	}
-}
-
-// runRandom is one random run: faults for a while, then quiet, then judgement.
-func runRandom(seed uint64) (*sim, error) {
-	nodes := 1 + int(seed%5)
-	s := newSim(seed, nodes)
-	s.net.jitter = time.Duration(s.rng.Int64N(int64(2 * time.Millisecond)))
-	switch s.rng.IntN(4) {
-	case 0:
-		s.net.loss, s.net.double = 0.02*s.rng.Float64(), 0.02*s.rng.Float64()
-	case 1:
-		s.net.loss, s.net.double = 0.1*s.rng.Float64(), 0.05
-	}
-	for _, n := range s.nodes {
-		s.at(time.Duration(s.rng.Int64N(int64(400*time.Millisecond))), n.start)
-	}
-	length := 1500*time.Millisecond + time.Duration(s.rng.Int64N(int64(2*time.Second)))
-	s.plan(length)
-	s.run(length, nil)
-	s.heal()
-	settled := s.run(25*time.Second, s.settled)
-	if err := s.check(settled); err != nil {
-		return s, err
-	}
-	if !settled {
-		return s, fmt.Errorf("not at rest after %v of quiet", 25*time.Second)
-	}
-	return s, nil
-}
-
-func (s *sim) heal() {
-	clear(s.net.blocked)
-	s.net.loss, s.net.double = min(s.net.loss, 0.01), 0
-	for _, n := range s.nodes {
-		if n.paused {
-			n.resume()
-		}
-		n.start()
-	}
-}
-
-// plan strews work and faults over the time to come.
-func (s *sim) plan(length time.Duration) {
-	some := func(d time.Duration) time.Duration { return time.Duration(s.rng.Int64N(int64(d))) }
-	for range s.rng.IntN(400) {
-		n := s.nodes[s.rng.IntN(len(s.nodes))]
-		burst := 1
-		if s.rng.IntN(20) == 0 {
-			burst = 30 + s.rng.IntN(150)
-		}
-		service := membership.Service(1 + s.rng.IntN(6))
-		stream := uint64(s.rng.IntN(3))
-		if service < membership.FIFO {
-			stream += 100 // numbered apart: they keep no order
-		}
-		size := 32 + s.rng.IntN(1500)
-		if s.rng.IntN(25) == 0 {
-			size = s.rng.IntN(60_000)
-			burst = min(burst, 3)
-		}
-		s.at(some(length), func() {
-			for range burst {
-				n.submit(stream, service, size)
-			}
-		})
-	}
-	if s.rng.IntN(8) == 0 {
-		n := s.nodes[s.rng.IntN(len(s.nodes))]
-		s.at(some(length), func() { n.submit(7, membership.Agreed, 700_000) })
-	}
-	for range s.rng.IntN(8) {
-		n := s.nodes[s.rng.IntN(len(s.nodes))]
-		other := s.nodes[s.rng.IntN(len(s.nodes))]
-		at, lasts := some(length), 2*time.Millisecond+some(900*time.Millisecond)
-		s.flurry(at)
-		switch s.rng.IntN(6) {
-		case 0:
-			s.at(at, n.crash)
-			s.at(at+lasts, n.start)
-		case 1:
-			s.at(at, n.crash)
-			s.at(at+some(10*time.Millisecond), n.start)
-		case 2:
-			s.at(at, n.pause)
-			s.at(at+2*lasts, n.resume)
-		case 3:
-			sides := s.rng.Uint64()
-			s.at(at, func() { s.split(sides) })
-			s.at(at+lasts, func() { clear(s.net.blocked) })
-		case 4:
-			s.at(at, func() { s.net.blocked[[2]membership.NodeID{n.id, other.id}] = true })
-			s.at(at+lasts, func() { clear(s.net.blocked) })
-		case 5:
-			s.at(at, func() { s.net.loss += 0.2 })
-			s.at(at+lasts/4, func() { s.net.loss = max(0, s.net.loss-0.2) })
-		}
-	}
-}
-
-// flurry makes some nodes busy around a fault, so that it hits packets under way.
-func (s *sim) flurry(at time.Duration) {
-	for _, n := range s.nodes {
-		if s.rng.IntN(3) == 0 {
+	for _, name := range []string{"short", "long"} {
+		if *simShape != "" && *simShape != name {
 			continue
 		}
-		before := time.Duration(s.rng.Int64N(int64(4 * time.Millisecond)))
-		service := membership.FIFO + membership.Service(s.rng.IntN(4))
-		burst, size := 20+s.rng.IntN(150), 32+s.rng.IntN(1500)
-		s.at(max(at-before, 0), func() {
-			for range burst {
-				n.submit(3, service, size)
+		t.Run(name, func(t *testing.T) { randomRuns(t, name) })
+	}
+}
+
+func randomRuns(t *testing.T, name string) {
+	from, n := *simFrom, *simSeeds/raceShare
+	switch {
+	case *simSeed != 0:
+		from, n = *simSeed, 1
+	case name == "long" && *simSeeds == 250:
+		n = 100 / raceShare
+	}
+	began, virtual := time.Now(), time.Duration(0)
+	for seed := from; seed < from+uint64(n); seed++ {
+		plan := randomSchedule(seed, shapes[name])
+		s, err := plan.play(0)
+		virtual += s.now
+		if err == nil {
+			continue
+		}
+		short := plan.shrink(0, 150)
+		_, why := short.play(0)
+		file := filepath.Join(os.TempDir(), fmt.Sprintf("ring-%s-%d.txt", name, seed))
+		if err := os.WriteFile(file, []byte(short.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+		t.Errorf("%s seed %d: %v\nagain: go test ./site/ring -run TestRandom -ring.shape=%s -ring.seed=%d\n%s\nshorter, in %s: %v\n%s",
+			name, seed, err, name, seed, s.describe(), file, why, short)
+		if !*simKeepOn {
+			return
+		}
+	}
+	t.Logf("%d schedules, %.0f virtual seconds, %.1f schedules a second of this core", n, virtual.Seconds(), float64(n)/time.Since(began).Seconds())
+}
+
+// TestKeptSchedules plays every schedule that once found a bug.
+func TestKeptSchedules(t *testing.T) {
+	files, err := filepath.Glob("testdata/schedules/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if s, err := playFile(t, file, false); err != nil {
+				t.Errorf("%v\n%s", err, s.describe())
 			}
 		})
 	}
 }
 
-// split parts the nodes by the bits of sides.
-func (s *sim) split(sides uint64) {
-	for i, a := range s.nodes {
-		for j, b := range s.nodes {
-			if sides>>i&1 != sides>>j&1 {
-				s.net.blocked[[2]membership.NodeID{a.id, b.id}] = true
-			}
-		}
+func playFile(t *testing.T, file string, show bool) (*sim, error) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := parseSchedule(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := parseSchedule(plan.String()); err != nil || again.String() != plan.String() {
+		t.Fatalf("the schedule does not come back from its text: %v", err)
+	}
+	showSim = show
+	defer func() { showSim = false }()
+	return plan.play(0)
+}
+
+// TestReplay shows a schedule packet by packet, for whoever hunts a bug.
+func TestReplay(t *testing.T) {
+	if *simReplay == "" {
+		t.Log("give a file by -ring.replay")
+		return
+	}
+	if _, err := playFile(t, *simReplay, true); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -164,7 +113,10 @@ func (s *sim) describe() string {
 			text += fmt.Sprintf("%v down\n", n.id)
 			continue
 		}
-		text += fmt.Sprintf("%v/%d %+v queue %d\n", n.id, n.life.incarnation, n.m.Status(), len(n.source.queue))
+		st := n.m.Status()
+		text += fmt.Sprintf("%v/%d %v %v %s seq %d aru %d stable %d queue %d; gathers %d installed %d tokens lost %d neighbours lost %d expelled %d naps %d\n",
+			uint32(n.id), n.life.incarnation, st.State, st.Ring.short(), ids(st.Members), st.Seq, st.Aru, st.Stable, len(n.source.queue),
+			st.Gathers, st.Installed, st.TokensLost, st.NeighboursLost, st.Expelled, st.Naps)
 	}
 	return text
 }

@@ -142,6 +142,10 @@ func (m *Machine) recoveryDone(now time.Duration, fx *Effects) bool {
 func (m *Machine) install(now time.Duration, fx *Effects) {
 	old, next := m.ring, m.next
 	view := &View{ID: next.id, Previous: old.id, Members: next.members, Together: m.rec.mates}
+	for i := range m.commit.records {
+		view.Origins = append(view.Origins, m.commit.records[i].old)
+		view.Incarnations = append(view.Incarnations, m.commit.records[i].incarnation)
+	}
 	if old.id != (ID{}) {
 		m.closeOld(old, view, fx)
 	}
@@ -179,7 +183,11 @@ func (m *Machine) closeOld(old *ring, view *View, fx *Effects) {
 		}
 		p := old.at(s)
 		if s <= old.aru || contains(m.rec.senders, p.sender) {
+			first := len(fx.Events)
 			m.open(old, s, p, fx)
+			for i := range fx.Events[first:] {
+				fx.Events[first+i].Torn = s > old.aru
+			}
 		}
 	}
 	old.delivered = old.high

@@ -95,7 +95,7 @@ func TestCrashIsNoticedInTime(t *testing.T) {
 
 func TestHealedPartitionMergesInASecond(t *testing.T) {
 	s := ready(t, 4)
-	s.split(0b0110)
+	s.sides("0110")
 	s.must(t, 500*time.Millisecond, "two rings", func() bool {
 		return !slices.ContainsFunc(s.nodes, func(n *simNode) bool { return n.m.state != Operational || len(n.m.ring.members) != 2 })
 	})
@@ -107,7 +107,7 @@ func TestHealedPartitionMergesInASecond(t *testing.T) {
 
 func TestTwoRingsMergeWhileAThirdAppears(t *testing.T) {
 	s := newSim(1, 5)
-	s.split(0b00011)
+	s.sides("00011")
 	s.cut(s.nodes[4], s.nodes[0])
 	s.cut(s.nodes[4], s.nodes[2])
 	s.cut(s.nodes[4], s.nodes[3])

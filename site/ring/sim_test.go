@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -18,28 +17,53 @@ type simEvent struct {
 	order uint64
 	node  *simNode // packet or turn
 	life  uint64
-	data  []byte
-	turn  bool
+	data  []byte // of a packet
 	do    func()
 }
 
+func (e *simEvent) before(f *simEvent) bool {
+	return e.at < f.at || e.at == f.at && e.order < f.order
+}
+
+// A simHeap is a binary heap of events. container/heap would allocate for each.
 type simHeap []simEvent
 
-func (h simHeap) Len() int { return len(h) }
-func (h simHeap) Less(i, j int) bool {
-	if h[i].at != h[j].at {
-		return h[i].at < h[j].at
+func (h *simHeap) push(e simEvent) {
+	*h = append(*h, e)
+	s, i := *h, len(*h)-1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !e.before(&s[up]) {
+			break
+		}
+		s[i] = s[up]
+		i = up
 	}
-	return h[i].order < h[j].order
+	s[i] = e
 }
-func (h simHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *simHeap) Push(x any)   { *h = append(*h, x.(simEvent)) }
-func (h *simHeap) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = simEvent{}
-	*h = (*h)[:last]
-	return e
+
+func (h *simHeap) pop() simEvent {
+	s := *h
+	first, last := s[0], s[len(s)-1]
+	s[len(s)-1] = simEvent{}
+	s = s[:len(s)-1]
+	*h = s
+	i := 0
+	for 2*i+1 < len(s) {
+		down := 2*i + 1
+		if down+1 < len(s) && s[down+1].before(&s[down]) {
+			down++
+		}
+		if !s[down].before(&last) {
+			break
+		}
+		s[i] = s[down]
+		i = down
+	}
+	if len(s) > 0 {
+		s[i] = last
+	}
+	return first
 }
 
 type simNet struct {
@@ -62,8 +86,12 @@ type sim struct {
 	config    Config // of all nodes
 	trace     func(format string, args ...any)
 	processes time.Duration // what it takes a node to read a packet
+	healed    time.Duration // when the last fault ended
 	fault     string
 }
+
+// showSim prints all that happens in runs of schedules.
+var showSim bool
 
 // A simNode is a place where one life follows another.
 type simNode struct {
@@ -79,7 +107,12 @@ type simNode struct {
 	data   [][]byte // the data socket
 	tokens [][]byte // the token socket
 	wake   time.Duration
+
+	processes time.Duration // what it takes to read a packet
 }
+
+// socketPackets is how many packets wait in a socket until more are dropped.
+const socketPackets = 1024
 
 // A life is what one incarnation of a node did.
 type life struct {
@@ -107,6 +140,7 @@ type logEntry struct {
 	pos     Position
 	key     frameKey
 	view    *View
+	at      time.Duration // of Installed
 }
 
 // A simSource hands out frames in rounds over its streams.
@@ -145,11 +179,17 @@ func (f *simFrame) encode() []byte {
 	b = binary.LittleEndian.AppendUint32(b, f.key.number)
 	b = binary.LittleEndian.AppendUint32(b, uint32(f.size))
 	b = append(b, byte(f.service))
+	for len(b) < simFrameBytes {
+		b = append(b, 0)
+	}
 	for i := len(b); i < f.size; i++ {
-		b = append(b, byte(i*7+int(f.key.number)+i>>8))
+		b = append(b, filler(i, f.key.number))
 	}
 	return b
 }
+
+// filler is what stands at place i of a frame.
+func filler(i int, number uint32) byte { return byte(i*7 + int(number) + i>>8) }
 
 func decodeSimFrame(b []byte) (simFrame, error) {
 	if len(b) < simFrameBytes {
@@ -159,7 +199,11 @@ func decodeSimFrame(b []byte) (simFrame, error) {
 		node: membership.NodeID(binary.LittleEndian.Uint32(b)), incarnation: binary.LittleEndian.Uint64(b[4:]),
 		stream: binary.LittleEndian.Uint64(b[12:]), number: binary.LittleEndian.Uint32(b[20:]),
 	}, size: int(binary.LittleEndian.Uint32(b[24:])), service: membership.Service(b[28])}
-	if f.size != len(b) || string(f.encode()) != string(b) {
+	whole := f.size == len(b)
+	for i := simFrameBytes; i < len(b) && whole; i++ {
+		whole = b[i] == filler(i, f.key.number)
+	}
+	if !whole {
 		return f, fmt.Errorf("frame %v has other bytes than were sent", f.key)
 	}
 	return f, nil
@@ -173,7 +217,13 @@ func newSim(seed uint64, nodes int) *sim {
 		s.config.Members = append(s.config.Members, membership.NodeID(10*(i+1)))
 	}
 	for _, id := range s.config.Members {
-		s.nodes = append(s.nodes, &simNode{sim: s, id: id, wake: never})
+		s.nodes = append(s.nodes, &simNode{sim: s, id: id, wake: never, processes: s.processes})
+	}
+	if showSim {
+		s.trace = func(format string, args ...any) {
+			fmt.Printf("%10.3fms ", float64(s.now.Microseconds())/1000)
+			fmt.Printf(format+"\n", args...)
+		}
 	}
 	return s
 }
@@ -183,7 +233,7 @@ func (s *sim) at(d time.Duration, do func()) { s.push(simEvent{at: s.now + d, do
 func (s *sim) push(e simEvent) {
 	s.order++
 	e.order = s.order
-	heap.Push(&s.events, e)
+	s.events.push(e)
 }
 
 func (n *simNode) up() bool { return n.m != nil }
@@ -195,7 +245,7 @@ func (n *simNode) start() {
 	n.lives++
 	c := n.sim.config
 	c.Self = n.id
-	c.Incarnation = 1_000_000 + uint64(n.sim.now)
+	c.Incarnation = 1_000_000 + uint64(n.sim.now) + n.lives - 1 // a clock never shows the same twice
 	n.life = &life{node: n.id, incarnation: c.Incarnation, number: map[uint64]uint32{}}
 	n.sim.lives = append(n.sim.lives, n.life)
 	n.source = &simSource{node: n}
@@ -290,7 +340,7 @@ func (n *simNode) turn() {
 		return
 	}
 	n.busy = true
-	n.sim.push(simEvent{at: n.sim.now + n.sim.processes, node: n, life: n.lives, turn: true})
+	n.sim.push(simEvent{at: n.sim.now + n.processes, node: n, life: n.lives})
 }
 
 func (n *simNode) read() {
@@ -309,8 +359,8 @@ func (n *simNode) read() {
 	n.turn()
 }
 
-// step does the next thing; it says false when nothing is left.
-func (s *sim) step() bool {
+// step does the next thing; it says false when there is nothing before end.
+func (s *sim) step(end time.Duration) bool {
 	var waker *simNode
 	for _, n := range s.nodes {
 		if n.up() && !n.paused && n.wake != never && (waker == nil || n.wake < waker.wake) {
@@ -318,28 +368,34 @@ func (s *sim) step() bool {
 		}
 	}
 	if waker != nil && (len(s.events) == 0 || waker.wake <= s.events[0].at) {
+		if waker.wake > end {
+			return false
+		}
 		s.now = max(s.now, waker.wake)
 		waker.m.Wake(s.now, &waker.fx)
 		waker.flush()
 		return true
 	}
-	if len(s.events) == 0 {
+	if len(s.events) == 0 || s.events[0].at > end {
 		return false
 	}
-	e := heap.Pop(&s.events).(simEvent)
+	e := s.events.pop()
 	s.now = e.at
 	switch {
 	case e.do != nil:
 		e.do()
-	case !e.node.up() || e.life != e.node.lives && e.turn:
-	case e.turn:
+	case !e.node.up() || e.life != e.node.lives && e.data == nil:
+	case e.data == nil:
 		e.node.read()
-	case IsToken(e.data):
-		e.node.tokens = append(e.node.tokens, e.data)
-		e.node.turn()
 	default:
-		e.node.data = append(e.node.data, e.data)
-		e.node.turn()
+		socket := &e.node.data
+		if IsToken(e.data) {
+			socket = &e.node.tokens
+		}
+		if len(*socket) < socketPackets {
+			*socket = append(*socket, e.data)
+			e.node.turn()
+		}
 	}
 	return true
 }
@@ -358,14 +414,15 @@ func (s *sim) run(limit time.Duration, done func() bool) bool {
 	if limit < 100*time.Millisecond {
 		every = 0
 	}
-	for s.fault == "" && s.now < end {
+	for s.fault == "" {
 		if s.now >= next {
 			if done != nil && done() {
 				return true
 			}
 			next = s.now + every
 		}
-		if !s.step() {
+		if !s.step(end) {
+			s.now = end
 			break
 		}
 	}
@@ -399,7 +456,7 @@ func (n *simNode) record(e *Event) {
 		entry.key = f.key
 	case Installed:
 		l.views = append(l.views, e.View)
-		entry.ring = e.View.ID
+		entry.ring, entry.at = e.View.ID, s.now
 	case Stable:
 		for _, other := range s.nodes {
 			if r := other.ringOf(entry.ring); r != nil && r.aru < e.Pos.Seq {

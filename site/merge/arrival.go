@@ -1,0 +1,183 @@
+package merge
+
+import (
+	"cmp"
+	"slices"
+
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// Arrivals: nodes bring their clients into the instance (N8), with the groups that
+// these are in. Nodes of a ring that do are waited for and let in together, at the
+// position of the last one's Attach, so that every group has one new view, with one
+// set for each part that its members come from:
+//
+//	A1  Those who come along with the instance are one part.
+//	A2  Nodes whose clients left the same state together and stayed together since
+//	    are one part; its name is their company.
+//	A3  Sets stand in the order of the rings that the parts come from.
+//
+// A node that falls out of the ring is not waited for: the next ring has its own
+// arrivals.
+
+// An arrival is a node that waits for the others.
+type arrival struct {
+	node membership.NodeID
+	attach
+}
+
+// expect begins a ring: all of its members that are not attached will.
+func (m *machine) expect(present map[membership.NodeID]uint64, from ring.ID) {
+	m.present, m.from, m.arriving = present, from, nil
+}
+
+// attach notes that a node wants in. It says whether that is news.
+func (m *machine) attach(node membership.NodeID, a *attach) bool {
+	if a.instance != m.instance || m.view.ID.Compare(a.closed) < 0 || !slices.Contains(m.voters, node) || m.present[node] != a.boot {
+		return false
+	}
+	if at, ok := m.nodes[node]; ok && at.boot == a.boot || m.arrives(node) {
+		return false
+	}
+	m.arriving = append(m.arriving, arrival{node, *a})
+	for id, boot := range m.present {
+		if at, ok := m.nodes[id]; !(ok && at.boot == boot) && !m.arrives(id) {
+			return true
+		}
+	}
+	m.welcome()
+	return true
+}
+
+func (m *machine) arrives(node membership.NodeID) bool {
+	return slices.ContainsFunc(m.arriving, func(a arrival) bool { return a.node == node })
+}
+
+// A meeting is a group whose members come from several parts.
+type meeting struct {
+	before  []Member // A1
+	from    ring.ID
+	parties []*party
+}
+
+// A party is the members of a group that came as one part.
+type party struct {
+	company uint64
+	from    ring.ID
+	members []Member
+}
+
+// welcome lets the nodes in that have arrived.
+func (m *machine) welcome() {
+	arriving := m.arriving
+	m.arriving = nil
+	for i := range arriving {
+		m.admitNode(&arriving[i])
+	}
+	meetings := map[*group]*meeting{}
+	for i := range arriving {
+		a := &arriving[i]
+		for _, x := range a.clients {
+			m.admitClient(a, x, meetings)
+		}
+	}
+	met := m.sortedGroups(func(g *group) bool { return meetings[g] != nil })
+	for _, g := range met {
+		m.local++
+		m.groupView(g, &GroupView{ID: m.localViewID(), Cause: CauseNetwork, Sets: meetings[g].sets()})
+	}
+}
+
+// admitNode lets a node's clients use the instance.
+func (m *machine) admitNode(a *arrival) {
+	at := attached{boot: a.boot, min: -1}
+	if t, ok := m.downT[a.node]; ok {
+		at.min = t
+	}
+	if a.closed == m.view.ID {
+		at.min = max(at.min, min(a.minT, m.clock+maxAhead))
+	}
+	m.nodes[a.node] = at
+	if m.cfg.Trace != nil {
+		m.cfg.Trace(&TraceEvent{Kind: TraceAttach, Nodes: []membership.NodeID{a.node}, T: at.min, Instance: m.instance, View: m.view.ID})
+	}
+}
+
+// admitClient lets an arriving client into the groups it was in.
+func (m *machine) admitClient(a *arrival, x attachedClient, meetings map[*group]*meeting) {
+	id := membership.ClientID{Node: a.node, Session: x.session}
+	if m.clients[id] != nil || x.session>>32 != a.boot&(1<<32-1) {
+		return
+	}
+	c := &ownClient{id: id, name: x.name, next: x.next, last: m.nodes[a.node].min}
+	m.clients[id] = c
+	for _, name := range x.groups {
+		g := m.group(name)
+		if slices.Contains(c.groups, g) || g.waits(id) {
+			continue
+		}
+		if !m.solo() && !g.scoped {
+			m.readmit(c, g)
+			continue
+		}
+		meet := meetings[g]
+		if meet == nil {
+			meet = &meeting{before: g.Members(), from: m.from}
+			meetings[g] = meet
+		}
+		m.joinNow(c, g)
+		meet.party(a).members = append(meet.party(a).members, Member{Client: id, Name: c.name})
+	}
+}
+
+// joinNow makes a client a member of a group of this site at once.
+func (m *machine) joinNow(c *ownClient, g *group) {
+	g.Interest |= membership.SetOf(m.self)
+	c.groups = append(c.groups, g)
+	g.acceptedOwn++
+	if g.Join(Member{Client: c.id, Name: c.name}) {
+		m.where[c.id] = append(m.where[c.id], g)
+	}
+}
+
+// readmit lets a client into a group of several sites: by a join with a T, or after
+// the preparation for one.
+func (m *machine) readmit(c *ownClient, g *group) {
+	w := waiter{Member: Member{Client: c.id, Name: c.name}, rejoin: true}
+	switch {
+	case m.frozen(): // the next view sees to it
+		if g.prep == nil {
+			m.setPrep(g, &preparation{maxT: -1})
+		}
+		g.prep.wait = append(g.prep.wait, w)
+	case !g.Interest.Has(m.self) || g.prep != nil:
+		m.prepare(g, w)
+	default:
+		m.joinAt(c, g, w.seq, true, max(m.nextT(g.Interest), c.last+1, g.offT+1, g.onT+1))
+	}
+}
+
+func (t *meeting) party(a *arrival) *party {
+	for _, p := range t.parties {
+		if p.company == a.company {
+			return p
+		}
+	}
+	p := &party{company: a.company, from: a.from}
+	t.parties = append(t.parties, p)
+	return p
+}
+
+// sets is A3.
+func (t *meeting) sets() [][]Member {
+	all := append(slices.Clone(t.parties), &party{from: t.from, members: t.before})
+	slices.SortStableFunc(all, func(a, b *party) int {
+		return cmp.Or(cmp.Compare(a.from.Counter, b.from.Counter), cmp.Compare(a.from.Representative, b.from.Representative), cmp.Compare(a.company, b.company))
+	})
+	var parts [][]Member
+	for _, p := range all {
+		parts = append(parts, p.members)
+	}
+	return sets(parts...)
+}

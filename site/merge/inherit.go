@@ -1,0 +1,203 @@
+package merge
+
+import (
+	"slices"
+
+	"ringway/internal/wire"
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// What a Replica does with the lineage of its ring.
+
+// ownLineage is what this node says in a new ring.
+func (r *Replica) ownLineage() *lineage {
+	d := &r.descent
+	l := &lineage{boot: r.cfg.Boot, decided: d.decidedRing, branch: d.branch, epoch: r.epoch,
+		unix: unixSeconds(r.cfg.StartUnix, r.now)}
+	if m := r.m; m != nil {
+		l.instance, l.attached, l.electorate = m.instance, r.attached, m.voters
+		l.voter = len(d.attempts) <= maxAttempts
+		l.formed, l.attempts = d.formed, d.attempts[:min(len(d.attempts), maxAttempts)]
+		l.epoch = max(l.epoch, m.epoch)
+	}
+	return l
+}
+
+// lineageIn is a node's first frame in a ring.
+func (r *Replica) lineageIn(ev *ring.Event) {
+	in := wire.NewReader(ev.Frame[1:])
+	l := &lineage{}
+	if err := l.read(&in); err != nil {
+		r.badFrames++
+		return
+	}
+	d := &r.descent
+	if ev.Torn || !d.hear(ev.From, l, ev.Pos) {
+		return
+	}
+	h := d.decide()
+	if d.closing {
+		if r.m != nil && h.instance == r.m.instance {
+			d.attempted(ev.Pos, h.heirs)
+		}
+		return
+	}
+	if r.m != nil {
+		r.m.pos = ev.Pos
+	}
+	r.decided(h)
+	r.lineageDone()
+}
+
+// decided acts on the last lineage of a ring.
+func (r *Replica) decided(h heritage) {
+	d := &r.descent
+	heir := slices.Contains(h.heirs, r.cfg.Self)
+	if r.m != nil && !heir {
+		r.closeAlone()
+	}
+	switch {
+	case h.instance == 0:
+		r.found()
+	case heir:
+		d.settle(h.instance, h.heirs)
+		r.inherit(h.heirs)
+	default:
+		d.settle(h.instance, h.heirs)
+		r.traceLineage(h.instance, "learner", h.heirs)
+	}
+}
+
+// present are the members of the ring and which run of theirs it is.
+func (d *descent) present() map[membership.NodeID]uint64 {
+	boots := map[membership.NodeID]uint64{}
+	for id, l := range d.heard {
+		boots[id] = l.boot
+	}
+	return boots
+}
+
+// inherit goes on with the instance.
+func (r *Replica) inherit(heirs []membership.NodeID) {
+	d, m := &r.descent, r.m
+	boots := map[membership.NodeID]uint64{}
+	for _, id := range heirs {
+		boots[id] = d.heard[id].boot
+		m.epoch = max(m.epoch, d.heard[id].epoch)
+	}
+	m.voters = heirs
+	r.traceLineage(m.instance, "heir", heirs)
+	m.survive(boots)
+	m.expect(d.present(), d.view.Previous)
+	if len(d.learners) > 0 && heirs[0] == r.cfg.Self {
+		d.outgoing = m.snapshot()
+	}
+}
+
+// found begins a new instance in a view of its own (N7). All members are voters, and
+// bring in their clients like learners.
+func (r *Replica) found() {
+	d := &r.descent
+	id := d.foundingID()
+	view := membership.SiteView{ID: membership.ViewID{Proposer: id}, Members: []SiteInstance{{Instance: id, Site: r.cfg.Site}}}
+	for _, l := range d.heard {
+		view.ID.Epoch = max(view.ID.Epoch, l.epoch+1)
+		view.Founded = max(view.Founded, l.unix)
+	}
+	m := newMachine(&r.cfg, &r.names, id, view)
+	m.voters = d.view.Members
+	d.settle(id, d.view.Members)
+	m.expect(d.present(), ring.ID{})
+	r.traceLineage(id, "founder", m.voters)
+	r.adopt(m)
+}
+
+// learn installs the state that an heir sent and makes up for what came since.
+func (r *Replica) learn(data []byte) {
+	d := &r.descent
+	m, err := restoreMachine(&r.cfg, &r.names, data)
+	if err != nil || d.overflown {
+		r.badFrames++
+		r.fx.Faults = append(r.fx.Faults, Fault{Site: r.cfg.Site, What: "this node cannot learn its site's state and waits for the next ring: " + reason(err)})
+		return
+	}
+	r.adopt(m)
+	replay := d.replay
+	d.replay, d.replayBytes = nil, 0
+	for i := range replay {
+		r.apply(&replay[i])
+	}
+}
+
+func reason(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "too much traffic came before it"
+}
+
+// stateIn is the state that an heir sends, at the heirs and at those who learned it:
+// the learners become voters. In the transitional configuration it is an attempt.
+func (r *Replica) stateIn(pos ring.Position) {
+	d := &r.descent
+	if r.m == nil || len(d.learners) == 0 {
+		return
+	}
+	voters := slices.Sorted(slices.Values(append(slices.Clone(r.m.voters), d.learners...)))
+	if d.closing {
+		d.attempted(pos, voters)
+		return
+	}
+	r.m.voters = voters
+	d.learners = nil
+	d.formedAt(pos)
+	r.traceLineage(r.m.instance, "", voters)
+}
+
+// adopt makes m this node's machine.
+func (r *Replica) adopt(m *machine) {
+	m.lookup = r.lookup
+	r.m = m
+	r.epoch = max(r.epoch, m.epoch)
+	r.attached = false
+	r.base = timeBase{m.clock, r.now}
+	m.pos, m.fx = r.descent.at, r.fx
+	m.traceView()
+	r.viewChanged()
+}
+
+// closeAlone ends this node's part in its instance (N6).
+func (r *Replica) closeAlone() {
+	m := r.m
+	if r.attached {
+		together := map[membership.NodeID]bool{}
+		for _, n := range r.descent.view.Together {
+			together[n] = true
+		}
+		minT := m.closeAlone(r.descent.oldStable, together)
+		if r.closed != m.view.ID {
+			r.closedMinT = -1
+		}
+		r.closed, r.closedMinT = m.view.ID, max(r.closedMinT, minT)
+		r.company = r.descent.branch
+		r.leaveInstance()
+	}
+	r.epoch = max(r.epoch, m.epoch)
+	r.m, r.attached = nil, false
+	r.descent.attempts = nil
+}
+
+// traceLineage tells what a lineage came to. Without a role it tells that learners
+// became voters.
+func (r *Replica) traceLineage(i membership.InstanceID, role string, electorate []membership.NodeID) {
+	if r.cfg.Trace == nil {
+		return
+	}
+	d := &r.descent
+	e := TraceEvent{Kind: TraceLineage, Instance: i, Role: role, Number: d.formed, Nodes: electorate, Formed: role != "learner"}
+	if r.m != nil {
+		e.View = r.m.view.ID
+	}
+	r.cfg.Trace(&e)
+}
