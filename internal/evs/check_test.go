@@ -23,6 +23,7 @@ func then(events []Event, more ...Event) []Event { return append(events, more...
 // differs in the one thing the predicate forbids.
 func TestPredicates(t *testing.T) {
 	both := []string{"c1", "c2"}
+	pair := []string{"a", "b"}
 	c1 := func(more ...Event) Trace { return life("a", then(member("c1", "1", both...), more...)...) }
 	c2 := func(more ...Event) Trace { return life("b", then(member("c2", "1", both...), more...)...) }
 	ab := []string{"a", "b"}
@@ -133,9 +134,12 @@ func TestPredicates(t *testing.T) {
 		{"P16", "behind the NodeDown", during,
 			[]Trace{kc1(keyed("c1", 1, Agreed, "A", 20, 1, "A"), Event{Kind: Down, Client: "c1", View: in(1), Src: "A", T: 25, N: 2}, kdlv("c1", "c1", 1, "A", 20, 1))},
 			[]Trace{kc1(keyed("c1", 1, Agreed, "A", 30, 1, "A"), Event{Kind: Down, Client: "c1", View: in(1), Src: "A", T: 25, N: 2}, kdlv("c1", "c1", 1, "A", 30, 1))}},
-		{"P17", "an older number formed later", oneClock,
-			[]Trace{life("a", formed("A", Number{1, 1}, "a")), after(life("b", formed("A", Number{2, 1}, "b")), 9e9)},
-			[]Trace{life("a", formed("A", Number{2, 1}, "a")), after(life("b", formed("A", Number{1, 1}, "b")), 9e9)}},
+		{"P17", "an older ring begins later", oneClock,
+			[]Trace{life("a", ringOf("a.1", pair, pair), formed("A", Number{1, 1}, "a", "b")), after(life("b", ringOf("b.2", pair, pair), formed("A", Number{2, 1}, "a", "b")), 9e9)},
+			[]Trace{life("a", ringOf("a.2", pair, pair), formed("A", Number{2, 1}, "a", "b")), after(life("b", ringOf("b.1", pair, pair), formed("A", Number{1, 1}, "a", "b")), 9e9)}},
+		{"P17", "an electorate without a majority of the one before", during,
+			[]Trace{life("a", formed("A", Number{1, 1}, "a", "b", "c"), formed("A", Number{2, 1}, "a", "b")), life("c")},
+			[]Trace{life("a", formed("A", Number{1, 1}, "a", "b", "c"), formed("A", Number{2, 1}, "a", "b")), life("c", formed("A", Number{3, 1}, "c"))}},
 		{"P18", "one record, two deadlines", during,
 			[]Trace{kc1(keyed("c1", 1, Agreed, "A", 20, 1, "A", "B")), kc2(kdlv("c2", "c1", 1, "A", 20, 1))},
 			[]Trace{kc1(keyed("c1", 1, Agreed, "A", 20, 1, "A", "B")), kc2(kdlv("c2", "c1", 1, "A", 21, 1))}},
@@ -152,10 +156,10 @@ func TestPredicates(t *testing.T) {
 			[]Trace{life("a", imported("B", 0, 5), imported("B", 1, 6))},
 			[]Trace{life("a", imported("B", 0, 5), imported("B", 2, 6))}},
 		{"P22", "different acceptance at one position", during,
-			[]Trace{life("a", at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 2, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3)),
-				life("b", at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 2, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3))},
-			[]Trace{life("a", at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 2, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3)),
-				life("b", at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 4, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3))}},
+			[]Trace{life("a", ringOf("r", pair, pair), at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 2, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3)),
+				life("b", ringOf("r", pair, pair), at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 2, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3))},
+			[]Trace{life("a", ringOf("r", pair, pair), at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 2, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3)),
+				life("b", ringOf("r", pair, pair), at(keyed("c", 1, Agreed, "A", 1, 1, "A"), "r", 1), at(keyed("c", 4, Agreed, "A", 2, 2, "A"), "r", 2), at(keyed("c", 3, Agreed, "A", 3, 3, "A"), "r", 3))}},
 		{"P26", "a member that a receiver knew", settled,
 			[]Trace{c1(submit("c1", 1, Agreed, "g"), dlv("c1", "c1", 1), stop()), c2(dlv("c2", "c1", 1), stop())},
 			[]Trace{c1(submit("c1", 1, Agreed, "g"), dlv("c1", "c1", 1), stop()), c2(stop())}},

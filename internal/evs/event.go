@@ -3,6 +3,8 @@ package evs
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // A Kind names an event of a trace.
@@ -149,6 +151,13 @@ type Event struct {
 	H int64  `json:"H,omitempty"`
 	V int64  `json:"V,omitempty"`
 	L Number `json:"L,omitzero"`
+}
+
+// RingCounter returns the counter of the event's ring, zero if it has none.
+func (e *Event) RingCounter() uint64 {
+	_, counter, _ := strings.Cut(e.Ring, ".")
+	n, _ := strconv.ParseUint(counter, 10, 64)
+	return n
 }
 
 // Ordered says whether messages of that service take part in the total order.

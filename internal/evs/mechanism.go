@@ -7,37 +7,69 @@ import (
 	"slices"
 )
 
-// oneLineage is P17: numbers of an instance are formed in rising order.
+// oneLineage is P17: the electorates of an instance form one chain. Each is decided by
+// a majority of the one before (of half, by the half with its first node), whom Formed
+// names as members; and the ring of each exceeds all numbers formed before that ring
+// was there.
 func oneLineage(h *history, r *report) {
-	if !h.opts.OneClock {
-		return
-	}
-	type forming struct {
-		event *Event
-		when  int64
-	}
-	type lineage struct {
-		inst   string
-		number Number
-	}
-	first := map[lineage]forming{}
+	formed, rings := map[lineage]*forming{}, map[uint64]int64{}
 	h.eachNodeEvent(func(n *node, e *Event) {
-		if e.Kind == Formed {
-			k, when := lineage{e.Inst, e.Number}, n.Start+e.At
-			if f, known := first[k]; !known || when < f.when {
-				first[k] = forming{e, when}
+		when := n.Start + e.At
+		switch e.Kind {
+		case Ring:
+			if began, known := rings[e.RingCounter()]; !known || when < began {
+				rings[e.RingCounter()] = when
+			}
+		case Formed:
+			k := lineage{e.Inst, e.Number}
+			if f := formed[k]; f == nil || when < f.when {
+				formed[k] = &forming{e, when}
 			}
 		}
 	})
-	chain := slices.SortedFunc(maps.Keys(first), func(a, b lineage) int {
+	chain := slices.SortedFunc(maps.Keys(formed), func(a, b lineage) int {
 		return cmp.Or(cmp.Compare(a.inst, b.inst), cmp.Compare(a.number[0], b.number[0]), cmp.Compare(a.number[1], b.number[1]))
 	})
 	for i := 1; i < len(chain); i++ {
-		a, b := first[chain[i-1]], first[chain[i]]
-		if chain[i-1].inst == chain[i].inst && b.when < a.when {
-			r.add(Violation{Explain: fmt.Sprintf("instance %s: number %v was formed after number %v", chain[i].inst, chain[i-1].number, chain[i].number)}, b.event, a.event)
+		if chain[i-1].inst != chain[i].inst {
+			continue
+		}
+		a, b := formed[chain[i-1]], formed[chain[i]]
+		voters := b.event.Members
+		if voters == nil {
+			voters = b.event.Electorate
+		}
+		if !majorityOf(a.event.Electorate, voters) {
+			r.add(Violation{Explain: fmt.Sprintf("instance %s: electorate %v at %v was formed by %v, no majority of %v at %v", chain[i].inst, b.event.Electorate, chain[i].number, voters, a.event.Electorate, chain[i-1].number)}, a.event, b.event)
+		}
+		if began, known := rings[chain[i-1].number[0]]; h.opts.OneClock && known && b.when < began {
+			r.add(Violation{Explain: fmt.Sprintf("instance %s: the ring of number %v began after number %v was formed", chain[i].inst, chain[i-1].number, chain[i].number)}, b.event, a.event)
 		}
 	}
+}
+
+// A lineage is a number of an instance.
+type lineage struct {
+	inst   string
+	number Number
+}
+
+// A forming is the first time that a number was formed.
+type forming struct {
+	event *Event
+	when  int64
+}
+
+// majorityOf says whether others have more than half of the electorate, or half of it
+// with the node that decides.
+func majorityOf(electorate, others []string) bool {
+	n := 0
+	for _, x := range electorate {
+		if slices.Contains(others, x) {
+			n++
+		}
+	}
+	return 2*n >= len(electorate)
 }
 
 // sameT is P18: one record, one message, one T; one message, one T.

@@ -3,6 +3,7 @@ package evs
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // virtualSynchrony is P7: clients that go from one view to the next together have
@@ -84,6 +85,11 @@ func (h *history) sameOfRings(r *report) {
 			case Gone, Attach:
 				now = nil
 				clear(member)
+			case Sig:
+				if len(it.TS) == 0 { // its node leaves the instance; it is in no group until it is attached anew
+					now = nil
+					clear(member)
+				}
 			case Dlv:
 				if now != nil && Ordered(it.message.service) {
 					now.got[it.message] = at
@@ -257,9 +263,11 @@ func samePlace(h *history, r *report) {
 			} else if goesOn.end.ID != p.end.ID && p.clear == len(p.messages) && p.client.back < p.when && goesOn.client.back < goesOn.when {
 				r.add(Violation{Client: p.client.name, Explain: fmt.Sprintf("after view %s of group %s client %s got view %s and client %s view %s", name.id, name.group, goesOn.client.name, goesOn.end.ID, p.client.name, p.end.ID)}, goesOn.view, goesOn.end, p.end)
 			}
-			other := next[p.end.ID]
+			// Whoever came by another way is in another set of the view.
+			with := p.end.ID + " " + strings.Join(p.end.With, " ")
+			other := next[with]
 			if other == nil {
-				next[p.end.ID] = p
+				next[with] = p
 				continue
 			}
 			if m := differ(other.messages, p.messages); m != nil {

@@ -101,7 +101,7 @@ func (l *life) groupView(o *merge.Output) {
 		if !slices.Contains(members, c.trace) {
 			l.f.report("groupview", "node %s gives %v a view of %s without it", l.name, to, v.Group)
 		}
-		l.record(evs.Event{Kind: evs.GView, Client: c.trace, Group: v.Group, ID: id, Members: members})
+		l.record(evs.Event{Kind: evs.GView, Client: c.trace, Group: v.Group, ID: id, Members: members, With: with(v, to)})
 	}
 }
 
@@ -113,4 +113,18 @@ func names(members []merge.Member) []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// with is the set of a view that a member is in: those who came with it.
+func with(v *merge.GroupView, c membership.ClientID) []string {
+	own := func(x merge.Member) bool { return x.Client == c }
+	for _, set := range v.Sets {
+		if slices.ContainsFunc(set, own) {
+			return names(set)
+		}
+	}
+	if v.Cause == merge.CauseJoin && v.Changed.Client == c {
+		return names([]merge.Member{v.Changed})
+	}
+	return names(slices.DeleteFunc(slices.Clone(v.Members), func(x merge.Member) bool { return v.Cause == merge.CauseJoin && x.Client == v.Changed.Client }))
 }

@@ -111,7 +111,7 @@ func (l *life) tellNote(e *merge.TraceEvent) {
 			lineage.Kind, lineage.Role = evs.Lineage, e.Role
 			l.record(lineage)
 		}
-		if out.Kind = evs.Formed; !e.Formed {
+		if out.Kind, out.Members = evs.Formed, l.f.nodeNames(e.Voters); !e.Formed {
 			return
 		}
 	case merge.TraceAttach:

@@ -62,10 +62,10 @@ func (r *Replica) decided(h heritage) {
 		r.found()
 	case heir:
 		d.settle(h.instance, h.heirs)
-		r.inherit(h.heirs)
+		r.inherit(h)
 	default:
 		d.settle(h.instance, h.heirs)
-		r.traceLineage(h.instance, "learner", h.heirs)
+		r.traceLineage(h.instance, "learner", h.heirs, h.voters)
 	}
 }
 
@@ -79,15 +79,15 @@ func (d *descent) present() map[membership.NodeID]uint64 {
 }
 
 // inherit goes on with the instance.
-func (r *Replica) inherit(heirs []membership.NodeID) {
-	d, m := &r.descent, r.m
+func (r *Replica) inherit(h heritage) {
+	d, m, heirs := &r.descent, r.m, h.heirs
 	boots := map[membership.NodeID]uint64{}
 	for _, id := range heirs {
 		boots[id] = d.heard[id].boot
 		m.epoch = max(m.epoch, d.heard[id].epoch)
 	}
 	m.voters = heirs
-	r.traceLineage(m.instance, "heir", heirs)
+	r.traceLineage(m.instance, "heir", heirs, h.voters)
 	m.survive(boots)
 	m.expect(d.present(), d.view.Previous)
 	if len(d.learners) > 0 && heirs[0] == r.cfg.Self {
@@ -109,7 +109,7 @@ func (r *Replica) found() {
 	m.voters = d.view.Members
 	d.settle(id, d.view.Members)
 	m.expect(d.present(), ring.ID{})
-	r.traceLineage(id, "founder", m.voters)
+	r.traceLineage(id, "founder", m.voters, m.voters)
 	r.adopt(m)
 }
 
@@ -149,10 +149,11 @@ func (r *Replica) stateIn(pos ring.Position) {
 		d.attempted(pos, voters)
 		return
 	}
+	before := r.m.voters
 	r.m.voters = voters
 	d.learners = nil
 	d.formedAt(pos)
-	r.traceLineage(r.m.instance, "", voters)
+	r.traceLineage(r.m.instance, "", voters, before)
 }
 
 // adopt makes m this node's machine.
@@ -190,12 +191,12 @@ func (r *Replica) closeAlone() {
 
 // traceLineage tells what a lineage came to. Without a role it tells that learners
 // became voters.
-func (r *Replica) traceLineage(i membership.InstanceID, role string, electorate []membership.NodeID) {
+func (r *Replica) traceLineage(i membership.InstanceID, role string, electorate, voters []membership.NodeID) {
 	if r.cfg.Trace == nil {
 		return
 	}
 	d := &r.descent
-	e := TraceEvent{Kind: TraceLineage, Instance: i, Role: role, Number: d.formed, Nodes: electorate, Formed: role != "learner"}
+	e := TraceEvent{Kind: TraceLineage, Instance: i, Role: role, Number: d.formed, Nodes: electorate, Voters: voters, Formed: role != "learner"}
 	if r.m != nil {
 		e.View = r.m.view.ID
 	}

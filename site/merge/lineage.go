@@ -109,6 +109,7 @@ func (d *descent) hear(from membership.NodeID, l *lineage, pos ring.Position) bo
 type heritage struct {
 	instance membership.InstanceID // zero: nobody goes on
 	heirs    []membership.NodeID   // ascending
+	voters   []membership.NodeID   // who decided that
 }
 
 // decide is N1 to N3.
@@ -122,25 +123,25 @@ func (d *descent) decide() heritage {
 			continue
 		}
 		instances[l.instance] = true
-		n, heirs := d.heirsOf(l.instance)
+		h, n := d.heirsOf(l.instance)
 		if n > most || n == most && n > 0 && l.instance < best.instance {
-			most, best = n, heritage{l.instance, heirs}
+			most, best = n, h
 		}
 	}
 	return best
 }
 
-// heirsOf returns how many voters an instance has here, zero if they are too few, and
-// who holds its newest state.
-func (d *descent) heirsOf(i membership.InstanceID) (voters int, heirs []membership.NodeID) {
-	present := map[membership.NodeID]bool{}
+// heirsOf returns who would go on with an instance, and how many voters of its
+// electorate are here, zero if they are too few.
+func (d *descent) heirsOf(i membership.InstanceID) (h heritage, n int) {
+	h.instance = i
 	var top, newest *lineage
 	for _, id := range d.view.Members {
 		l := d.heard[id]
 		if !l.voter || l.instance != i {
 			continue
 		}
-		present[id] = true
+		h.voters = append(h.voters, id)
 		if top == nil || top.formed.Compare(l.formed) < 0 {
 			top = l
 		}
@@ -148,37 +149,38 @@ func (d *descent) heirsOf(i membership.InstanceID) (voters int, heirs []membersh
 			newest = l
 		}
 	}
-	if voters = quorum(top.electorate, present); voters == 0 {
-		return 0, nil
+	if n = quorum(top.electorate, h.voters); n == 0 {
+		return h, 0
 	}
-	for id := range present {
+	for _, id := range h.voters {
 		for _, a := range d.heard[id].attempts {
-			if a.at.Compare(top.formed) > 0 && quorum(a.electorate, present) == 0 {
-				return 0, nil
+			if a.at.Compare(top.formed) > 0 && quorum(a.electorate, h.voters) == 0 {
+				return h, 0
 			}
 		}
 	}
 	branches := map[uint64][]membership.NodeID{}
-	for _, id := range d.view.Members {
-		if l := d.heard[id]; present[id] && l.decided == newest.decided {
+	for _, id := range h.voters {
+		if l := d.heard[id]; l.decided == newest.decided {
 			branches[l.branch] = append(branches[l.branch], id)
-			if b := branches[l.branch]; len(b) > len(heirs) || len(b) == len(heirs) && b[0] < heirs[0] {
-				heirs = b
+			if b := branches[l.branch]; len(b) > len(h.heirs) || len(b) == len(h.heirs) && b[0] < h.heirs[0] {
+				h.heirs = b
 			}
 		}
 	}
-	return voters, heirs
+	return h, n
 }
 
-// quorum returns how many of an electorate are present, zero if that does not decide.
-func quorum(electorate []membership.NodeID, present map[membership.NodeID]bool) int {
+// quorum returns how many of an electorate are among voters, zero if that does not
+// decide.
+func quorum(electorate, voters []membership.NodeID) int {
 	n := 0
 	for _, id := range electorate {
-		if present[id] {
+		if slices.Contains(voters, id) {
 			n++
 		}
 	}
-	if all := len(electorate); 2*n < all || 2*n == all && !(n > 0 && present[electorate[0]]) {
+	if all := len(electorate); 2*n < all || 2*n == all && !(n > 0 && slices.Contains(voters, electorate[0])) {
 		return 0
 	}
 	return n

@@ -45,7 +45,8 @@ type TraceEvent struct {
 	View      membership.ViewID
 	Members   []SiteInstance
 	Nodes     []membership.NodeID
-	Role      string // heir, learner, founder; empty: learners became voters
+	Voters    []membership.NodeID // TraceLineage: who decided it
+	Role      string              // heir, learner, founder; empty: learners became voters
 	Number    ring.Position
 	Closing   bool // TraceSend: in the transitional configuration of a ring
 	Formed    bool // Nodes are the electorate, as every member of the ring knows
