@@ -36,6 +36,7 @@ type simClient struct {
 	dead     bool
 	gone     bool
 	log      []string     // ordered: messages and views, for the total order
+	told     []string     // views and signals, see tale
 	got      map[int]bool // messages
 	when     map[int]time.Duration
 	seen     map[int]bool // the past: sent or got, ordered only
@@ -128,6 +129,7 @@ func (k *checker) output(n *simNode, o *Output) {
 			k.w.fail("output for a client that is not here: %v %+v known %v", to, *o, c)
 			return
 		}
+		c.told = append(c.told, tale(o)...)
 		switch o.Kind {
 		case OutMessage:
 			k.message(c, &o.Message)
@@ -141,6 +143,35 @@ func (k *checker) output(n *simNode, o *Output) {
 			c.dead = true
 		}
 	}
+}
+
+// tale is a line on what a client gets, but for messages.
+func tale(o *Output) []string {
+	list := func(members []Member) string {
+		var names []string
+		for _, x := range members {
+			names = append(names, x.Name)
+		}
+		slices.Sort(names)
+		return strings.Join(names, " ")
+	}
+	switch o.Kind {
+	case OutView:
+		line := fmt.Sprintf("%s: %s", o.Group, map[Cause]string{CauseJoin: "join", CauseLeave: "leave", CauseDisconnect: "disconnect", CauseNetwork: "network"}[o.View.Cause])
+		if o.View.Cause != CauseNetwork {
+			line += " of " + o.View.Changed.Name
+		}
+		line += ", " + list(o.View.Members)
+		for _, s := range o.View.Sets {
+			line += " [" + list(s) + "]"
+		}
+		return []string{line}
+	case OutTransition:
+		return []string{o.Group + ": signal"}
+	case OutLeft:
+		return []string{o.Group + ": left"}
+	}
+	return nil
 }
 
 func (k *checker) message(c *simClient, o *Message) {
