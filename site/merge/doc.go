@@ -23,6 +23,7 @@
 //	importer    records that came in and are not in the ring's order yet
 //	descent     lineage: which of the nodes that meet in a ring have the state, and
 //	            how the others get it (a snapshot through the ring)
+//	arrival     how nodes that have no part in it yet bring in their clients
 //	proposal    site views: who proposes one, and when
 //
 // # Rules
@@ -39,6 +40,18 @@
 //	J1  The first member of a site in a group is announced to all sites, which answer
 //	    with what they have, before its join gets a deadline.
 //	J4  The last one's leave takes the interest away again.
+//
+//	N1  Of several fragments of a site at most one goes on with its instance: a
+//	    majority of the electorate, and of every electorate that others may have
+//	    formed since (docs/decisions/0011). The others close it and learn, or found
+//	    their own.
+//	N4  Behind a gap that a broken ring left, only clients' messages count.
+//	N8  Nodes that come into an instance are let in together, so that each of their
+//	    groups has one new view, with a set for each part (docs/decisions/0012).
+//
+// A group that loses somebody to a broken ring has its transitional signal before
+// anything that the lost may not have; from then until the view without them, joins
+// and leaves look like changes of the network, as Spread's clients expect.
 //
 // V, the line up to which everything is delivered, stays below the T of every pending
 // record, also of one whose T another, delivered record shares. A site's answer to a
