@@ -32,22 +32,22 @@ func (m *machine) expect(present map[membership.NodeID]uint64, from ring.ID) {
 	m.present, m.from, m.arriving = present, from, nil
 }
 
-// attach notes that a node wants in. It says whether that is news.
-func (m *machine) attach(node membership.NodeID, a *attach) bool {
+// excuse: a node cannot learn the state and need not be waited for.
+func (m *machine) excuse(node membership.NodeID) {
+	delete(m.present, node)
+	m.welcome()
+}
+
+// attach notes that a node wants in.
+func (m *machine) attach(node membership.NodeID, a *attach) {
 	if a.instance != m.instance || m.view.ID.Compare(a.closed) < 0 || !slices.Contains(m.voters, node) || m.present[node] != a.boot {
-		return false
+		return
 	}
 	if at, ok := m.nodes[node]; ok && at.boot == a.boot || m.arrives(node) {
-		return false
+		return
 	}
 	m.arriving = append(m.arriving, arrival{node, *a})
-	for id, boot := range m.present {
-		if at, ok := m.nodes[id]; !(ok && at.boot == boot) && !m.arrives(id) {
-			return true
-		}
-	}
 	m.welcome()
-	return true
 }
 
 func (m *machine) arrives(node membership.NodeID) bool {
@@ -68,8 +68,13 @@ type party struct {
 	members []Member
 }
 
-// welcome lets the nodes in that have arrived.
+// welcome lets the nodes in that have arrived, if they are all.
 func (m *machine) welcome() {
+	for id, boot := range m.present {
+		if at, ok := m.nodes[id]; !(ok && at.boot == boot) && !m.arrives(id) {
+			return
+		}
+	}
 	arriving := m.arriving
 	m.arriving = nil
 	for i := range arriving {

@@ -25,6 +25,7 @@ const (
 	frameAttach
 	frameBump
 	frameBody
+	frameRefusal // the sender cannot learn the state
 )
 
 // errKind says that a message is of a kind this version does not know.

@@ -120,6 +120,7 @@ func (r *Replica) learn(data []byte) {
 	if err != nil || d.overflown {
 		r.badFrames++
 		r.fx.Faults = append(r.fx.Faults, Fault{Site: r.cfg.Site, What: "this node cannot learn its site's state and waits for the next ring: " + reason(err)})
+		d.refuses, r.fx.Kick = true, true
 		return
 	}
 	r.adopt(m)
@@ -138,22 +139,36 @@ func reason(err error) string {
 }
 
 // stateIn is the state that an heir sends, at the heirs and at those who learned it:
-// the learners become voters. In the transitional configuration it is an attempt.
+// the learners become voters.
 func (r *Replica) stateIn(pos ring.Position) {
 	d := &r.descent
-	if r.m == nil || len(d.learners) == 0 {
-		return
+	if r.m != nil && len(d.learners) > 0 {
+		r.elect(pos, append(slices.Clone(r.m.voters), d.learners...))
+		d.learners = nil
 	}
-	voters := slices.Sorted(slices.Values(append(slices.Clone(r.m.voters), d.learners...)))
+}
+
+// refused: a learner cannot take in the state. It has no vote, and nobody waits for
+// its clients.
+func (r *Replica) refused(pos ring.Position, node membership.NodeID) {
+	r.elect(pos, slices.DeleteFunc(slices.Clone(r.m.voters), func(id membership.NodeID) bool { return id == node }))
+	r.m.excuse(node)
+}
+
+// elect changes the electorate at a safe frame. In the transitional configuration that
+// is an attempt.
+func (r *Replica) elect(pos ring.Position, voters []membership.NodeID) {
+	slices.Sort(voters)
+	d := &r.descent
 	if d.closing {
 		d.attempted(pos, voters)
 		return
 	}
 	before := r.m.voters
 	r.m.voters = voters
-	d.learners = nil
 	d.formedAt(pos)
 	r.traceLineage(r.m.instance, "", voters, before)
+	r.chooseLeader()
 }
 
 // adopt makes m this node's machine.

@@ -49,6 +49,7 @@ type descent struct {
 	replay      []ring.Event // what a learner has to make up for
 	replayBytes int
 	overflown   bool
+	refuses     bool   // could not learn; others need not wait for its clients
 	outgoing    []byte // the state, for the learners
 }
 

@@ -194,3 +194,27 @@ func TestRestartedNodeComesBack(t *testing.T) {
 	w.run(w.now + 100*time.Millisecond)
 	expectTold(t, w, again, "g: join of again, again c0 c1")
 }
+
+// TestWhoCannotLearnDelaysNobody: a node that cannot take in the state, of another
+// release perhaps, says so, and the others' clients are let in without it.
+func TestWhoCannotLearnDelaysNobody(t *testing.T) {
+	w, c := aSite(4)
+	w.divide([]int{0, 1}, []int{2}, []int{3})
+	for _, x := range c {
+		x.told = nil
+	}
+	deaf := c[3].node
+	w.sites[0].reform(w.sites[0].nodes)
+	for end := w.now + time.Second; !deaf.replica.descent.decided && w.now < end; {
+		w.run(w.now + 10*time.Microsecond)
+	}
+	deaf.replica.descent.overflown = true
+	w.blames = true
+	w.run(w.now + 200*time.Millisecond)
+	for _, x := range c[:3] {
+		expectTold(t, w, x, "g: network, c0 c1 c2 [c0 c1] [c2]")
+	}
+	if deaf.replica.m != nil || deaf.replica.Status().Faults != 1 {
+		t.Errorf("the node that cannot learn: %+v", deaf.replica.Status())
+	}
+}

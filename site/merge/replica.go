@@ -233,9 +233,12 @@ func (r *Replica) apply(ev *ring.Event) {
 		}
 	case frameSnapshot:
 		r.stateIn(ev.Pos)
-		r.chooseLeader()
 	case frameAttach:
 		err = r.applyAttach(ev.From, &in)
+	case frameRefusal:
+		if r.m.present[ev.From] != 0 && slices.Contains(r.m.voters, ev.From) {
+			r.refused(ev.Pos, ev.From)
+		}
 	case frameBump:
 		b := &bump{}
 		if err = b.read(&in); err == nil && m.bump(b) {

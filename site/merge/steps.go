@@ -169,6 +169,9 @@ func (r *Replica) Backlog() int {
 		return small
 	}
 	n := len(d.outgoing)
+	if d.refuses {
+		n += small
+	}
 	if r.m == nil {
 		return n
 	}
@@ -198,6 +201,10 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	if !d.said {
 		d.said = true
 		return ring.Frame{Stream: controlStream, Service: membership.Safe, Data: r.ownLineage().append(nil)}, true
+	}
+	if d.refuses {
+		d.refuses = false
+		return ring.Frame{Stream: controlStream, Service: membership.Safe, Data: []byte{byte(frameRefusal)}}, true
 	}
 	if !d.decided || r.m == nil {
 		return ring.Frame{}, false
