@@ -19,7 +19,9 @@ type Config struct {
 	// Dial has gateways, by name, that are reached at another address than the
 	// topology's: behind an emulator or address translation.
 	Dial map[string]string
-	Log  *slog.Logger
+	// Trace is the folder that the node writes a trace into; empty: none.
+	Trace string
+	Log   *slog.Logger
 }
 
 // ErrInsecure says that the topology has no certificates and an address that is not

@@ -25,6 +25,7 @@ type loop struct {
 	sessions *session.Server
 	wan      *wan // nil: not a gateway
 	gate     gate
+	trace    *tracer
 
 	clients  int // sessions that have not left the ring's order yet
 	sendErrs uint64
@@ -117,6 +118,7 @@ func (l *loop) send(packets []ring.Packet) {
 // flush hands clients and overlay what the core has for them.
 func (l *loop) flush() {
 	fx := &l.fx.Merge
+	l.trace.step(l.now(), &l.fx)
 	if fx.State != nil {
 		l.stateChanged(fx.State)
 	}
@@ -152,16 +154,19 @@ func (l *loop) stateChanged(s *merge.State) {
 
 func (l *loop) connect(c membership.ClientID, name string) {
 	l.clients++
+	l.trace.connect(l.now(), c, name)
 	l.core.Connect(l.now(), c, name, &l.fx)
 }
 
 func (l *loop) submit(c membership.ClientID, requests []merge.Request) {
 	now := l.now()
 	for i := range requests {
+		l.trace.submit(now, c, &requests[i])
 		l.core.Submit(now, c, requests[i], &l.fx)
 	}
 }
 
 func (l *loop) disconnect(c membership.ClientID) {
+	l.trace.gone(l.now(), c)
 	l.core.Disconnect(l.now(), c, &l.fx)
 }

@@ -85,9 +85,13 @@ func (n *node) open(identity *pki.Identity) error {
 		}
 		n.listeners = append(n.listeners, l)
 	}
+	tracer, err := n.openTrace()
+	if err != nil {
+		return err
+	}
 	n.loop = &loop{
-		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions,
-		core: core.New(n.ringConfig(), n.mergeConfig()),
+		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions, trace: tracer,
+		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())),
 	}
 	if n.cfg.Node.IsGateway() {
 		if err := n.openGateway(identity); err != nil {
@@ -150,11 +154,11 @@ func (n *node) ringConfig() ring.Config {
 	}
 }
 
-func (n *node) mergeConfig() merge.Config {
+func (n *node) mergeConfig(note func(*merge.TraceEvent)) merge.Config {
 	t := n.cfg.Topology
 	cfg := merge.Config{
 		Self: n.cfg.Node.ID, Site: n.cfg.Node.Site.ID, Boot: n.boot,
-		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(),
+		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(), Trace: note,
 		SiteScoped: func(group string) bool { return t.GroupPolicy(group).SiteScope },
 	}
 	for _, s := range t.Sites {
@@ -190,12 +194,13 @@ func (n *node) run(ctx context.Context) error {
 	}
 	start("ring sockets", func(ctx context.Context) error { return n.port.Run(ctx, n.received) })
 	start("loop", func(ctx context.Context) error {
+		n.loop.trace.start(n.loop.now(), n.loop.core)
 		n.loop.core.Start(n.loop.now(), &n.loop.fx)
 		n.loop.carry()
 		n.loop.run(ctx)
 		n.loop.gate.release()
 		close(n.done)
-		return nil
+		return n.loop.trace.stop(n.loop.now())
 	})
 	for _, l := range n.listeners {
 		start("clients' port "+l.Addr().String(), func(ctx context.Context) error { return n.sessions.Serve(ctx, l) })

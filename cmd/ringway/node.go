@@ -17,6 +17,7 @@ import (
 // nodeFlags are those of `node`.
 type nodeFlags struct {
 	topology, name, logFormat string
+	trace                     string
 	insecure                  bool
 	dial                      []string
 }
@@ -40,6 +41,7 @@ func newNode() *cobra.Command {
 	flags.StringVar(&f.name, "name", "", "which of its nodes this is")
 	flags.BoolVar(&f.insecure, "insecure", false, "without certificates, even beyond loopback")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&f.trace, "trace", "", "write a trace into this folder, for ringway trace check")
 	flags.StringArrayVar(&f.dial, "dial", nil, "NODE=ADDRESS: reach a gateway at another address than the topology's, as through an emulator (repeatable)")
 	return cmd
 }
@@ -80,7 +82,7 @@ func (f *nodeFlags) config(cmd *cobra.Command) (site.Config, error) {
 	if err != nil {
 		return none, err
 	}
-	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Log: log}, nil
+	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Trace: f.trace, Log: log}, nil
 }
 
 func newLog(w io.Writer, format string) (*slog.Logger, error) {

@@ -113,6 +113,15 @@ var predicates = []predicate{
 	{"P26", everythingArrives},
 }
 
+// Predicates returns the names of what Check verifies.
+func Predicates() []string {
+	names := make([]string, len(predicates))
+	for i, p := range predicates {
+		names[i] = p.name
+	}
+	return names
+}
+
 // Check verifies every predicate of the table over the traces of one run and
 // returns what does not hold, in the order of the table. Traces that Decode would
 // refuse give undefined answers.

@@ -119,6 +119,7 @@ var needs = map[Kind][]field{
 	Connect: {hasClient, hasGroup},
 	Ask:     {hasClient, hasGroup, hasWish},
 	Gone:    {hasClient},
+	Named:   {hasMsg},
 }
 
 var services = []string{"", Unreliable, Reliable, FIFO, Causal, Agreed, Safe}

@@ -10,8 +10,8 @@ import (
 // A Kind names an event of a trace.
 type Kind string
 
-// The kinds of events. PREDICATES.md has their fields; Connect, Ask and Gone are
-// additions that make a trace complete enough to be checked when only the outside
+// The kinds of events. PREDICATES.md has their fields; Connect, Ask, Gone and Named
+// are additions that make a trace complete enough to be checked when only the outside
 // of a node is seen.
 const (
 	Start   Kind = "start"
@@ -39,6 +39,7 @@ const (
 	Connect Kind = "connect" // a client's session began; group is its private group
 	Ask     Kind = "ask"     // a client asked to join or leave (why) a group
 	Gone    Kind = "gone"    // a client's session ended
+	Named   Kind = "named"   // the message that other events call msg is the client's n-th
 )
 
 // Services as traces name them; membership.Service has the same names.

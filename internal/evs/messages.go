@@ -73,7 +73,7 @@ func selfDelivery(h *history, r *report) {
 				leaving[it.Group] = it.Why == "leave"
 			case Submit:
 				m := it.message
-				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) || it.when <= c.back {
+				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
 					continue
 				}
 				known := m.federated() != nil && h.addressed(c, m)

@@ -37,6 +37,7 @@ func dlv(c, sender string, seq uint64) Event {
 func gview(c, g, id string, members ...string) Event {
 	return Event{Kind: GView, Client: c, Group: g, ID: id, Members: members}
 }
+func come(e Event, with ...string) Event { e.With = with; return e }
 func gsig(c, g, id string, members ...string) Event {
 	return Event{Kind: GSig, Client: c, Group: g, ID: id, Members: members}
 }

@@ -3,7 +3,6 @@ package evs
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // virtualSynchrony is P7: clients that go from one view to the next together have
@@ -230,7 +229,7 @@ func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, sign
 	}
 	for _, name := range bound {
 		d := h.byClient[name]
-		if d == nil || !d.staysFrom(it.when) || !m.wantedBy(d) {
+		if d == nil || !d.node.alive || d.gone || !m.wantedBy(d) {
 			continue
 		}
 		if it.Phase == Transitional && signal != nil && !slices.Contains(signal.TS, d.instanceIn(signal.View)) && !slices.Contains(signal.TSN, d.node.Node) {
@@ -242,38 +241,42 @@ func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, sign
 	}
 }
 
-// samePlace is P15: a group view has one set of members, and who goes from one
-// view of a group to the next has got the same messages to it in between and does
-// not leave a view out.
+// samePlace is P15: a group view has one set of members, and those who come to the
+// next view of the group together have got the same messages to it in between, and
+// come to it from one view.
 func samePlace(h *history, r *report) {
 	all, order := h.periods()
 	for _, name := range order {
 		first := all[name][0]
-		next := map[string]*period{}
-		var goesOn *period
+		of := map[string]*period{}
 		for _, p := range all[name] {
+			of[p.client.name] = p
 			if !slices.Equal(p.view.Members, first.view.Members) {
 				r.add(Violation{Client: p.client.name, Explain: fmt.Sprintf("view %s of group %s has different members at %s and %s", name.id, name.group, first.client.name, p.client.name)}, first.view, p.view)
 			}
+		}
+		for _, p := range all[name] {
 			if p.end == nil || p.end.Kind != GView {
 				continue
 			}
-			if goesOn == nil {
-				goesOn = p
-			} else if goesOn.end.ID != p.end.ID && p.clear == len(p.messages) && p.client.back < p.when && goesOn.client.back < goesOn.when {
-				r.add(Violation{Client: p.client.name, Explain: fmt.Sprintf("after view %s of group %s client %s got view %s and client %s view %s", name.id, name.group, goesOn.client.name, goesOn.end.ID, p.client.name, p.end.ID)}, goesOn.view, goesOn.end, p.end)
-			}
-			// Whoever came by another way is in another set of the view.
-			with := p.end.ID + " " + strings.Join(p.end.With, " ")
-			other := next[with]
-			if other == nil {
-				next[with] = p
-				continue
-			}
-			if m := differ(other.messages, p.messages); m != nil {
-				r.add(Violation{Client: p.client.name, Message: m.Message, Explain: fmt.Sprintf("between views %s and %s of group %s only one of clients %s and %s got %v", name.id, p.end.ID, name.group, other.client.name, p.client.name, m.Message)}, p.view, m.submit, p.end)
+			for _, c := range p.end.With {
+				if q := of[c]; q != nil && q != p && q.end != nil && q.end.Kind == GView {
+					cameTogether(r, name, p, q)
+				}
 			}
 		}
+	}
+}
+
+// cameTogether compares two clients of which one saw the other come along to its next
+// view.
+func cameTogether(r *report, name groupView, p, q *period) {
+	if p.end.ID != q.end.ID {
+		r.add(Violation{Client: q.client.name, Explain: fmt.Sprintf("after view %s of group %s client %s got view %s, with client %s, which got view %s", name.id, name.group, p.client.name, p.end.ID, q.client.name, q.end.ID)}, p.view, p.end, q.end)
+		return
+	}
+	if m := differ(p.messages, q.messages); m != nil {
+		r.add(Violation{Client: q.client.name, Message: m.Message, Explain: fmt.Sprintf("between views %s and %s of group %s only one of clients %s and %s got %v", name.id, p.end.ID, name.group, p.client.name, q.client.name, m.Message)}, p.view, m.submit, p.end)
 	}
 }
 

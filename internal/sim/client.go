@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"ringway/internal/evs"
 	"ringway/membership"
 	"ringway/site/core"
 	"ringway/site/merge"
@@ -15,15 +14,12 @@ import (
 
 // A client is a session at a node that joins, leaves and sends at random.
 type client struct {
-	life    *life
-	id      membership.ClientID
-	name    string // private name
-	trace   string // its name in traces
-	seq     uint64 // of its last message
-	wants   []string
-	private string // "#name#node"
-	ended   bool
-	member  map[string]bool // groups of which it has seen itself a member
+	life  *life
+	id    membership.ClientID
+	name  string // private name
+	seq   uint64 // of its last message
+	wants []string
+	ended bool
 }
 
 // population gives a node its clients.
@@ -39,13 +35,11 @@ func (f *federation) connect(l *life) {
 		return
 	}
 	l.counter++
-	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: fmt.Sprintf("c%d", l.counter), member: map[string]bool{}}
-	c.trace, c.private = c.id.String(), "#"+c.name+"#"+l.name
-	f.clientOf[c.trace] = c.id
+	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: fmt.Sprintf("c%d", l.counter)}
 	l.step(func(now time.Duration, fx *core.Effects) {
 		l.sessions[c.id] = c
 		l.order = append(l.order, c)
-		l.record(evs.Event{Kind: evs.Connect, Client: c.trace, Group: c.private})
+		l.recorder.Connect(l.f.now-l.start, c.id, c.name)
 		l.core.Connect(now, c.id, c.name, fx)
 	})
 	for range f.talk.count(1, 3) {
@@ -74,16 +68,15 @@ func (c *client) act() {
 
 // toggle joins a group, or leaves it.
 func (c *client) toggle(group string) {
-	kind, why := merge.Join, "join"
+	kind := merge.Join
 	if i := slices.Index(c.wants, group); i >= 0 {
-		kind, why = merge.Leave, "leave"
+		kind = merge.Leave
 		c.wants = slices.Delete(c.wants, i, i+1)
 	} else {
 		c.wants = append(c.wants, group)
 	}
 	c.life.step(func(now time.Duration, fx *core.Effects) {
-		c.life.record(evs.Event{Kind: evs.Ask, Client: c.trace, Group: group, Why: why})
-		c.life.core.Submit(now, c.id, merge.Request{Kind: kind, Groups: []string{group}}, fx)
+		c.submit(now, merge.Request{Kind: kind, Groups: []string{group}}, fx)
 	})
 }
 
@@ -92,7 +85,7 @@ func (c *client) disconnect() {
 	c.ended = true
 	l := c.life
 	l.step(func(now time.Duration, fx *core.Effects) {
-		l.record(evs.Event{Kind: evs.Gone, Client: c.trace})
+		l.recorder.Gone(l.f.now-l.start, c.id)
 		l.core.Disconnect(now, c.id, fx)
 	})
 	l.f.after(l.f.talk.about(300*time.Millisecond), func() { l.f.connect(l) })
@@ -149,9 +142,15 @@ func (c *client) send(service membership.Service, groups []string, size int) {
 	discard := f.talk.percent(3)
 	data := payload(c.id, seq, size)
 	c.life.step(func(now time.Duration, fx *core.Effects) {
-		c.life.record(evs.Event{Kind: evs.Submit, Msg: evs.Message{Client: c.trace, Seq: seq}, Groups: groups, Service: service.String(), Discard: discard})
-		c.life.core.Submit(now, c.id, merge.Request{Kind: merge.Send, Service: service, SelfDiscard: discard, Hint: [4]byte{1, 2, 3, byte(seq)}, Groups: groups, Data: data}, fx)
+		c.submit(now, merge.Request{Kind: merge.Send, Service: service, SelfDiscard: discard, Hint: [4]byte{1, 2, 3, byte(seq)}, Groups: groups, Data: data}, fx)
 	})
+}
+
+// submit hands a request to the node.
+func (c *client) submit(now time.Duration, q merge.Request, fx *core.Effects) {
+	l := c.life
+	l.recorder.Submit(l.f.now-l.start, c.id, &q)
+	l.core.Submit(now, c.id, q, fx)
 }
 
 // headBytes is what every payload begins with: sender, number, hash of the rest.

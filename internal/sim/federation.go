@@ -28,13 +28,13 @@ type federation struct {
 	talk    chance
 	boots   chance
 	talking bool // clients send
+	over    bool // nothing more will happen
 	traces  []*evs.Trace
 	wrong   []evs.Violation // found while running
 	stats   Stats
 	groups  []string
 
-	numbers  map[request]uint64             // the message that a request was
-	clientOf map[string]membership.ClientID // by its name in traces
+	numbers map[request]uint64 // the message that a request was
 }
 
 // A site is a LAN and the places of its nodes.
@@ -72,8 +72,8 @@ type Stats struct {
 func newFederation(seed uint64, p Profile) *federation {
 	f := &federation{seed: seed, profile: p,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
-		numbers: map[request]uint64{}, clientOf: map[string]membership.ClientID{},
-		faults: newChance(seed, 1), talk: newChance(seed, 2), boots: newChance(seed, 3)}
+		numbers: map[request]uint64{},
+		faults:  newChance(seed, 1), talk: newChance(seed, 2), boots: newChance(seed, 3)}
 	f.stats.ByService = map[membership.Service]int{}
 	shape := newChance(seed, 4)
 	for i := range shape.count(p.Sites[0], p.Sites[1]) {
@@ -113,7 +113,7 @@ func (f *federation) run() {
 		f.talking = false
 		f.heal()
 	})
-	f.agenda.run(end + f.profile.Settle)
+	f.agenda.run(end+f.profile.Settle, &f.over)
 	f.finish()
 }
 
@@ -123,7 +123,7 @@ func (f *federation) finish() {
 		for _, at := range s.places {
 			if at.life != nil {
 				f.checkEnd(at.life)
-				at.life.record(evs.Event{Kind: evs.Stop})
+				at.life.recorder.Stop(f.now - at.life.start)
 			}
 		}
 	}

@@ -13,17 +13,20 @@ type lan struct {
 	site  *site
 	rand  chance
 	delay [][]time.Duration
-	loss  [][]float64 // percent, above that of the profile; 100 cuts the pair
+	loss  [][]float64 // percent, above that of the weather; 100 cuts the pair
+
+	weather LAN           // what every pair goes through
+	slower  time.Duration // on top of every delay
 }
 
 func newLAN(s *site, rand chance) *lan {
 	n := len(s.places)
 	l := &lan{site: s, rand: rand, delay: make([][]time.Duration, n), loss: make([][]float64, n)}
-	p := s.f.profile.LAN
+	l.weather = s.f.profile.LAN
 	for i := range n {
 		l.delay[i], l.loss[i] = make([]time.Duration, n), make([]float64, n)
 		for j := range n {
-			l.delay[i][j] = rand.between(p.Delay[0], p.Delay[1])
+			l.delay[i][j] = rand.between(l.weather.Delay[0], l.weather.Delay[1])
 		}
 	}
 	return l
@@ -57,23 +60,19 @@ func (l *lan) send(from *place, p ring.Packet) {
 }
 
 func (l *lan) carry(from, to *place, data []byte) {
-	l.site.f.stats.Packets++
-	p := l.site.f.profile.LAN
+	f := l.site.f
+	f.stats.Packets++
+	p := &l.weather
 	loss := l.loss[from.index][to.index]
 	if loss >= 100 || l.rand.percent(loss) || from != to && l.rand.percent(p.Loss) {
 		return
 	}
-	wait := l.delay[from.index][to.index] + l.rand.between(0, p.Jitter)
+	wait := l.delay[from.index][to.index] + l.slower + l.rand.between(0, p.Jitter)
 	if l.rand.percent(p.Late) {
 		wait += l.rand.between(0, p.LateBy)
 	}
-	arrive := func() {
-		if to.life != nil {
-			to.life.receive(data)
-		}
-	}
-	l.site.f.after(wait, arrive)
+	f.arrive(wait, to, data)
 	if l.rand.percent(p.Duplicate) {
-		l.site.f.after(wait+l.rand.between(0, p.LateBy+p.Jitter), arrive)
+		f.arrive(wait+l.rand.between(0, p.LateBy+p.Jitter), to, data)
 	}
 }

@@ -1,24 +1,16 @@
 package sim
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
 	"ringway/internal/evs"
+	"ringway/internal/trace"
 	"ringway/membership"
 	"ringway/site/core"
 	"ringway/site/merge"
 	"ringway/site/ring"
 )
-
-// maxSocket bounds the packets that wait for a node that sleeps, as a socket's
-// buffer does.
-const maxSocket = 512
-
-// maxSpin bounds how often a node may be woken without time passing. More is a
-// loop that a real node would spend its core in.
-const maxSpin = 20_000
 
 // maxDrift is how much faster or slower than true a node's clock runs, in parts
 // per million.
@@ -36,20 +28,20 @@ type life struct {
 	trace *evs.Trace
 
 	asleep  time.Duration // until then
-	socket  int           // packets that wait for the node to wake
-	waiting []func(now time.Duration, fx *core.Effects)
+	slow    time.Duration // how long a step takes
+	free    time.Duration // when the present step is done
+	next    inbox         // what has come
+	turn    inbox         // what is being done of it
+	working bool
 
 	wakeAt time.Duration
 	spinAt time.Duration
 	spins  int
 
 	sessions map[membership.ClientID]*client
-	order    []*client         // sessions in the order of their connects
-	counter  uint64            // of sessions
-	notes    []note            // of the step under way
-	view     *merge.TraceEvent // the latest TraceView
-	last     merge.TraceEvent  // the latest ordered federated delivery of the view
-	cause    merge.TraceEvent  // the delivery that makes the present output
+	order    []*client // sessions in the order of their connects
+	counter  uint64    // of sessions
+	recorder *trace.Recorder
 	state    *merge.State
 	up       bool // its links to other sites have come up
 	export   export
@@ -68,7 +60,7 @@ func (f *federation) boot(at *place) {
 	at.life = l
 	l.trace = &evs.Trace{Node: at.name, Boot: l.boot, Start: int64(f.now)}
 	f.traces = append(f.traces, l.trace)
-	l.record(evs.Event{Kind: evs.Start})
+	l.recorder = trace.New(trace.Config{Self: at.id, Name: at.name, Boot: l.boot, NodeName: f.nodeName, Emit: l.emit, Message: l.delivered})
 
 	cfg := ring.Config{Self: at.id, Incarnation: uint64(epochUnix)*1e9 + uint64(f.now) + 1, Label: 7, MaxPacket: 1400,
 		Windows: ring.DefaultWindows(), Timing: ring.DefaultTiming(len(at.site.places))}
@@ -88,7 +80,8 @@ func (f *federation) boot(at *place) {
 		}
 	}
 	l.core = core.New(cfg, merge.Config{Self: at.id, Site: at.site.id, Boot: l.boot, Sites: sites, Nodes: nodes,
-		Gateways: gateways, StartUnix: epochUnix + int64(f.now/time.Second), Trace: l.note})
+		Gateways: gateways, StartUnix: epochUnix + int64(f.now/time.Second), Trace: l.recorder.Note})
+	l.recorder.Start(0, 0, l.core)
 	l.step(l.core.Start)
 	if at.gateway {
 		f.wan.gatewayUp(l)
@@ -119,91 +112,6 @@ func (l *life) global(local time.Duration) time.Duration {
 	return l.start + time.Duration(int64(local)-int64(local)/1_000_000*l.drift) + time.Microsecond
 }
 
-// receive takes a packet from the LAN.
-func (l *life) receive(data []byte) {
-	if l.asleep > l.f.now {
-		if l.socket++; l.socket > maxSocket {
-			return
-		}
-	}
-	l.step(func(now time.Duration, fx *core.Effects) { l.core.Receive(now, data, fx) })
-}
-
-// sleep stops the node, as SIGSTOP does.
-func (l *life) sleep(until time.Duration) {
-	if l.asleep > l.f.now {
-		return
-	}
-	l.asleep = until
-	l.f.at(until, func() {
-		if !l.alive() {
-			return
-		}
-		l.socket = 0
-		waiting := l.waiting
-		l.waiting = nil
-		for _, do := range waiting {
-			l.step(do)
-		}
-		l.arm()
-	})
-}
-
-// step lets one thing happen to the node's core and carries out what follows. A
-// node that sleeps does it when it wakes.
-func (l *life) step(do func(now time.Duration, fx *core.Effects)) {
-	if !l.alive() {
-		return
-	}
-	if l.asleep > l.f.now {
-		l.waiting = append(l.waiting, do)
-		return
-	}
-	l.f.stats.Events++
-	do(l.local(), &l.fx)
-	l.carryOut()
-	l.arm()
-}
-
-// arm sees to it that the node is woken at its deadline.
-func (l *life) arm() {
-	deadline, ok := l.core.Deadline()
-	if !ok {
-		return
-	}
-	at := max(l.global(deadline), l.f.now)
-	if at == l.f.now && deadline > l.local() {
-		at += time.Microsecond // rounding
-	}
-	if l.wakeAt >= 0 && l.wakeAt <= at {
-		return
-	}
-	l.wakeAt = at
-	l.f.at(at, func() {
-		if !l.alive() || l.wakeAt != at {
-			return
-		}
-		l.wakeAt = -1
-		if l.asleep > l.f.now || l.spinning() {
-			return
-		}
-		l.step(l.core.Wake)
-	})
-}
-
-// spinning notices a node that is woken again and again without time passing, and
-// then leaves it alone.
-func (l *life) spinning() bool {
-	if l.spinAt != l.f.now {
-		l.spinAt, l.spins = l.f.now, 0
-	}
-	if l.spins++; l.spins < maxSpin {
-		return false
-	}
-	l.f.report("spin", "node %s was woken %d times without time passing: its deadline does not move", l.name, l.spins)
-	return true
-}
-
 // carryOut does what the core wants, in the order of Effects.
 func (l *life) carryOut() {
 	fx := &l.fx
@@ -214,7 +122,8 @@ func (l *life) carryOut() {
 	if fx.Merge.State != nil {
 		l.advertise(fx.Merge.State)
 	}
-	l.tell()
+	l.recorder.Step(l.f.now-l.start, fx)
+	l.outputs(fx.Merge.Outputs)
 	l.exportRecords(fx.Merge.Records, fx.Merge.Trim)
 	for _, data := range fx.Merge.Promises {
 		l.f.wan.promise(l, data)
@@ -228,21 +137,10 @@ func (l *life) carryOut() {
 	fx.Reset()
 }
 
-// record adds an event to the node's trace.
-func (l *life) record(e evs.Event) {
-	e.At, e.Node, e.Boot = int64(l.f.now-l.start), l.name, l.boot
-	l.trace.Events = append(l.trace.Events, e)
-}
-
-func (f *federation) nodeNames(ids []membership.NodeID) []string {
-	names := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if at := f.nodeOf[id]; at != nil {
-			names = append(names, at.name)
-		} else {
-			names = append(names, "?"+strconv.FormatUint(uint64(id), 16))
-		}
+// nodeName returns the name of a node, of whatever site.
+func (f *federation) nodeName(id membership.NodeID) string {
+	if at := f.nodeOf[id]; at != nil {
+		return at.name
 	}
-	slices.Sort(names)
-	return names
+	return "?" + strconv.FormatUint(uint64(id), 16)
 }

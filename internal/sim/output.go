@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -10,42 +9,62 @@ import (
 	"ringway/site/merge"
 )
 
-// output gives what the core hands out to the clients, and to the trace.
-func (l *life) output(o *merge.Output) {
-	switch o.Kind {
-	case merge.OutMessage:
-		l.message(o)
-	case merge.OutView:
-		l.groupView(o)
-	case merge.OutTransition:
-		members := names(o.Members)
-		for _, to := range o.To {
-			l.record(evs.Event{Kind: evs.GSig, Client: to.String(), Group: o.Group, Members: members})
-		}
-	case merge.OutLeft:
-		for _, to := range o.To {
-			left := evs.Event{Kind: evs.Leave, Client: to.String(), Group: o.Group}
-			if l.cause.Request == merge.Leave && l.cause.Client == to {
-				left = l.keyed(left) // else it never got in
-			}
-			l.record(left)
-			if c := l.sessions[to]; c != nil {
-				delete(c.member, o.Group)
-			}
-		}
-	case merge.OutClosed:
-		for _, to := range o.To {
-			if c := l.sessions[to]; c == nil || !c.ended {
-				l.f.report("closed", "node %s closes client %v, which did not disconnect", l.name, to)
-			}
-		}
-	default:
-		l.f.report("output", "node %s hands out an output of kind %d", l.name, o.Kind)
+// A request names a request of a client as the machine counts them. Its count is not
+// the client's: joins have numbers too, and a node that comes to another instance
+// counts anew.
+type request struct {
+	client string
+	seq    uint64
+}
+
+// emit takes an event of the node's recorder. What the machine calls a message is
+// replaced at the end: see renumber.
+func (l *life) emit(e evs.Event) {
+	switch e.Kind {
+	case evs.Ring:
+		l.f.stats.Rings++
+	case evs.Reject:
+		l.f.stats.Rejected++
+	case evs.Dlv:
+		l.f.stats.Delivered++
+	case evs.GView:
+		l.f.stats.GroupViews++
+		l.looked(&e)
+	case evs.Named:
+		l.f.number(l.name, request{e.Msg.Client, e.Msg.Seq}, e.N)
+		return
+	}
+	l.trace.Events = append(l.trace.Events, e)
+}
+
+// looked checks what a client sees at first glance.
+func (l *life) looked(e *evs.Event) {
+	if len(slices.Compact(slices.Clone(e.Members))) != len(e.Members) {
+		l.f.report("groupview", "node %s: view of %s has a member twice: %v", l.name, e.Group, e.Members)
+	}
+	if !slices.Contains(e.Members, e.Client) {
+		l.f.report("groupview", "node %s gives %v a view of %s without it", l.name, e.Client, e.Group)
 	}
 }
 
-// message gives a message to its receivers. One in a while is answered, which
-// makes chains of causes.
+// outputs gives what the core hands out to the clients.
+func (l *life) outputs(list []merge.Output) {
+	for i := range list {
+		switch o := &list[i]; o.Kind {
+		case merge.OutMessage:
+			l.message(o)
+		case merge.OutClosed:
+			for _, to := range o.To {
+				if c := l.sessions[to]; c == nil || !c.ended {
+					l.f.report("closed", "node %s closes client %v, which did not disconnect", l.name, to)
+				}
+			}
+		}
+	}
+}
+
+// message gives a message to its receivers. One in a while is answered, which makes
+// chains of causes.
 func (l *life) message(o *merge.Output) {
 	m := &o.Message
 	seq, whole := readPayload(m.Sender, m.Data)
@@ -55,76 +74,60 @@ func (l *life) message(o *merge.Output) {
 	if m.Hint != [4]byte{1, 2, 3, byte(seq)} {
 		l.f.report("payload", "node %s delivers message %d of %v with hint %v", l.name, seq, m.Sender, m.Hint)
 	}
-	id := evs.Message{Client: m.Sender.String(), Seq: seq}
-	l.number(m, seq)
 	for _, to := range o.To {
 		c := l.sessions[to]
 		if c == nil {
-			l.f.report("output", "node %s delivers %v to %v, which never connected", l.name, id, to)
+			l.f.report("output", "node %s delivers message %d of %v to %v, which never connected", l.name, seq, m.Sender, to)
 			continue
 		}
-		if c.ended {
-			continue // the session's socket is closed
+		if !c.ended && l.f.talk.percent(1.5) && m.Sender != c.id {
+			l.answer(c, m.Groups)
 		}
-		l.f.stats.Delivered++
-		l.record(l.keyed(evs.Event{Kind: evs.Dlv, Client: c.trace, Msg: id}))
-		if l.f.talk.percent(1.5) && m.Sender != c.id {
-			groups := m.Groups
-			l.f.after(l.f.talk.between(0, 2*time.Millisecond), func() {
-				if !c.ended && l.alive() && l.f.talking {
-					c.send(membership.Agreed, groups, 10)
+	}
+}
+
+// answerTime bounds how long a client thinks before it answers.
+const answerTime = 2 * time.Millisecond
+
+func (l *life) answer(c *client, groups []string) {
+	l.f.after(l.f.talk.between(0, answerTime), func() {
+		if !c.ended && l.alive() && l.f.talking {
+			c.send(membership.Agreed, groups, 10)
+		}
+	})
+}
+
+// delivered learns, from what is delivered, which message a request was. It must be
+// the one that the sender's node named.
+func (l *life) delivered(m *merge.Message, seq uint64) {
+	known, _ := readPayload(m.Sender, m.Data)
+	l.f.number(l.name, request{m.Sender.String(), seq}, known)
+}
+
+// number notes which message a request was.
+func (f *federation) number(node string, r request, seq uint64) {
+	if known, ok := f.numbers[r]; ok && known != seq {
+		f.report("output", "node %s has request %d of %s as message %d, which was message %d", node, r.seq, r.client, seq, known)
+	}
+	f.numbers[r] = seq
+}
+
+// renumber gives all events the numbers of the messages. What nobody received and
+// whose sender does not know stays out: no predicate asks for its key.
+func (f *federation) renumber() {
+	for _, t := range f.traces {
+		kept := t.Events[:0]
+		for _, e := range t.Events {
+			switch e.Kind {
+			case evs.Send, evs.Reject, evs.Dlv:
+				seq, ok := f.numbers[request{e.Msg.Client, e.Msg.Seq}]
+				if !ok {
+					continue
 				}
-			})
+				e.Msg.Seq = seq
+			}
+			kept = append(kept, e)
 		}
+		t.Events = kept
 	}
-}
-
-// groupView gives a group view to its receivers. The first view that a client gets
-// after a join, or after its node has brought it back, is that client's join.
-func (l *life) groupView(o *merge.Output) {
-	v := o.View
-	members := names(v.Members)
-	if len(slices.Compact(slices.Clone(members))) != len(members) {
-		l.f.report("groupview", "node %s: view of %s has a member twice: %v", l.name, v.Group, members)
-	}
-	id := fmt.Sprintf("%x.%d.%d", v.ID.Origin, v.ID.Time, v.ID.Index)
-	for _, to := range o.To {
-		c := l.sessions[to]
-		if c == nil || c.ended {
-			continue
-		}
-		l.f.stats.GroupViews++
-		if !c.member[v.Group] {
-			c.member[v.Group] = true
-			l.record(l.keyed(evs.Event{Kind: evs.Join, Client: c.trace, Group: v.Group}))
-		}
-		if !slices.Contains(members, c.trace) {
-			l.f.report("groupview", "node %s gives %v a view of %s without it", l.name, to, v.Group)
-		}
-		l.record(evs.Event{Kind: evs.GView, Client: c.trace, Group: v.Group, ID: id, Members: members, With: with(v, to)})
-	}
-}
-
-// names are the clients that are members, sorted.
-func names(members []merge.Member) []string {
-	list := make([]string, 0, len(members))
-	for _, m := range members {
-		list = append(list, m.Client.String())
-	}
-	slices.Sort(list)
-	return list
-}
-
-// with is the set of a view that a member is in: those who came with it.
-func with(v *merge.GroupView, c membership.ClientID) []string {
-	own := func(x merge.Member) bool { return x.Client == c }
-	for _, set := range v.Sets {
-		if slices.ContainsFunc(set, own) {
-			return names(set)
-		}
-	}
-	if v.Cause == merge.CauseJoin && v.Changed.Client == c {
-		return names([]merge.Member{v.Changed})
-	}
-	return names(slices.DeleteFunc(slices.Clone(v.Members), func(x merge.Member) bool { return v.Cause == merge.CauseJoin && x.Client == v.Changed.Client }))
 }

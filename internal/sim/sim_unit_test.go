@@ -15,7 +15,7 @@ func TestAgendaKeepsOrder(t *testing.T) {
 	a.after(time.Second, note(1))
 	a.after(time.Second, note(2))
 	a.after(9*time.Second, note(9))
-	a.run(5 * time.Second)
+	a.run(5*time.Second, new(bool))
 	if len(got) != 3 || got[0] != 1 || got[1] != 2 || got[2] != 3 || a.now != 5*time.Second {
 		t.Errorf("got %v at %v", got, a.now)
 	}

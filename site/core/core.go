@@ -21,6 +21,7 @@ type Core struct {
 	mergeFx merge.Effects
 	log     logKey
 	made    int           // outputs in the Effects of the step under way
+	rings   int           // rings in them
 	kicked  bool          // the Replica wants to send
 	now     time.Duration // of the latest step
 }
@@ -127,12 +128,15 @@ func (c *Core) Reach(now time.Duration, sites []merge.Reach, fx *Effects) {
 
 // begin notes when a step happens and what its Effects have already.
 func (c *Core) begin(now time.Duration, fx *Effects) {
-	c.now, c.made = now, len(fx.Merge.Outputs)
+	c.now, c.made, c.rings = now, len(fx.Merge.Outputs), len(fx.Rings)
 }
 
 // Outputs returns how many outputs the step under way has made so far. It is for
 // merge.Config.Trace, which thus learns before which output something happened.
 func (c *Core) Outputs() int { return c.made + len(c.mergeFx.Outputs) }
+
+// RingsInstalled returns, likewise, how many rings the step under way has installed.
+func (c *Core) RingsInstalled() int { return c.rings }
 
 // settle lets the machines talk until neither wants anything of the other (R4:
 // or maxRounds have passed).
@@ -153,6 +157,7 @@ func (c *Core) drain(now time.Duration, fx *Effects) {
 		event := &c.ringFx.Events[i]
 		if event.Kind == ring.Installed {
 			fx.Rings = append(fx.Rings, Ring{event.View, len(fx.Merge.Outputs)})
+			c.rings = len(fx.Rings)
 		}
 		c.Replica.Ring(now, event, &c.mergeFx)
 		c.take(fx)

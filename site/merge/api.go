@@ -48,6 +48,7 @@ type Request struct {
 	Hint        [4]byte // goes through as it came
 	Groups      []string
 	Data        []byte
+	Tag         uint64 // the shell's own name for a Send, for Config.Trace
 }
 
 // A Message is a message as its members receive it.

@@ -174,8 +174,8 @@ func TestJoinWhileChanging(t *testing.T) {
 		w.run(w.now + 10*time.Microsecond)
 	}
 	w.divide([]int{0, 1}, []int{2})
-	expectTold(t, w, c[0], "g: signal", "g: network, c0 c1 c2 late [c0 c1 c2] [late]", "g: signal", "g: network, c0 c1 late [c0 c1 late]")
-	expectTold(t, w, late, "g: network, c0 c1 c2 late [c0 c1 c2] [late]", "g: signal", "g: network, c0 c1 late [c0 c1 late]")
+	expectTold(t, w, c[0], "g: signal", "g: network, c0 c1 c2 late [c0 c1] [c2] [late]", "g: signal", "g: network, c0 c1 late [c0 c1 late]")
+	expectTold(t, w, late, "g: network, c0 c1 c2 late [c0 c1] [c2] [late]", "g: signal", "g: network, c0 c1 late [c0 c1 late]")
 }
 
 // TestRestartedNodeComesBack: its old clients are out, new ones may join.

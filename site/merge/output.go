@@ -94,7 +94,7 @@ func (m *machine) groupView(g *group, v *GroupView) {
 			v.Members = g.Members()
 		}
 		if changing {
-			v.asNetwork()
+			v.asNetwork(m.stays)
 		}
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
 	}
@@ -104,14 +104,27 @@ func (m *machine) groupView(g *group, v *GroupView) {
 }
 
 // asNetwork makes a join or leave look like a change of the network: between a
-// transitional signal and the view without those who are gone, Spread has no other. A
-// joiner stands in a set of its own, the last one.
-func (v *GroupView) asNetwork() {
+// transitional signal and the view without those who are gone, Spread has no other.
+// Who stays is one set; of the others nobody knows what they have got, so those of each
+// node are a set of their own. A joiner stands in the last set, alone.
+func (v *GroupView) asNetwork(stays func(Member) bool) {
 	if v.Cause == CauseNetwork {
 		return
 	}
 	others := slices.DeleteFunc(slices.Clone(v.Members), func(x Member) bool { return x.Client == v.Changed.Client })
-	v.Sets = sets(others)
+	apart := map[membership.NodeID][]Member{}
+	var together []Member
+	for _, x := range others {
+		if stays(x) {
+			together = append(together, x)
+		} else {
+			apart[x.Client.Node] = append(apart[x.Client.Node], x)
+		}
+	}
+	v.Sets = sets(together)
+	for _, id := range sortedKeys(apart) {
+		v.Sets = append(v.Sets, apart[id])
+	}
 	if v.Cause == CauseJoin {
 		v.Sets = append(v.Sets, []Member{v.Changed})
 	}

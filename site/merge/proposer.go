@@ -37,6 +37,7 @@ type client struct {
 	unsent   int // bytes of the others
 	attempt  uint16
 	next     uint64 // seq of the next request that has none
+	casts    uint64 // messages sent without an order
 	lastT    int64  // highest proposed in this view
 	known    bool   // the machine has answered since the node was attached
 	listed   bool   // in ready or blocked
@@ -56,6 +57,10 @@ type item struct {
 	prepares bool // a join that other sites must hear of first (J1)
 	bytes    int
 }
+
+// castNumber is in the numbers of messages without order, which nobody waits for. They
+// only serve traces.
+const castNumber = 1 << 63
 
 // itemBytes is what a request costs beside its data.
 const itemBytes = 128
@@ -163,7 +168,8 @@ func (p *proposer) goBack(c *client, lost bool) {
 }
 
 // answer is what became of a proposal.
-func (p *proposer) answer(f *localSend, id membership.ClientID, v verdict) {
+func (r *Replica) answer(f *localSend, id membership.ClientID, v verdict) {
+	p := &r.proposer
 	c := p.clients[id]
 	if c == nil {
 		return
@@ -173,6 +179,8 @@ func (p *proposer) answer(f *localSend, id membership.ClientID, v verdict) {
 		p.accepted++
 		p.slack = max(minSlack, p.slack-p.slack/8192)
 		if len(c.queue) > 0 && c.queue[0].numbered && c.queue[0].seq == f.seq {
+			r.named(id, f.seq, &c.queue[0])
+			r.named(id, f.seq, &c.queue[0])
 			if c.queue[0].prepares {
 				c.entering = f.groups[0]
 			}
@@ -295,6 +303,9 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 		if it.Service == membership.Unreliable {
 			frame.Service = membership.Reliable
 		}
+		c.casts++
+		f.seq = castNumber | c.casts
+		r.named(c.id, f.seq, it)
 		frame.Data = f.append(p.arena.take(f.size()), frameCast)
 		p.remove(c, c.sent)
 		return frame, true
@@ -327,6 +338,13 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	c.sent++
 	c.unsent -= it.bytes
 	return frame, true
+}
+
+// named tells which number a message has got.
+func (r *Replica) named(c membership.ClientID, seq uint64, it *item) {
+	if r.cfg.Trace != nil && it.Kind == Send {
+		r.cfg.Trace(&TraceEvent{Kind: TraceNamed, Client: c, Seq: seq, Tag: it.Tag})
+	}
 }
 
 // mustHold says whether a request waits for an earlier one of its client: what

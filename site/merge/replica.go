@@ -211,7 +211,7 @@ func (r *Replica) apply(ev *ring.Event) {
 		if err = r.send.read(&in, &r.names); err == nil {
 			v := m.request(ev.From, &r.send)
 			if own {
-				r.proposer.answer(&r.send, membership.ClientID{Node: ev.From, Session: r.send.session}, v)
+				r.answer(&r.send, membership.ClientID{Node: ev.From, Session: r.send.session}, v)
 				if len(r.proposer.ready) > 0 {
 					r.fx.Kick = true
 				}
@@ -350,7 +350,7 @@ func (r *Replica) arrived(ev *ring.Event) {
 		return
 	}
 	r.m.deliverData(&record{kind: kindData, src: r.m.self, service: f.service, discard: f.discard,
-		client: membership.ClientID{Node: ev.From, Session: f.session}, name: f.name, hint: f.hint, groups: f.groups, data: f.data}, true)
+		client: membership.ClientID{Node: ev.From, Session: f.session}, seq: f.seq, name: f.name, hint: f.hint, groups: f.groups, data: f.data}, true)
 }
 
 // lookup returns the client of this node with that private name.

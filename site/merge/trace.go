@@ -18,6 +18,7 @@ const (
 	TraceView                         // a site view was installed
 	TraceSig                          // transitional signal of the view: Nodes or Members go on together
 	TraceLineage                      // a lineage was decided (Role), or learners became voters
+	TraceNamed                        // a message of this node's client, Tag in its Request, has the number Seq
 	TraceAttach                       // the clients of Nodes[0] use the instance; T: what they send lies above
 )
 
@@ -29,6 +30,7 @@ type TraceEvent struct {
 	Kind      TraceKind
 	Client    membership.ClientID
 	Seq       uint64
+	Tag       uint64      // TraceNamed
 	Request   RequestKind // zero in TraceDeliver: clients went down
 	Groups    []string
 	Service   membership.Service

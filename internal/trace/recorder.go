@@ -1,0 +1,286 @@
+package trace
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"ringway/internal/evs"
+	"ringway/membership"
+	"ringway/site/core"
+	"ringway/site/merge"
+	"ringway/site/ring"
+)
+
+// Config is what a Recorder knows from the start.
+type Config struct {
+	Self     membership.NodeID
+	Name     string
+	Boot     uint64
+	NodeName func(membership.NodeID) string
+	// Emit takes the events, in their order. It may keep them.
+	Emit func(evs.Event)
+	// Message, if it is set, is told the machine's number of what is delivered.
+	Message func(m *merge.Message, seq uint64)
+}
+
+// A Recorder turns what a node does into events. It is not safe for concurrent use.
+type Recorder struct {
+	cfg      Config
+	core     *core.Core
+	now      time.Duration
+	sessions map[membership.ClientID]*session
+	notes    []note           // since the last Step
+	last     merge.TraceEvent // the latest ordered federated delivery of the view
+	cause    merge.TraceEvent // the delivery that makes the present output
+}
+
+// A session is a client of this node.
+type session struct {
+	name   string // in traces
+	seq    uint64 // of its last message
+	ended  bool
+	member map[string]bool // groups of which it has seen itself a member
+}
+
+// A note is something that the machine did within a step, and what came before it.
+type note struct {
+	event          merge.TraceEvent
+	outputs, rings int
+}
+
+// New returns the Recorder of a node that has not started.
+func New(cfg Config) *Recorder {
+	return &Recorder{cfg: cfg, sessions: map[membership.ClientID]*session{}}
+}
+
+// Start begins the trace of a node with that core. wall is the wall clock at now, in
+// nanoseconds since 1970; zero if there is none.
+func (r *Recorder) Start(now time.Duration, wall int64, c *core.Core) {
+	r.now, r.core = now, c
+	r.record(evs.Event{Kind: evs.Start, T: wall})
+}
+
+// Stop ends the trace in order.
+func (r *Recorder) Stop(now time.Duration) {
+	r.now = now
+	r.record(evs.Event{Kind: evs.Stop})
+}
+
+// Connect notes a new client. name is its private name, without '#' and node.
+func (r *Recorder) Connect(now time.Duration, c membership.ClientID, name string) {
+	r.now = now
+	r.sessions[c] = &session{name: c.String(), member: map[string]bool{}}
+	r.record(evs.Event{Kind: evs.Connect, Client: c.String(), Group: "#" + name + "#" + r.cfg.Name})
+}
+
+// Submit notes what a client asks for, and gives a message its Tag.
+func (r *Recorder) Submit(now time.Duration, c membership.ClientID, q *merge.Request) {
+	r.now = now
+	s := r.sessions[c]
+	if s == nil || s.ended {
+		return
+	}
+	switch q.Kind {
+	case merge.Join:
+		r.record(evs.Event{Kind: evs.Ask, Client: s.name, Group: q.Groups[0], Why: "join"})
+	case merge.Leave:
+		r.record(evs.Event{Kind: evs.Ask, Client: s.name, Group: q.Groups[0], Why: "leave"})
+	default:
+		s.seq++
+		q.Tag = s.seq
+		r.record(evs.Event{Kind: evs.Submit, Msg: evs.Message{Client: s.name, Seq: s.seq}, Groups: q.Groups, Service: q.Service.String(), Discard: q.SelfDiscard})
+	}
+}
+
+// Gone notes the end of a client's session.
+func (r *Recorder) Gone(now time.Duration, c membership.ClientID) {
+	r.now = now
+	if s := r.sessions[c]; s != nil && !s.ended {
+		s.ended = true
+		r.record(evs.Event{Kind: evs.Gone, Client: s.name})
+	}
+}
+
+// Note is merge.Config.Trace.
+func (r *Recorder) Note(e *merge.TraceEvent) {
+	outputs, rings := 0, 0
+	if r.core != nil {
+		outputs, rings = r.core.Outputs(), r.core.RingsInstalled()
+	}
+	r.notes = append(r.notes, note{*e, outputs, rings})
+}
+
+// Step takes the effects of the steps since the last one, and puts rings, what the
+// machine did and the outputs into the order in which they happened.
+func (r *Recorder) Step(now time.Duration, fx *core.Effects) {
+	r.now = now
+	outputs, rings := 0, 0
+	until := func(o, n int) {
+		for outputs < o || rings < n {
+			if rings < len(fx.Rings) && fx.Rings[rings].Outputs <= outputs {
+				r.ring(fx.Rings[rings].View)
+				rings++
+			} else {
+				r.output(&fx.Merge.Outputs[outputs])
+				outputs++
+			}
+		}
+	}
+	for i := range r.notes {
+		n := &r.notes[i]
+		until(n.outputs, n.rings)
+		r.note(&n.event)
+	}
+	until(len(fx.Merge.Outputs), len(fx.Rings))
+	clear(r.notes)
+	r.notes = r.notes[:0]
+	r.cause = merge.TraceEvent{}
+}
+
+// record completes an event.
+func (r *Recorder) record(e evs.Event) {
+	e.At, e.Node, e.Boot = int64(r.now), r.cfg.Name, r.cfg.Boot
+	r.cfg.Emit(e)
+}
+
+// ring notes that the node installed a ring.
+func (r *Recorder) ring(v *ring.View) {
+	r.record(evs.Event{Kind: evs.Ring, Ring: v.ID.String(), Members: r.nodeNames(v.Members), Together: r.nodeNames(v.Together)})
+}
+
+// note records what the machine did.
+func (r *Recorder) note(e *merge.TraceEvent) {
+	out := evs.Event{Inst: e.Instance.String(), View: viewID(e.View), T: e.T, N: e.N}
+	switch e.Kind {
+	case merge.TraceSend, merge.TraceReject:
+		if e.Request != merge.Send {
+			return
+		}
+		out.Msg = evs.Message{Client: e.Client.String(), Seq: e.Seq}
+		if out.Kind = evs.Reject; e.Kind == merge.TraceReject {
+			out.Why = e.Why
+			break
+		}
+		out.Kind, out.Groups, out.Service = evs.Send, e.Groups, e.Service.String()
+		if e.Closing {
+			out.Phase = evs.Transitional
+		}
+		if out.Mode = "local"; e.Federated {
+			out.Mode, out.D = "fed", instances(e.Dests)
+		}
+	case merge.TraceNamed:
+		out = evs.Event{Kind: evs.Named, Msg: evs.Message{Client: e.Client.String(), Seq: e.Seq}, N: e.Tag}
+	case merge.TraceDeliver:
+		r.cause = *e
+		if e.Federated && (e.Request != merge.Send || e.Service.Ordered()) {
+			r.last = *e
+		}
+		if e.Request != 0 || e.Client == (membership.ClientID{}) || !e.Federated {
+			return
+		}
+		out.Kind, out.Client, out.Src = evs.Down, e.Client.String(), e.Src.String()
+	case merge.TraceImport:
+		out.Kind, out.Src, out.Idx = evs.Import, e.Src.String(), e.Idx
+	case merge.TracePromise:
+		out.Kind, out.P, out.W, out.Idx = evs.Promise, e.P, e.W, e.Idx
+		if out.Dir, out.To = "in", e.Src.String(); e.Out {
+			out.Dir, out.To = "out", e.To.String()
+		}
+	default:
+		r.configuration(e, out)
+		return
+	}
+	r.record(out)
+}
+
+// configuration records a change of view, lineage or attachment.
+func (r *Recorder) configuration(e *merge.TraceEvent, out evs.Event) {
+	switch e.Kind {
+	case merge.TraceView:
+		r.last = merge.TraceEvent{}
+		out.Kind = evs.View
+		for _, m := range e.Members {
+			out.Members = append(out.Members, m.Instance.String())
+		}
+		slices.Sort(out.Members)
+	case merge.TraceSig:
+		out.Kind, out.TSN = evs.Sig, r.nodeNames(e.Nodes)
+		for _, m := range e.Members {
+			out.TS = append(out.TS, m.Instance.String())
+		}
+		slices.Sort(out.TS)
+	case merge.TraceLineage:
+		out.Number, out.Electorate = evs.Number{e.Number.Counter, uint64(e.Number.Seq)}, r.nodeNames(e.Nodes)
+		if e.Role != "" {
+			lineage := out
+			lineage.Kind, lineage.Role = evs.Lineage, e.Role
+			r.record(lineage)
+		}
+		if out.Kind, out.Members = evs.Formed, r.nodeNames(e.Voters); !e.Formed {
+			return
+		}
+	case merge.TraceAttach:
+		r.cause = *e
+		if e.Nodes[0] != r.cfg.Self {
+			return
+		}
+		out.Kind, out.MinT, out.T = evs.Attach, e.T, 0
+		for _, s := range r.sessions {
+			clear(s.member)
+		}
+	default:
+		return
+	}
+	r.record(out)
+}
+
+func (r *Recorder) nodeNames(ids []membership.NodeID) []string {
+	names := make([]string, 0, len(ids))
+	for _, id := range ids {
+		names = append(names, r.cfg.NodeName(id))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// lastSource stands behind every instance in the order of keys.
+const lastSource = "~"
+
+// keyed gives an event of a client the place of the delivery that made it. A join or
+// leave that only this site sees lies behind the latest federated delivery here and
+// not behind V, up to which everything is delivered; of the two, it gets the one that
+// makes the client a member of less.
+func (r *Recorder) keyed(e evs.Event) evs.Event {
+	c := &r.cause
+	e.View, e.Inst = viewID(c.View), c.Instance.String()
+	if e.Kind == evs.Dlv {
+		if e.Phase = evs.Local; c.Federated {
+			e.Phase = evs.Regular
+		}
+	}
+	switch {
+	case c.Federated || e.Kind == evs.Dlv:
+	case e.Kind == evs.Join:
+		e.Src, e.T, e.N = lastSource, max(0, r.core.Replica.Status().V), math.MaxUint64
+	default:
+		c = &r.last
+	}
+	if c.Federated {
+		e.Src, e.T, e.N = c.Src.String(), c.T, c.N
+	}
+	return e
+}
+
+func viewID(v membership.ViewID) evs.ViewID {
+	return evs.ViewID{Epoch: v.Epoch, Proposer: v.Proposer.String()}
+}
+
+func instances(ids []membership.InstanceID) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = id.String()
+	}
+	slices.Sort(names)
+	return names
+}

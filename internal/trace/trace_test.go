@@ -1,0 +1,129 @@
+package trace
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ringway/internal/evs"
+)
+
+func event(node string, boot uint64, kind evs.Kind) evs.Event {
+	return evs.Event{Node: node, Boot: boot, Kind: kind}
+}
+
+func write(t *testing.T, folder, node string, boot uint64, events ...evs.Event) {
+	t.Helper()
+	w, err := Create(folder, node, boot, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		e.Node, e.Boot = node, boot
+		w.Put(e)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFilesComeBack: messages have their senders' numbers, wherever they were seen.
+func TestFilesComeBack(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "new")
+	msg := func(seq uint64) evs.Message { return evs.Message{Client: "c", Seq: seq} }
+	write(t, folder, "a", 1,
+		evs.Event{Kind: evs.Start, T: 1000, At: 10},
+		evs.Event{Kind: evs.Submit, Msg: msg(1), Groups: []string{"g"}, Service: evs.Agreed},
+		evs.Event{Kind: evs.Named, Msg: msg(7), N: 1},
+		evs.Event{Kind: evs.Stop})
+	write(t, folder, "b", 2,
+		evs.Event{Kind: evs.Start, T: 2000},
+		evs.Event{Kind: evs.Dlv, Client: "d", Msg: msg(7)},
+		evs.Event{Kind: evs.Dlv, Client: "d", Msg: msg(8)})
+	traces, err := Load([]string{folder})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(traces) != 2 || traces[0].Node != "a" || traces[0].Start != 990 || traces[1].Start != 2000 {
+		t.Fatalf("traces %+v", traces)
+	}
+	if slices.ContainsFunc(traces[0].Events, func(e evs.Event) bool { return e.Kind == evs.Named }) {
+		t.Error("a Named event is left")
+	}
+	if got := traces[1].Events; got[1].Msg.Seq != 1 || got[2].Msg.Seq != 8|Unnamed {
+		t.Errorf("messages are %v and %v", got[1].Msg, got[2].Msg)
+	}
+}
+
+// TestTornEnd: what a killed node did not finish writing is left out.
+func TestTornEnd(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "a", 1, event("a", 1, evs.Start))
+	name := filepath.Join(folder, "a-1.jsonl")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tail := range []string{"", `{"t":5,"no`, strings.Repeat("x", 10_000)} {
+		if err := os.WriteFile(name, append(slices.Clone(data), tail...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		traces, err := Load([]string{name})
+		if err != nil || len(traces) != 1 || len(traces[0].Events) != 1 {
+			t.Errorf("with %d bytes torn: %v, %v", len(tail), traces, err)
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	empty, twice, mixed, broken := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	write(t, twice, "a", 1, event("a", 1, evs.Start))
+	write(t, mixed, "a", 1, event("a", 1, evs.Start))
+	more, err := os.ReadFile(filepath.Join(mixed, "a-1.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.ReplaceAll(string(more), `"boot":1`, `"boot":2`)
+	if err := os.WriteFile(filepath.Join(mixed, "a-1.jsonl"), append(more, other...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(broken, "x.jsonl"), []byte("{\"ev\":\"nothing\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name  string
+		paths []string
+		want  string
+	}{
+		{"nothing there", []string{filepath.Join(empty, "no")}, "does not exist"},
+		{"an empty folder", []string{empty}, "start nodes with --trace"},
+		{"one file twice", []string{twice, filepath.Join(twice, "a-1.jsonl")}, "name each file once"},
+		{"two lives in a file", []string{mixed}, "one file a life"},
+		{"no such event", []string{broken}, "does not exist"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := Load(test.paths); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want something with %q", err, test.want)
+			}
+		})
+	}
+}
+
+// TestDiskFull: a trace that cannot be written ends, the node goes on.
+func TestDiskFull(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWriter(full, slog.New(slog.DiscardHandler))
+	for range 100 * batchEvents {
+		w.Put(event("a", 1, evs.Start))
+	}
+	if err := w.Close(); err == nil || !errors.Is(err, w.err) {
+		t.Errorf("closing a trace on a full disk: %v", err)
+	}
+}

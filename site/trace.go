@@ -1,0 +1,78 @@
+package site
+
+import (
+	"time"
+
+	"ringway/internal/trace"
+	"ringway/membership"
+	"ringway/site/core"
+	"ringway/site/merge"
+)
+
+// A tracer records what the node does, for `ringway trace check`. A nil one does
+// nothing. It is the loop's alone.
+type tracer struct {
+	recorder *trace.Recorder
+	writer   *trace.Writer
+}
+
+// openTrace starts a trace if the node is to write one.
+func (n *node) openTrace() (*tracer, error) {
+	if n.cfg.Trace == "" {
+		return nil, nil
+	}
+	w, err := trace.Create(n.cfg.Trace, n.cfg.Node.Name, n.boot, n.log)
+	if err != nil {
+		return nil, err
+	}
+	return &tracer{writer: w, recorder: trace.New(trace.Config{Self: n.cfg.Node.ID, Name: n.cfg.Node.Name, Boot: n.boot, NodeName: nodeNames(n.cfg.Topology), Emit: w.Put})}, nil
+}
+
+// note returns what merge.Config.Trace should be.
+func (t *tracer) note() func(*merge.TraceEvent) {
+	if t == nil {
+		return nil
+	}
+	return t.recorder.Note
+}
+
+func (t *tracer) start(now time.Duration, c *core.Core) {
+	if t != nil {
+		t.recorder.Start(now, time.Now().UnixNano(), c)
+	}
+}
+
+// step records what the core did since the last time.
+func (t *tracer) step(now time.Duration, fx *core.Effects) {
+	if t != nil {
+		t.recorder.Step(now, fx)
+		t.writer.Flush()
+	}
+}
+
+func (t *tracer) connect(now time.Duration, c membership.ClientID, name string) {
+	if t != nil {
+		t.recorder.Connect(now, c, name)
+	}
+}
+
+func (t *tracer) submit(now time.Duration, c membership.ClientID, q *merge.Request) {
+	if t != nil {
+		t.recorder.Submit(now, c, q)
+	}
+}
+
+func (t *tracer) gone(now time.Duration, c membership.ClientID) {
+	if t != nil {
+		t.recorder.Gone(now, c)
+	}
+}
+
+// stop ends the trace. It is called when the loop has ended.
+func (t *tracer) stop(now time.Duration) error {
+	if t == nil {
+		return nil
+	}
+	t.recorder.Stop(now)
+	return t.writer.Close()
+}
