@@ -133,7 +133,7 @@ func TestPredicates(t *testing.T) {
 			[]Trace{c1(come(gview("c1", "g", "2", both...), both...), come(gview("c1", "g", "3", both...), both...)), c2(come(gview("c2", "g", "3", both...), both...))}},
 		{"P15", "who came by another way may have got others", during,
 			[]Trace{c1(submit("c1", 1, Agreed, "g"), dlv("c1", "c1", 1), come(gview("c1", "g", "2", both...), "c1")), c2(come(gview("c2", "g", "2", both...), "c2"))},
-			[]Trace{c1(submit("c1", 1, Agreed, "g"), dlv("c1", "c1", 1), come(gview("c1", "g", "2", both...), "c1", "c2")), c2(come(gview("c2", "g", "2", both...), "c2"))}},
+			[]Trace{c1(submit("c1", 1, Agreed, "g"), dlv("c1", "c1", 1), come(gview("c1", "g", "2", both...), "c1", "c2")), c2(come(gview("c2", "g", "2", both...), both...))}},
 		{"P16", "behind the NodeDown", during,
 			[]Trace{kc1(keyed("c1", 1, Agreed, "A", 20, 1, "A"), Event{Kind: Down, Client: "c1", View: in(1), Src: "A", T: 25, N: 2}, kdlv("c1", "c1", 1, "A", 20, 1))},
 			[]Trace{kc1(keyed("c1", 1, Agreed, "A", 30, 1, "A"), Event{Kind: Down, Client: "c1", View: in(1), Src: "A", T: 25, N: 2}, kdlv("c1", "c1", 1, "A", 30, 1))}},

@@ -242,8 +242,9 @@ func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, sign
 }
 
 // samePlace is P15: a group view has one set of members, and those who come to the
-// next view of the group together have got the same messages to it in between, and
-// come to it from one view.
+// next view of the group together, as both see it, come to the same one and have got
+// the same messages to the group in between. One alone may see the other come along:
+// what is regular at him may be transitional there.
 func samePlace(h *history, r *report) {
 	all, order := h.periods()
 	for _, name := range order {
@@ -260,7 +261,7 @@ func samePlace(h *history, r *report) {
 				continue
 			}
 			for _, c := range p.end.With {
-				if q := of[c]; q != nil && q != p && q.end != nil && q.end.Kind == GView {
+				if q := of[c]; q != nil && q != p && q.end != nil && q.end.Kind == GView && slices.Contains(q.end.With, p.client.name) {
 					cameTogether(r, name, p, q)
 				}
 			}

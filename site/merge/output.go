@@ -82,7 +82,8 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 
 // groupView gives the members at this node a new view of g.
 func (m *machine) groupView(g *group, v *GroupView) {
-	changing := g.signalled && m.losing(g)
+	// A joiner may be of a node that is gone: its join came behind the signals.
+	changing := (g.signalled || len(m.parted) > 0) && m.losing(g)
 	g.id, g.signalled = v.ID, false
 	to := g.Local(m.here)
 	if len(to) > 0 {
