@@ -59,6 +59,48 @@ half-loaded federation, give a --rate.`,
 	flags.DurationVar(&cfg.Duration, "duration", 5*time.Second, "how long to measure, after a warm-up")
 	flags.Float64Var(&cfg.Rate, "rate", 0, "messages a second, of all senders (default: as fast as it goes)")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object")
+	cmd.AddCommand(newBenchJoins())
+	return cmd
+}
+
+func newBenchJoins() *cobra.Command {
+	var connect string
+	var asJSON bool
+	cfg := bench.JoinConfig{}
+	cmd := &cobra.Command{
+		Use:   "joins --connect ADDR[,ADDR…]",
+		Short: "Measure joins a second, and how long a join takes",
+		Long: `Measure how long one join takes until its own view is back, then let all sessions join
+their groups at once. With --witness one session more, at that address, joins all groups;
+when its node is lost, the time of the first and of the last new view is printed.`,
+		Args: args(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			addresses, err := fromEnv(cmd, "connect", connect, "RINGWAY_CONNECT")
+			if err != nil {
+				return err
+			}
+			cfg.Connect = strings.Split(addresses, ",")
+			if err := cfg.Check(); err != nil {
+				return usage("bench joins: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+			}
+			result, err := bench.RunJoins(cmd.Context(), cfg, func() { fmt.Fprintln(cmd.ErrOrStderr(), "ready: all are in all groups") })
+			if err != nil {
+				return fmt.Errorf("bench joins: %w", err)
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+			}
+			return result.WriteText(cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&connect, "connect", "", "addresses of nodes (default $RINGWAY_CONNECT)")
+	flags.IntVar(&cfg.Sessions, "sessions", 100, "connections")
+	flags.IntVar(&cfg.Groups, "groups", 10_000, "groups in all")
+	flags.IntVar(&cfg.Each, "each", 200, "groups that each session joins")
+	flags.IntVar(&cfg.Probes, "probes", 1000, "joins one after the other, for the latency of one")
+	flags.StringVar(&cfg.Witness, "witness", "", "address of a node that will be lost: wait for that, and time the views")
+	flags.BoolVar(&asJSON, "json", false, "one JSON object")
 	return cmd
 }
 

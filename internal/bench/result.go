@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"ringway/client"
 	"ringway/membership"
 )
@@ -39,6 +41,13 @@ type Latency struct {
 	Mean float64 `json:"mean"`
 }
 
+func latencyOf(h *hdrhistogram.Histogram) Latency {
+	return Latency{
+		P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99),
+		P999: h.ValueAtQuantile(99.9), Max: h.Max(), Mean: h.Mean(),
+	}
+}
+
 func (r *run) result() *Result {
 	var sent uint64
 	for _, s := range r.senders {
@@ -50,12 +59,9 @@ func (r *run) result() *Result {
 		Type: "bench", Connect: r.cfg.Connect, Size: r.cfg.Size, Senders: r.cfg.Senders, Groups: r.cfg.Groups,
 		Service: r.cfg.Service.String(), Window: r.cfg.perSender() * r.cfg.Senders, Rate: r.cfg.Rate,
 		Seconds: seconds, Messages: in.messages,
-		PerS:   float64(in.messages) / seconds,
-		MBPerS: float64(in.messages) * float64(r.cfg.Size) / 1e6 / seconds,
-		Latency: Latency{
-			P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99),
-			P999: h.ValueAtQuantile(99.9), Max: h.Max(), Mean: h.Mean(),
-		},
+		PerS:     float64(in.messages) / seconds,
+		MBPerS:   float64(in.messages) * float64(r.cfg.Size) / 1e6 / seconds,
+		Latency:  latencyOf(h),
 		Lost:     sent - min(sent, in.total),
 		Disorder: in.disordered,
 	}

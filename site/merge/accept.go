@@ -197,7 +197,7 @@ func (m *machine) bodiesOf(node membership.NodeID) (n int) {
 func (m *machine) down(c *ownClient, f *localSend) verdict {
 	var d membership.Set
 	offT := int64(-1)
-	for _, g := range c.groups {
+	for g := range c.groups {
 		d |= g.Interest
 		offT = max(offT, g.offT)
 	}
@@ -224,7 +224,7 @@ func (m *machine) down(c *ownClient, f *localSend) verdict {
 
 // forget drops what is accepted of a client; what is delivered waits for the record.
 func (m *machine) forget(c *ownClient) {
-	for _, g := range c.groups {
+	for g := range c.groups {
 		g.acceptedOwn--
 	}
 	for g := range m.preparing {

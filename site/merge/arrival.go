@@ -119,7 +119,7 @@ func (m *machine) admitClient(a *arrival, x attachedClient, meetings map[*group]
 	m.clients[id] = c
 	for _, name := range x.groups {
 		g := m.group(name)
-		if slices.Contains(c.groups, g) || g.waits(id) {
+		if c.groups.has(g) || g.waits(id) {
 			continue
 		}
 		if !m.solo() && !g.scoped {
@@ -139,10 +139,10 @@ func (m *machine) admitClient(a *arrival, x attachedClient, meetings map[*group]
 // joinNow makes a client a member of a group of this site at once.
 func (m *machine) joinNow(c *ownClient, g *group) {
 	g.Interest |= membership.SetOf(m.self)
-	c.groups = append(c.groups, g)
+	c.groups.add(g)
 	g.acceptedOwn++
 	if g.Join(Member{Client: c.id, Name: c.name}) {
-		m.where[c.id] = append(m.where[c.id], g)
+		m.index(c.id, g)
 	}
 }
 

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,6 +29,22 @@ type group struct {
 	id        GroupViewID
 	signalled bool // a transitional signal has been given since the latest view
 }
+
+// A groupSet is a set of groups: one client may be in very many.
+type groupSet map[*group]struct{}
+
+func (s groupSet) has(g *group) bool { _, ok := s[g]; return ok }
+
+func (s *groupSet) add(g *group) {
+	if *s == nil {
+		*s = groupSet{}
+	}
+	(*s)[g] = struct{}{}
+}
+
+// sorted returns the groups by name: maps have no order, and every node must do things
+// in the same one.
+func (s groupSet) sorted() []*group { return slices.SortedFunc(maps.Keys(s), byName) }
 
 func byName(a, b *group) int { return strings.Compare(a.Name, b.Name) }
 
@@ -59,7 +76,7 @@ func (m *machine) group(name string) *group {
 func (m *machine) join(c *ownClient, f *localSend) verdict {
 	name := f.groups[0]
 	g := m.groups[name]
-	if strings.HasPrefix(name, "#") || g != nil && (slices.Contains(c.groups, g) || g.waits(c.id)) {
+	if strings.HasPrefix(name, "#") || g != nil && (c.groups.has(g) || g.waits(c.id)) {
 		f.federated = false
 		m.taken(c, f, 0, 0)
 		return accepted
@@ -109,7 +126,7 @@ func (g *group) waits(c membership.ClientID) bool {
 // joinLocal is a join that concerns this site only.
 func (m *machine) joinLocal(c *ownClient, g *group, seq uint64, rejoin bool) {
 	g.Interest |= membership.SetOf(m.self)
-	c.groups = append(c.groups, g)
+	c.groups.add(g)
 	g.acceptedOwn++
 	g.pendingOwn++
 	m.deliverLocal(&record{kind: kindJoin, src: m.self, client: c.id, seq: seq, name: c.name, rejoin: rejoin, groups: g.Names()})
@@ -117,7 +134,7 @@ func (m *machine) joinLocal(c *ownClient, g *group, seq uint64, rejoin bool) {
 
 // joinAt accepts a join at T.
 func (m *machine) joinAt(c *ownClient, g *group, seq uint64, rejoin bool, t int64) {
-	c.groups = append(c.groups, g)
+	c.groups.add(g)
 	g.acceptedOwn++
 	g.pendingOwn++
 	c.last = max(c.last, t)
@@ -134,13 +151,13 @@ func (m *machine) leave(c *ownClient, f *localSend) verdict {
 		m.tellLeft(c.id, g.Name)
 		return accepted
 	}
-	if g == nil || !slices.Contains(c.groups, g) {
+	if g == nil || !c.groups.has(g) {
 		f.federated = false
 		m.taken(c, f, 0, 0)
 		return accepted
 	}
 	out := func() {
-		c.groups = slices.DeleteFunc(c.groups, func(o *group) bool { return o == g })
+		delete(c.groups, g)
 		g.acceptedOwn--
 	}
 	if !f.federated {
@@ -223,7 +240,7 @@ func (m *machine) acceptedMembers(g *group) []membership.Member {
 	}
 	var members []membership.Member
 	for _, id := range m.sortedClients() {
-		if c := m.clients[id]; slices.Contains(c.groups, g) {
+		if c := m.clients[id]; c.groups.has(g) {
 			members = append(members, membership.Member{Client: id, Name: c.name})
 		}
 	}
@@ -337,7 +354,7 @@ func (m *machine) joinRemote(g *group, src int, x membership.Member) bool {
 	if !g.JoinRemote(src, x) {
 		return false
 	}
-	m.where[x.Client] = append(m.where[x.Client], g)
+	m.index(x.Client, g)
 	return true
 }
 
@@ -349,12 +366,16 @@ func (m *machine) leaveRemote(g *group, src int, c membership.ClientID) bool {
 	return true
 }
 
+func (m *machine) index(c membership.ClientID, g *group) {
+	in := m.where[c]
+	in.add(g)
+	m.where[c] = in
+}
+
 func (m *machine) unindex(c membership.ClientID, g *group) {
-	left := slices.DeleteFunc(slices.Clone(m.where[c]), func(o *group) bool { return o == g })
-	if len(left) == 0 {
+	in := m.where[c]
+	if delete(in, g); len(in) == 0 {
 		delete(m.where, c)
-	} else {
-		m.where[c] = left
 	}
 }
 

@@ -38,7 +38,7 @@ type machine struct {
 
 	groups    map[string]*group
 	preparing map[*group]bool                  // those with a preparation
-	where     map[membership.ClientID][]*group // delivered memberships, own and remote
+	where     map[membership.ClientID]groupSet // delivered memberships, own and remote
 	clients   map[membership.ClientID]*ownClient
 	nodes     map[membership.NodeID]attached
 	downT     map[membership.NodeID]int64 // of the NodeDown of a node that was lost in this view
@@ -151,7 +151,7 @@ type ownClient struct {
 	name   string
 	next   uint64 // seq expected
 	last   int64  // T of its latest ordered record
-	groups []*group
+	groups groupSet
 }
 
 type heldBody struct {
@@ -181,7 +181,7 @@ func (m *machine) hears() bool {
 func newMachine(cfg *Config, names *interner, instance membership.InstanceID, view membership.SiteView) *machine {
 	m := &machine{
 		cfg: cfg, names: names, instance: instance,
-		groups: map[string]*group{}, preparing: map[*group]bool{}, where: map[membership.ClientID][]*group{},
+		groups: map[string]*group{}, preparing: map[*group]bool{}, where: map[membership.ClientID]groupSet{},
 		clients: map[membership.ClientID]*ownClient{}, nodes: map[membership.NodeID]attached{},
 		bodies: map[membership.ClientID]*heldBody{}, present: map[membership.NodeID]uint64{}, parted: map[membership.NodeID]bool{},
 	}

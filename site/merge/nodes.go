@@ -112,7 +112,7 @@ func (m *machine) dropNodes(gone []lostNode, src int, r *record, id GroupViewID,
 	leaving := map[*group][]membership.ClientID{}
 	for c, groups := range m.where {
 		if owned(c) {
-			for _, g := range groups {
+			for g := range groups {
 				leaving[g] = append(leaving[g], c)
 			}
 		}

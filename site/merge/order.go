@@ -221,7 +221,7 @@ func (m *machine) deliverJoin(r *record, id GroupViewID) {
 		if !g.Join(x) {
 			return
 		}
-		m.where[x.Client] = append(m.where[x.Client], g)
+		m.index(x.Client, g)
 	} else if !g.Interest.Has(m.self) || g.stale(r) || !m.joinRemote(g, r.src, x) {
 		return
 	}
@@ -286,9 +286,7 @@ func (m *machine) leaveOwns(g *group, gone func(membership.ClientID) bool) bool 
 
 func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 	x := membership.Member{Client: r.client, Name: r.name}
-	groups := slices.Clone(m.where[r.client])
-	slices.SortFunc(groups, byName)
-	for _, g := range groups {
+	for _, g := range m.where[r.client].sorted() {
 		own := r.src == m.self
 		if own && m.leaveOwn(g, x.Client) || !own && !g.stale(r) && m.leaveRemote(g, r.src, x.Client) {
 			if own || !g.veiled {

@@ -44,8 +44,8 @@ type client struct {
 	gone     bool   // disconnected
 	downed   bool   // its Down is accepted
 	bytes    int
-	wanted   []string // groups it is in, or will be, as far as accepted
-	entering string   // group whose join is accepted and waits for other sites
+	wanted   map[string]bool // groups it is in, or will be, as far as accepted
+	entering string          // group whose join is accepted and waits for other sites
 }
 
 // An item is a request that waits.
@@ -209,11 +209,12 @@ func (r *Replica) answer(f *localSend, id membership.ClientID, v verdict) {
 func (p *proposer) note(c *client, f *localSend) {
 	switch f.kind {
 	case Join:
-		if !slices.Contains(c.wanted, f.groups[0]) {
-			c.wanted = append(c.wanted, f.groups[0])
+		if c.wanted == nil {
+			c.wanted = map[string]bool{}
 		}
+		c.wanted[f.groups[0]] = true
 	case Leave:
-		c.wanted = slices.DeleteFunc(c.wanted, func(g string) bool { return g == f.groups[0] })
+		delete(c.wanted, f.groups[0])
 	case requestDown:
 		c.downed = true
 	}
@@ -402,7 +403,7 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 		}
 	case requestDown:
 		if oc := m.clients[c.id]; oc != nil {
-			for _, g := range oc.groups {
+			for g := range oc.groups {
 				d |= g.Interest
 				above = max(above, g.offT)
 			}
@@ -466,7 +467,7 @@ func (p *proposer) sorted() []membership.ClientID {
 func (p *proposer) memberships() (list []attachedClient) {
 	for _, id := range p.sorted() {
 		if c := p.clients[id]; len(c.wanted) > 0 && !c.gone {
-			list = append(list, attachedClient{id.Session, c.next, c.name, c.wanted})
+			list = append(list, attachedClient{id.Session, c.next, c.name, slices.Sorted(maps.Keys(c.wanted))})
 		}
 	}
 	return list

@@ -356,7 +356,7 @@ func (m *machine) appendGroups(b []byte) []byte {
 	// Whom a group has accepted stands with the group.
 	in := map[*group][]membership.ClientID{}
 	for _, id := range m.sortedClients() {
-		for _, g := range m.clients[id].groups {
+		for g := range m.clients[id].groups {
 			in[g] = append(in[g], id)
 		}
 	}
@@ -415,7 +415,7 @@ func (m *machine) readAllGroups(r *wire.Reader) {
 		}
 		for _, x := range readMembers(r, m.names, maxListed) {
 			if g.Join(x) {
-				m.where[x.Client] = append(m.where[x.Client], g)
+				m.index(x.Client, g)
 			}
 		}
 		m.readMemberships(r, g)
@@ -440,7 +440,7 @@ func (m *machine) readMemberships(r *wire.Reader, g *group) {
 			r.Fail(errors.New("group has a client that is not there"))
 			return
 		}
-		c.groups = append(c.groups, g)
+		c.groups.add(g)
 		g.acceptedOwn++
 	}
 	for range r.Count(maxListed, memberBytes+1) {
