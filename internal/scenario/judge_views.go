@@ -1,0 +1,187 @@
+//go:build linux
+
+package scenario
+
+import (
+	"slices"
+
+	"ringway/client"
+)
+
+// installed is a session's copy of a view.
+type installed struct {
+	at       *seen
+	view     *client.View
+	previous *epoch // of the group, or nil: it was no member before
+}
+
+// copies returns every session's copy of each view, in the order of the sessions.
+func (j *judge) copies() map[viewKey][]installed {
+	all := map[viewKey][]installed{}
+	for _, s := range j.seen {
+		for _, epochs := range s.views {
+			for _, e := range epochs {
+				key := keyOf(e.view)
+				all[key] = append(all[key], installed{s, e.view, s.before[key]})
+			}
+		}
+	}
+	return all
+}
+
+// viewsAgree checks that all copies of a view say the same.
+func (j *judge) viewsAgree() {
+	for key, copies := range j.copies() {
+		first := copies[0]
+		for _, c := range copies[1:] {
+			if !slices.Equal(c.view.Members, first.view.Members) || c.view.Cause != first.view.Cause {
+				j.accuse("view %v: %s has %v by %s, %s has %v by %s", key, first.at.Name, first.view.Members, first.view.Cause, c.at.Name, c.view.Members, c.view.Cause)
+			}
+			if !slices.EqualFunc(c.view.Sets, first.view.Sets, slices.Equal) {
+				j.accuse("view %v: %s has sets %v, %s has %v", key, first.at.Name, first.view.Sets, c.at.Name, c.view.Sets)
+			}
+		}
+	}
+}
+
+// cameAlong says whether the view's copy names another session as one that came along
+// from the same view.
+func cameAlong(c installed, name string) bool {
+	if c.view.Cause == client.ByNetwork {
+		return slices.Contains(c.view.MovedTogether, name)
+	}
+	return true // only the one that joined came from elsewhere, and has no view before
+}
+
+// synchrony checks virtual synchrony: sessions that go from one view to the next
+// together come from the same view and got the same messages in it.
+func (j *judge) synchrony() {
+	for key, copies := range j.copies() {
+		for i, p := range copies {
+			for _, q := range copies[:i] {
+				if p.previous == nil || q.previous == nil || !cameAlong(p, q.at.Name) || !cameAlong(q, p.at.Name) {
+					continue
+				}
+				if keyOf(p.previous.view) != keyOf(q.previous.view) {
+					j.accuse("view %v: %s came from %s, %s from %s, together", key, p.at.Name, p.previous.view.ID, q.at.Name, q.previous.view.ID)
+					continue
+				}
+				j.sameMessages(key, p, q)
+			}
+		}
+	}
+}
+
+func (j *judge) sameMessages(key viewKey, p, q installed) {
+	ordered := func(e *epoch) []MessageID {
+		var ids []MessageID
+		for _, m := range e.messages {
+			if m.service >= client.FIFO {
+				ids = append(ids, m.id)
+			}
+		}
+		return ids
+	}
+	a, b := ordered(p.previous), ordered(q.previous)
+	if len(a) != len(b) {
+		if m, ok := missing(a, b); ok {
+			j.accuse("view %v: %s had message %v of session %s before it, %s did not", key, p.at.Name, m.Seq, j.byTag[m.Tag].Name, q.at.Name)
+		}
+		if m, ok := missing(b, a); ok {
+			j.accuse("view %v: %s had message %v of session %s before it, %s did not", key, q.at.Name, m.Seq, j.byTag[m.Tag].Name, p.at.Name)
+		}
+		return
+	}
+	if m, ok := missing(a, b); ok {
+		j.accuse("view %v: %s had message %v of session %s before it, %s did not", key, p.at.Name, m.Seq, j.byTag[m.Tag].Name, q.at.Name)
+	}
+}
+
+// missing returns an element of a that is not in b.
+func missing(a, b []MessageID) (MessageID, bool) {
+	if slices.Equal(a, b) {
+		return MessageID{}, false
+	}
+	in := make(map[MessageID]bool, len(b))
+	for _, m := range b {
+		in[m] = true
+	}
+	for _, m := range a {
+		if !in[m] {
+			return m, true
+		}
+	}
+	return MessageID{}, false
+}
+
+// safe checks the promise of safe messages: who gets one before the signal knows that
+// every member of the view gets it, and after the signal, that everybody who comes
+// along does; members that crash are excused.
+func (j *judge) safe() {
+	for _, s := range j.seen {
+		for _, epochs := range s.views {
+			for _, e := range epochs {
+				j.safeIn(s, e)
+			}
+		}
+	}
+}
+
+func (j *judge) safeIn(s *seen, e *epoch) {
+	for _, m := range e.messages {
+		if m.service != client.Safe {
+			continue
+		}
+		who := e.view.Members
+		if m.late {
+			if who = e.along(s.Name); who == nil {
+				continue // it ended between signal and view
+			}
+		}
+		for _, name := range who {
+			if !slices.Contains(e.view.Members, name) {
+				continue // came from elsewhere
+			}
+			if lacking := j.lacks(name, e.view, m.id); lacking != "" {
+				j.accuse("%s got the safe message %d of %s in view %s of %s (after the signal: %v); %s", s.Name, m.id.Seq, j.byTag[m.id.Tag].Name, e.view.ID, e.view.Group, m.late, lacking)
+			}
+		}
+	}
+}
+
+// along returns who, after a signal, is in the next view from the same one; nil if there
+// is no such view. Views of joins and leaves in the middle of a change, which another
+// signal follows at once, still have those that do not come along.
+func (e *epoch) along(self string) []string {
+	for e = e.next; e != nil; e = e.next {
+		switch {
+		case e.interim:
+		case e.view.Cause == client.ByNetwork:
+			return e.view.MovedTogether
+		default:
+			return []string{self}
+		}
+	}
+	return nil
+}
+
+// lacks says that the member of the view that has this name should have the message
+// and does not.
+func (j *judge) lacks(name string, v *client.View, m MessageID) string {
+	for i, t := range j.transcripts {
+		if t.Name != name {
+			continue
+		}
+		if t.Crashed {
+			// Perhaps this was the one in the view.
+			return ""
+		}
+		if j.seen[i].has[m] {
+			return ""
+		}
+		if _, had := j.seen[i].before[keyOf(v)]; had {
+			return name + " had that view and not the message"
+		}
+	}
+	return name + " had neither"
+}
