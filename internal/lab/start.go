@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -57,11 +58,12 @@ func Start(c Config) (home string, err error) {
 	}
 	cmd := exec.Command(program, args...) //nolint:gosec // this program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return home, await(cmd, filepath.Join(home, "server.log"))
+	return home, await(cmd, home)
 }
 
 // await starts a server and waits until it is ready, or has failed.
-func await(cmd *exec.Cmd, logFile string) error {
+func await(cmd *exec.Cmd, home string) error {
+	logFile := filepath.Join(home, "server.log")
 	log, err := os.Create(logFile)
 	if err != nil {
 		return err
@@ -73,6 +75,9 @@ func await(cmd *exec.Cmd, logFile string) error {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := notePID(home, cmd.Process.Pid); err != nil {
 		return err
 	}
 	ready := make(chan bool, 1)
@@ -121,7 +126,7 @@ func ServeUntilDown(ctx context.Context, c Config, ready io.Writer) (err error) 
 	if c.Binary, err = os.Executable(); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(home, "pid"), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+	if err := notePID(home, os.Getpid()); err != nil {
 		return err
 	}
 	l, err := New(c)
@@ -132,8 +137,17 @@ func ServeUntilDown(ctx context.Context, c Config, ready io.Writer) (err error) 
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	fmt.Fprintln(ready, readyLine)
+	// Whoever wanted the lab may have been killed: then nobody wants it.
+	signal.Ignore(syscall.SIGPIPE)
+	if _, err := fmt.Fprintln(ready, readyLine); err != nil {
+		s.listen.Close()
+		return errors.Join(fmt.Errorf("nobody waits for the lab: %w", err), l.Close())
+	}
 	return s.Run(ctx.Done())
+}
+
+func notePID(home string, pid int) error {
+	return os.WriteFile(filepath.Join(home, "pid"), []byte(strconv.Itoa(pid)), 0o600)
 }
 
 // Up returns the homes of the labs that are up.

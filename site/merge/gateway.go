@@ -78,20 +78,28 @@ func (r *Replica) refreshDelays() {
 	}
 }
 
-// chooseLeader looks who ticks in the present ring.
+// chooseLeader looks who ticks in the present ring. Who begins to lead looks at once
+// whether a view is due: what made it due may have come before.
 func (r *Replica) chooseLeader() {
 	g := &r.gateway
-	g.leads = false
-	if r.m == nil {
-		return
+	led := g.leads
+	g.leads = r.m != nil && r.leader() == r.cfg.Self
+	if g.leads && !led {
+		r.consider()
 	}
+}
+
+// leader is the first voter that is a gateway, or the first voter.
+func (r *Replica) leader() membership.NodeID {
 	for _, id := range r.m.voters {
 		if slices.Contains(r.cfg.Gateways, id) {
-			g.leads = id == r.cfg.Self
-			return
+			return id
 		}
 	}
-	g.leads = len(r.m.voters) > 0 && r.m.voters[0] == r.cfg.Self
+	if len(r.m.voters) == 0 {
+		return 0
+	}
+	return r.m.voters[0]
 }
 
 // active says whether there was federated traffic lately.
