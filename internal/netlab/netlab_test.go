@@ -200,23 +200,31 @@ func TestCables(t *testing.T) {
 
 func TestDial(t *testing.T) {
 	_, s := newLAN(t, "dial", 2)
-	var listener net.Listener
-	must(t, s[0].Do(func() (err error) {
-		listener, err = net.Listen("tcp", "10.9.8.1:80")
-		return err
-	}))
-	defer listener.Close()
+	listen := func(address string) net.Listener {
+		var l net.Listener
+		must(t, s[0].Do(func() (err error) {
+			l, err = net.Listen("tcp", address)
+			return err
+		}))
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := s[1].Dial(ctx, "tcp", "10.9.8.1:80")
+	conn, err := s[1].Dial(ctx, "tcp", listen("10.9.8.1:0").Addr().String())
 	must(t, err)
 	defer conn.Close()
 	if from := conn.LocalAddr().(*net.TCPAddr).IP.String(); from != "10.9.8.2" {
 		t.Errorf("dialled from %s", from)
 	}
-	if conn, err := net.Dial("tcp", "10.9.8.1:80"); err == nil {
+	// Each space has a loopback of its own.
+	inside := listen("127.0.0.1:0").Addr().String()
+	own, err := s[0].Dial(ctx, "tcp", inside)
+	must(t, err)
+	own.Close()
+	if conn, err := s[1].Dial(ctx, "tcp", inside); err == nil {
 		conn.Close()
-		t.Error("reached a namespace from outside")
+		t.Error("reached another space's loopback")
 	}
 }
 

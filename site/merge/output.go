@@ -95,7 +95,7 @@ func (m *machine) groupView(g *group, v *GroupView) {
 			v.Members = g.Members()
 		}
 		if changing {
-			v.asNetwork(m.stays)
+			v.changing(m.stays)
 		}
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
 	}
@@ -104,32 +104,36 @@ func (m *machine) groupView(g *group, v *GroupView) {
 	}
 }
 
-// asNetwork makes a join or leave look like a change of the network: between a
-// transitional signal and the view without those who are gone, Spread has no other.
-// Who stays is one set; of the others nobody knows what they have got, so those of each
+// changing makes v a view between a transitional signal and the view without those who
+// are gone. A join or leave looks like a change of the network there: Spread has no
+// other. Of those who do not stay nobody knows what they have got, so those of each
 // node are a set of their own. A joiner stands in the last set, alone.
-func (v *GroupView) asNetwork(stays func(Member) bool) {
-	if v.Cause == CauseNetwork {
-		return
+func (v *GroupView) changing(stays func(Member) bool) {
+	if v.Cause != CauseNetwork {
+		others := slices.DeleteFunc(slices.Clone(v.Members), func(x Member) bool { return x.Client == v.Changed.Client })
+		v.Sets = sets(others)
+		if v.Cause == CauseJoin {
+			v.Sets = append(v.Sets, []Member{v.Changed})
+		}
+		v.Cause, v.Changed = CauseNetwork, Member{}
 	}
-	others := slices.DeleteFunc(slices.Clone(v.Members), func(x Member) bool { return x.Client == v.Changed.Client })
-	apart := map[membership.NodeID][]Member{}
-	var together []Member
-	for _, x := range others {
-		if stays(x) {
-			together = append(together, x)
-		} else {
-			apart[x.Client.Node] = append(apart[x.Client.Node], x)
+	var parts [][]Member
+	for _, set := range v.Sets {
+		apart := map[membership.NodeID][]Member{}
+		var together []Member
+		for _, x := range set {
+			if stays(x) {
+				together = append(together, x)
+			} else {
+				apart[x.Client.Node] = append(apart[x.Client.Node], x)
+			}
+		}
+		parts = append(parts, sets(together)...)
+		for _, id := range sortedKeys(apart) {
+			parts = append(parts, apart[id])
 		}
 	}
-	v.Sets = sets(together)
-	for _, id := range sortedKeys(apart) {
-		v.Sets = append(v.Sets, apart[id])
-	}
-	if v.Cause == CauseJoin {
-		v.Sets = append(v.Sets, []Member{v.Changed})
-	}
-	v.Cause, v.Changed = CauseNetwork, Member{}
+	v.Sets = parts
 }
 
 // onlyOwn leaves out what a veiled group does not show yet.
