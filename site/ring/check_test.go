@@ -13,7 +13,10 @@ func (s *sim) check(settled bool) error {
 	if s.fault != "" {
 		return fmt.Errorf("%s", s.fault)
 	}
-	for _, f := range []func() error{s.checkLives, s.checkViews, s.checkPositions, s.checkTogether, s.checkSafe, s.checkStreams} {
+	for _, l := range s.lives {
+		l.parts = l.split()
+	}
+	for _, f := range []func() error{s.checkLives, s.checkViews, s.checkPositions, s.checkTogether, s.checkSafe, s.checkStreams, s.checkCausal} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -145,7 +148,8 @@ type part struct {
 	next         *View
 }
 
-func (l *life) parts() map[ID]*part {
+// split sorts what a life handed up by rings.
+func (l *life) split() map[ID]*part {
 	parts := map[ID]*part{}
 	for _, e := range l.log {
 		p := parts[e.ring]
@@ -169,14 +173,10 @@ func (l *life) parts() map[ID]*part {
 // checkTogether: nodes that go on together have handed up the same, and agree
 // that they do.
 func (s *sim) checkTogether() error {
-	all := make([]map[ID]*part, len(s.lives))
-	for i, l := range s.lives {
-		all[i] = l.parts()
-	}
 	for i, a := range s.lives {
-		for id, pa := range all[i] {
-			for j, b := range s.lives[:i] {
-				pb := all[j][id]
+		for id, pa := range a.parts {
+			for _, b := range s.lives[:i] {
+				pb := b.parts[id]
 				if pb == nil || pa.next == nil || pb.next == nil || pa.next.ID != pb.next.ID {
 					continue
 				}
@@ -207,36 +207,84 @@ func firstDifference(a, b []frameKey) string {
 	return fmt.Sprintf("%d and %d frames", len(a), len(b))
 }
 
-// checkSafe: who must hand up a safe frame that one node has handed up.
+// checkSafe: who must hand up a safe frame that one node has handed up: in the
+// regular part every member of the ring, whether it installed it or not; after it
+// those who come along. Those that crash are excused.
 func (s *sim) checkSafe() error {
+	named := s.named()
 	delivered := map[*life]map[frameKey]bool{}
-	in := map[ID][]*life{}
 	for _, l := range s.lives {
 		keys := map[frameKey]bool{}
 		for _, e := range l.log {
-			if e.kind == Deliver {
+			if e.kind == Deliver && e.service == membership.Safe {
 				keys[e.key] = true
-			}
-			if e.kind == Installed {
-				in[e.ring] = append(in[e.ring], l)
 			}
 		}
 		delivered[l] = keys
 	}
+	settled := s.settled()
 	for _, l := range s.lives {
-		parts := l.parts()
+		var view *View
 		for _, e := range l.log {
+			if e.kind == Installed {
+				view = e.view
+			}
 			if e.kind != Deliver || e.service != membership.Safe {
 				continue
 			}
-			for _, other := range in[e.ring] {
-				if other.crashed || delivered[other][e.key] || e.late && !slices.Contains(parts[e.ring].next.Together, other.node) {
+			for i, n := range view.Members {
+				other := named[lifeName{n, view.Incarnations[i]}]
+				if other == nil || other.crashed || delivered[other][e.key] || e.late && !slices.Contains(l.parts[e.ring].next.Together, n) {
 					continue
 				}
-				if other.view().ID == e.ring && !s.settled() {
+				if v := other.view(); !settled && (v == nil || v.ID.Counter <= e.ring.Counter) {
 					continue // still on its way
 				}
 				return fmt.Errorf("%s handed up safe %v in %v (late %v), %s did not", l.name(), e.key, e.ring, e.late, other.name())
+			}
+		}
+	}
+	return nil
+}
+
+type lifeName struct {
+	node        membership.NodeID
+	incarnation uint64
+}
+
+func (s *sim) named() map[lifeName]*life {
+	named := map[lifeName]*life{}
+	for _, l := range s.lives {
+		named[lifeName{l.node, l.incarnation}] = l
+	}
+	return named
+}
+
+// checkCausal: whoever hands up a frame has handed up all that its sender had, in
+// that ring, when it sent it.
+func (s *sim) checkCausal() error {
+	named := s.named()
+	type pair struct {
+		sender *life
+		ring   ID
+	}
+	for _, l := range s.lives {
+		common := map[pair]int{}
+		for _, e := range l.log {
+			if e.kind != Deliver || e.after == 0 {
+				continue
+			}
+			k := pair{named[lifeName{e.key.node, e.key.incarnation}], e.ring}
+			n, ok := common[k]
+			if !ok && k.sender.parts[e.ring] != nil {
+				mine, theirs := l.parts[e.ring].all, k.sender.parts[e.ring].all
+				for n < min(len(mine), len(theirs)) && mine[n] == theirs[n] {
+					n++
+				}
+				common[k] = n
+			}
+			if e.after > n {
+				return fmt.Errorf("%s handed up %v in %v, whose sender had handed up %d frames there, and has only %d of them", l.name(), e.key, e.ring, e.after, n)
 			}
 		}
 	}

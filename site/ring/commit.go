@@ -140,6 +140,9 @@ func readRecord(r *wire.Reader, rec *record) {
 // lowest. A ring of one needs none.
 func (m *Machine) propose(now time.Duration, nodes []membership.NodeID, fx *Effects) {
 	m.highest++
+	if m.off(lowCounter) {
+		m.highest = max(m.ring.id.Counter, m.cfg.Incarnation) + 1
+	}
 	c := commit{ring: ID{Representative: m.cfg.Self, Counter: m.highest}}
 	for _, n := range nodes {
 		i, _ := m.place(n)
@@ -207,7 +210,7 @@ func (m *Machine) onCommit(now time.Duration, packet []byte, h header, fx *Effec
 		return
 	}
 	me, n := c.place(m.cfg.Self), len(c.records)
-	if me < 0 || c.records[me].incarnation != m.cfg.Incarnation || c.records[(me+n-1)%n].node != h.sender {
+	if me < 0 || c.records[me].incarnation != m.cfg.Incarnation && !m.off(anyLife) || c.records[(me+n-1)%n].node != h.sender {
 		m.count.DroppedStale++
 		return
 	}
@@ -240,6 +243,9 @@ func (m *Machine) awaited(me, n int) uint64 { return uint64(n + me) }
 // accepts says whether a commit token is for the ring that this node has in mind.
 func (m *Machine) accepts(c *commit) bool {
 	nodes := c.nodes()
+	if m.off(anyCommit) {
+		return true
+	}
 	return c.ring.Counter > m.highest && m.setOf(nodes) == m.gather.want() && len(m.nodesOf(m.gather.want())) == len(nodes)
 }
 

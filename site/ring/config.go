@@ -86,8 +86,8 @@ func (c Config) Validate() error {
 	if len(c.Members) > MaxNodes {
 		fault("%d nodes in one site, at most %d; divide the site", len(c.Members), MaxNodes)
 	}
-	if c.Incarnation == 0 || c.Incarnation >= maxCounter {
-		fault("incarnation %d is not a wall clock in nanoseconds", c.Incarnation)
+	if c.Incarnation == 0 || c.Incarnation >= maxIncarnation {
+		fault("incarnation %d is not a wall clock in nanoseconds; set the clock", c.Incarnation)
 	}
 	if c.MaxPacket < MinPacketBytes || c.MaxPacket > MaxPacketBytes {
 		fault("packets of %d bytes, want %d to %d", c.MaxPacket, MinPacketBytes, MaxPacketBytes)
@@ -116,7 +116,7 @@ func (c Config) repaired() Config {
 		c.Members = append(c.Members[:min(len(c.Members), MaxNodes-1)], c.Self)
 		slices.Sort(c.Members)
 	}
-	c.Incarnation = min(max(c.Incarnation, 1), maxCounter-1)
+	c.Incarnation = min(max(c.Incarnation, 1), maxIncarnation-1)
 	if c.MaxPacket == 0 {
 		c.MaxPacket = 1400
 	}

@@ -9,7 +9,8 @@ import (
 func TestRandomReaches(t *testing.T) {
 	var sum Counters
 	var late, together, large uint64
-	for seed := uint64(1); seed <= 80; seed++ {
+	runs := uint64(80 / raceShare)
+	for seed := uint64(1); seed <= runs; seed++ {
 		s, err := randomSchedule(seed, shortShape).play(0)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -41,12 +42,12 @@ func TestRandomReaches(t *testing.T) {
 	}
 	for name, n := range map[string]uint64{
 		"frames delivered after a transitional event": late, "views entered together": together, "large frames": large,
-		"packets retransmitted": sum.Retransmitted, "packets recovered": sum.Recovered, "tokens resent": sum.TokensResent, "neighbours lost": sum.NeighboursLost, "naps": sum.Naps, "holds": sum.Holds, "wakes": sum.Wakes,
+		"packets retransmitted": sum.Retransmitted, "packets recovered": sum.Recovered, "tokens resent": sum.TokensResent, "neighbours lost": sum.NeighboursLost, "naps": sum.Naps, "receivers expelled": sum.Expelled, "holds": sum.Holds, "wakes": sum.Wakes,
 	} {
-		if n < 10 {
-			t.Errorf("%s: %d in 80 runs", name, n)
+		if n < runs/8 {
+			t.Errorf("%s: %d in %d runs", name, n, runs)
 		}
 		t.Logf("%s: %d", name, n)
 	}
-	t.Logf("tokens lost: %d, expelled: %d, installed: %d", sum.TokensLost, sum.Expelled, sum.Installed)
+	t.Logf("tokens lost: %d, installed: %d", sum.TokensLost, sum.Installed)
 }

@@ -26,8 +26,9 @@ type ring struct {
 	hop       uint64 // of the token that comes next
 	visits    int
 	retrySeen uint8
-	restless  int  // rotations before the token may rest
-	wanted    bool // somebody asked for the token
+	resentAt  time.Duration // the token, for want of an answer
+	restless  int           // rotations before the token may rest
+	wanted    bool          // somebody asked for the token
 	sentToken []byte
 	sentSeq   Seq
 	sentAru   Seq

@@ -25,8 +25,8 @@
 //
 // When all is stable, everybody knows it and nobody has work, the representative
 // (the lowest id) keeps the token for Timing.Hold at a time; a node with new work
-// wakes it by a small unicast. A ring of one sends nothing but a probe each
-// second: what its Source gives is delivered at once, in bounded batches.
+// wakes it by a small unicast. A ring of one sends nothing but probes: what its
+// Source gives is delivered at once, in bounded batches.
 //
 // # Membership
 //
@@ -36,9 +36,22 @@
 //	Operational  the ring is installed                                                     token.go, data.go
 //
 // Gather begins at the start, on token loss, when the predecessor falls silent, on
-// a join, when rings hear each other (probe.go), and when one receiver keeps the
-// ring from moving on. Ring counters start at the wall clock of the first
+// a join, when rings hear each other both ways (probe.go), and when one receiver
+// keeps the ring from moving on. Ring counters start at the wall clock of the first
 // representative and only grow, so ring ids never repeat without a disk.
+//
+// With the default timing a dead node is out some 0.32 s after its last packet
+// (Silence and Consensus); a healed partition is one ring a fraction of a second
+// later, at most Timing.Probe; a node started again under its name is in the ring
+// after a few milliseconds, because its incarnation tells at once that its former
+// life has ended. TestTimeTo* print these times.
+//
+// What does not fit together is kept apart for a while instead of being tried
+// again and again: a node that was heard but did not come along, or was asked to
+// leave because it kept the others waiting, is shunned for 0.5 s, doubling up to
+// 30 s. Joins are limited for each sender; a process that was asleep drops the ones
+// that waited for it; a join that gives this node up, or is a member's from before
+// the ring, changes nothing.
 //
 // # What holds
 //
@@ -62,4 +75,17 @@
 // of a site with more than some 25 nodes exceeds MaxPacket and is fragmented by IP,
 // so sockets must take datagrams of up to 16 KiB. What was sent by multicast may
 // loop back; it is ignored.
+//
+// # How it is tested
+//
+// A simulator (sim_test.go) runs whole sites of the machine in virtual time; the
+// checker (check_test.go) holds what they hand up against the list above.
+// TestRandom throws schedules of faults (schedule_test.go), shortens one that fails
+// and writes it down; those kept are in testdata/schedules. More of them:
+//
+//	go test ./site/ring -run TestRandom -v -ring.shape=long -ring.from=1000 -ring.seeds=20000 -timeout=24h
+//	go test ./site/ring -run TestReplay -v -ring.replay=FILE
+//
+// Every rule of membership can be switched off (hooks.go), and each must then be
+// missed (mutant_test.go).
 package ring

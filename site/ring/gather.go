@@ -13,6 +13,7 @@ import (
 // all come to agree; who has not by the consensus time-out is given up.
 type gathering struct {
 	proc, fail set
+	slow       set // of those who failed: asked to leave, see expel
 	since      time.Duration
 }
 
@@ -21,17 +22,17 @@ func (g *gathering) want() set { return g.proc.minus(g.fail) }
 // A join says what its sender knows. Attempts number a sender's gatherings, so
 // that an older join is told from a newer one.
 type join struct {
-	attempt    uint64
-	counter    uint64 // highest ring counter seen
-	proc, fail set
+	attempt          uint64
+	counter          uint64 // highest ring counter seen
+	proc, fail, slow set
 }
 
 // enterGather gives up what this node was in and gathers with these sets.
-func (m *Machine) enterGather(now time.Duration, proc, fail set, fx *Effects) {
+func (m *Machine) enterGather(now time.Duration, proc, fail, slow set, fx *Effects) {
 	proc.add(m.self)
 	fail.drop(m.self)
 	m.state = Gather
-	m.gather = gathering{proc: proc, fail: fail, since: now}
+	m.gather = gathering{proc: proc, fail: fail, slow: slow, since: now}
 	m.attempt++
 	m.count.Gathers++
 	m.holding, m.prefer, m.culprit = false, false, 0
@@ -54,10 +55,12 @@ func (m *Machine) regather(now time.Duration, fx *Effects) {
 	case Commit, Recovery:
 		proc = proc.union(m.setOf(m.commit.nodes()))
 	}
-	m.enterGather(now, proc, set{}, fx)
+	m.enterGather(now, proc, set{}, set{}, fx)
 }
 
-// expel leaves behind the receiver that keeps everybody waiting.
+// expel leaves behind the receiver that keeps everybody waiting. All who come along
+// shun it, also those who have not noticed, or it would be back at once and stop
+// the ring again.
 func (m *Machine) expel(now time.Duration, fx *Effects) {
 	i, ok := m.place(m.culprit)
 	m.culprit = 0
@@ -66,17 +69,19 @@ func (m *Machine) expel(now time.Duration, fx *Effects) {
 		return
 	}
 	m.count.Expelled++
-	m.shun(now, i)
-	fail := set{}
-	fail.add(i)
-	m.enterGather(now, m.setOf(r.members), fail, fx)
+	slow := set{}
+	slow.add(i)
+	m.enterGather(now, m.setOf(r.members), slow, slow, fx)
 }
 
-// leaveBehind shuns who was heard but is not coming along: some pair of nodes
-// does not hear each other, and trying again at once would end the same way.
+// leaveBehind shuns who was asked to leave, and who was heard but is not coming
+// along: some pair of nodes does not hear each other, and trying again at once
+// would end the same way. A new life has done nothing wrong: it came too late.
 func (m *Machine) leaveBehind(now time.Duration) {
+	g := &m.gather
 	for i := range m.peers {
-		if m.gather.fail.has(i) && m.peers[i].seenAt > m.gather.since {
+		p := &m.peers[i]
+		if g.fail.has(i) && (g.slow.has(i) || p.seenAt > g.since && p.metAt <= g.since) {
 			m.shun(now, i)
 		}
 	}
@@ -86,7 +91,7 @@ func (m *Machine) leaveBehind(now time.Duration) {
 // time.
 func (m *Machine) shun(now time.Duration, i int) {
 	p := &m.peers[i]
-	if now < p.shunUntil {
+	if now < p.shunUntil || m.off(noShun) {
 		return
 	}
 	if now-p.shunUntil > 4*p.shunTime {
@@ -105,6 +110,7 @@ func (m *Machine) sendJoin(now time.Duration, fx *Effects) {
 	b = wire.AppendUint64(b, m.highest)
 	b = appendNodes(b, m.nodesOf(m.gather.proc))
 	b = appendNodes(b, m.nodesOf(m.gather.fail))
+	b = appendNodes(b, m.nodesOf(m.gather.slow))
 	fx.Send = append(fx.Send, Packet{Data: b})
 	m.timers[timerJoin] = now + m.cfg.Timing.Join
 }
@@ -112,11 +118,11 @@ func (m *Machine) sendJoin(now time.Duration, fx *Effects) {
 func (m *Machine) decodeJoin(packet []byte) (join, error) {
 	r := wire.NewReader(packet[headerBytes:])
 	j := join{attempt: r.Uint64(), counter: r.Uint64()}
-	proc, fail := readNodes(&r), readNodes(&r)
+	proc, fail, slow := readNodes(&r), readNodes(&r), readNodes(&r)
 	if j.counter >= maxCounter {
 		r.Fail(wire.ErrLimit)
 	}
-	j.proc, j.fail = m.setOf(proc), m.setOf(fail)
+	j.proc, j.fail, j.slow = m.setOf(proc), m.setOf(fail), m.setOf(slow)
 	return j, r.Done()
 }
 
@@ -130,7 +136,7 @@ func (m *Machine) believes(now time.Duration, p *peer) bool {
 		}
 		p.allowedAt = now
 	}
-	if p.allowance == 0 || now < m.napUntil {
+	if p.allowance == 0 && !m.off(noRate) || now < m.napUntil {
 		return false
 	}
 	p.allowance--
@@ -153,29 +159,62 @@ func (m *Machine) onJoin(now time.Duration, packet []byte, i int, restarted bool
 		return
 	}
 	again := j.attempt == p.attempt
+	j.fail, j.slow = m.credible(now, &j)
 	switch m.state {
 	case Operational:
 		if !m.breaks(now, i, &j, again, restarted) {
 			m.count.DroppedStale++
 			return
 		}
-		m.enterGather(now, m.setOf(m.ring.members).union(j.proc), j.fail, fx)
+		m.enterGather(now, m.setOf(m.ring.members).union(j.proc), j.fail, j.slow, fx)
+	case Gather:
+		g := m.gather
+		if j.fail.has(m.self) && now-m.bornAt < m.cfg.Timing.Consensus/2 {
+			return // what failed was this node's life before; its sender will hear of this one
+		}
+		switch {
+		case restarted: // what failed was its life before
+			g.fail.drop(i)
+			g.slow.drop(i)
+			m.enterGather(now, g.proc.union(j.proc), g.fail, g.slow, fx)
+		case !again && g.fail.has(i) && !g.slow.has(i) && j.fail == (set{}) && now >= max(p.shunUntil, m.relentAt):
+			// It begins from scratch, so this node takes it back. One such beginning
+			// causes others: only joins that name no failures count, and not often.
+			m.relentAt = now + m.cfg.Timing.Consensus/2
+			g.fail.drop(i)
+			m.enterGather(now, g.proc.union(j.proc), g.fail, g.slow, fx)
+		}
 	case Commit, Recovery:
-		// Who gathers anew has left the ring that is being formed. Strangers wait
-		// until it is installed; they repeat themselves.
-		// Who has given this node up will never take part either: sets only grow.
+		// Who gathers anew has left the ring that is being formed, and so has who
+		// wants another one or has given this node up, because sets only grow.
+		// Strangers wait until it is installed; they repeat themselves.
 		nodes := m.setOf(m.commit.nodes())
 		givenUp := j.fail.has(m.self)
-		if !nodes.has(i) || again && !restarted && !givenUp {
+		grown := j.proc.minus(m.gather.proc) != set{} || j.fail.minus(m.gather.fail) != set{}
+		if !nodes.has(i) || again && !restarted && !givenUp && !grown {
 			return
 		}
-		fail := j.fail
+		fail, slow := j.fail, j.slow
 		if givenUp {
-			fail = set{}
+			fail, slow = set{}, set{}
 		}
-		m.enterGather(now, nodes.union(m.setOf(m.ring.members)).union(j.proc), fail, fx)
+		m.enterGather(now, nodes.union(m.setOf(m.ring.members)).union(j.proc), fail, slow, fx)
 	}
 	m.consider(now, i, j, fx)
+}
+
+// credible returns what a join says of failures, but for nodes of which this node
+// has just met a new life: its sender will hear of it in a moment, and what it gave
+// up was the life before.
+func (m *Machine) credible(now time.Duration, j *join) (fail, slow set) {
+	fail, slow = j.fail, j.slow
+	for i := range m.peers {
+		if fail.has(i) && i != m.self && m.peers[i].reborn && now-m.peers[i].metAt < m.cfg.Timing.Consensus/2 {
+			fail.drop(i)
+			slow.drop(i)
+		}
+	}
+	return fail, slow
 }
 
 // breaks says whether a join can end an operational ring: not if it gives this
@@ -184,13 +223,20 @@ func (m *Machine) breaks(now time.Duration, i int, j *join, again, restarted boo
 	p := &m.peers[i]
 	switch {
 	case j.fail.has(m.self):
-		return false
+		return m.off(believeFailing)
 	case restarted:
 		return true
 	case m.ring.has(m.cfg.Members[i]):
-		return !again && j.counter >= m.ring.id.Counter
+		return !again && (j.counter >= m.ring.id.Counter || m.off(believeOld))
 	}
-	return now >= p.shunUntil
+	return m.mayMerge(now, p)
+}
+
+// mayMerge says whether a stranger is a reason to gather: not while it is shunned,
+// and not before all members have had the time to install this ring, or none but
+// the first would. Strangers repeat themselves.
+func (m *Machine) mayMerge(now time.Duration, p *peer) bool {
+	return now >= p.shunUntil && m.ring.restless == 0
 }
 
 // consider adds what a join knows to what this node knows.
@@ -207,7 +253,13 @@ func (m *Machine) consider(now time.Duration, i int, j join, fx *Effects) {
 		g.fail.add(i)
 	} else {
 		g.proc = g.proc.union(j.proc)
-		g.fail = g.fail.union(j.fail)
+		if !m.off(noSharing) {
+			g.fail = g.fail.union(j.fail)
+			g.slow = g.slow.union(j.slow)
+		}
+	}
+	if !p.joined { // it gets the time to hear and to agree
+		m.timers[timerConsensus] = max(m.timers[timerConsensus], now+m.cfg.Timing.Consensus/2)
 	}
 	p.join, p.joined = j, true
 	if g.proc != before.proc || g.fail != before.fail {
@@ -221,7 +273,7 @@ func (m *Machine) consider(now time.Duration, i int, j join, fx *Effects) {
 // agrees says whether node i has sent the sets that this node has.
 func (m *Machine) agrees(i int) bool {
 	p := &m.peers[i]
-	return i == m.self || p.joined && p.join.proc == m.gather.proc && p.join.fail == m.gather.fail
+	return i == m.self || p.joined && (p.join.proc == m.gather.proc && p.join.fail == m.gather.fail || m.off(noAgreement))
 }
 
 // checkConsensus goes on to Commit if all that are wanted agree. To be alone
@@ -259,7 +311,7 @@ func (m *Machine) consensusTimeout(now time.Duration, fx *Effects) {
 	g := &m.gather
 	want, late := g.want(), set{} // all are measured by the sets as they are now
 	for i := range m.cfg.Members {
-		if want.has(i) && !m.agrees(i) {
+		if want.has(i) && !m.agrees(i) && !m.off(noTimeout) {
 			late.add(i)
 		}
 	}

@@ -36,6 +36,10 @@ const (
 	// maxCounter bounds ring counters, so that a forged one cannot make them
 	// wrap. Wall clocks in nanoseconds stay below it until 2116.
 	maxCounter = 1 << 62
+	// maxIncarnation keeps incarnations, where counters begin, so far below
+	// maxCounter that no number of views gets there: a node whose clock is mad
+	// must not use up the counters of its site.
+	maxIncarnation = maxCounter - 1<<40
 	// maxSeq bounds packet numbers for the same reason.
 	maxSeq = 1 << 62
 )
@@ -67,6 +71,14 @@ const (
 	// joinRate and joinBurst bound the joins believed from one node per second.
 	joinRate  = 200
 	joinBurst = 100
+	// eagerProbes is how much more often than each Timing.Probe a ring makes itself
+	// known for eagerTime after it was installed, if nodes of the site are not in
+	// it: what was cut is often whole again soon.
+	eagerProbes = 4
+	eagerTime   = 30 * time.Second
+	// recoveryPatience bounds a recovery, in token losses, though its token comes
+	// round: some members then cannot get what they lack.
+	recoveryPatience = 8
 	// probeReply bounds how often a node answers foreign probes.
 	probeReply = 20 * time.Millisecond
 	// restlessVisits is for how many rotations a new ring never holds its token,

@@ -37,14 +37,18 @@ type Machine struct {
 	out     outbox
 	arena   arena
 
-	highest  uint64 // ring counter ever seen
-	attempt  uint64 // of this node to gather
-	gather   gathering
-	commit   commit
-	rec      recovery
-	obliged  []membership.NodeID // see recovery.go
-	probedAt time.Duration
-	napUntil time.Duration
+	highest    uint64 // ring counter ever seen
+	attempt    uint64 // of this node to gather
+	gather     gathering
+	commit     commit
+	rec        recovery
+	obliged    []membership.NodeID // see recovery.go
+	probedAt   time.Duration
+	eagerUntil time.Duration // probing often
+	bornAt     time.Duration
+	turnAt     time.Duration // of the latest step
+	napUntil   time.Duration
+	relentAt   time.Duration // from then on a node that failed may be taken back
 }
 
 // The timers. Each is a time at which something is due, or never.
@@ -66,6 +70,8 @@ const never = time.Duration(math.MaxInt64)
 // A peer is what a node remembers of another node of its site.
 type peer struct {
 	incarnation uint64
+	reborn      bool          // another one was known before
+	metAt       time.Duration // first packet of that incarnation
 	seenAt      time.Duration // last packet of that incarnation
 	foreignAt   time.Duration // last heard outside of our ring
 	attempt     uint64        // newest join
@@ -95,7 +101,8 @@ func New(cfg Config, source Source) *Machine {
 // Start begins to look for the other nodes.
 func (m *Machine) Start(now time.Duration, fx *Effects) {
 	if m.state == 0 {
-		m.enterGather(now, set{}, set{}, fx)
+		m.bornAt, m.turnAt = now, now
+		m.enterGather(now, set{}, set{}, set{}, fx)
 	}
 }
 
@@ -143,7 +150,7 @@ func (m *Machine) Receive(now time.Duration, packet []byte, fx *Effects) {
 
 func (m *Machine) dispatch(now time.Duration, packet []byte, h header, i int, restarted bool, fx *Effects) {
 	if restarted && m.state == Operational && m.ring.has(h.sender) && h.kind != kindJoin {
-		m.enterGather(now, m.setOf(m.ring.members), set{}, fx)
+		m.enterGather(now, m.setOf(m.ring.members), set{}, set{}, fx)
 		return
 	}
 	switch h.kind {
@@ -168,13 +175,15 @@ func (m *Machine) dispatch(now time.Duration, packet []byte, h header, i int, re
 func (m *Machine) meet(now time.Duration, i int, incarnation uint64) (restarted, ok bool) {
 	p := &m.peers[i]
 	switch {
-	case incarnation == 0 || incarnation >= maxCounter:
+	case incarnation == 0 || incarnation >= maxIncarnation:
 		return false, false
-	case incarnation < p.incarnation && now-p.seenAt < 10*m.cfg.Timing.TokenLoss:
+	case incarnation < p.incarnation && !m.off(staleLife) && now-p.seenAt < 10*m.cfg.Timing.TokenLoss:
 		return false, false
+	case incarnation != p.incarnation && m.off(sameLife):
+		p.incarnation = incarnation
 	case incarnation != p.incarnation:
 		restarted = p.incarnation != 0
-		*p = peer{incarnation: incarnation, allowance: p.allowance, allowedAt: p.allowedAt}
+		*p = peer{incarnation: incarnation, reborn: restarted, metAt: now, allowance: p.allowance, allowedAt: p.allowedAt}
 	}
 	p.seenAt = now
 	return restarted, true
@@ -197,6 +206,9 @@ func (m *Machine) Wake(now time.Duration, fx *Effects) {
 func (m *Machine) fire(timer int, now time.Duration, fx *Effects) {
 	switch timer {
 	case timerLoss:
+		if m.off(noTokenLoss) {
+			return
+		}
 		m.count.TokensLost++
 		m.regather(now, fx)
 	case timerResend:
@@ -226,6 +238,9 @@ func (m *Machine) resend(now time.Duration, fx *Effects) {
 	r := m.current()
 	switch {
 	case r != nil && r.visits > 0:
+		if m.off(noTokenResend) {
+			return
+		}
 		m.resendToken(now, r, fx)
 		m.timers[timerResend] = now + m.cfg.Timing.Retransmit
 	case m.state == Commit || m.state == Recovery:
@@ -250,12 +265,17 @@ func (m *Machine) Deadline() (time.Duration, bool) {
 	return d, d != never
 }
 
-// noticeNap finds out that this process did not run for a while, as after
-// SIGSTOP. What seems overdue then is given time, so that the shell first reads
-// what has come meanwhile, and joins that wait in its sockets are not believed.
+// noticeNap finds out that this process did not run for a while though something
+// was due, as after SIGSTOP. What seems overdue then is given time, so that the
+// shell first reads what has come meanwhile, and joins that wait in its sockets are
+// not believed.
 func (m *Machine) noticeNap(now time.Duration) {
-	d, ok := m.Deadline()
-	if !ok || now-d <= m.cfg.Timing.TokenLoss/2 {
+	gap := now - m.turnAt
+	m.turnAt = max(now, m.turnAt)
+	if gap <= m.cfg.Timing.TokenLoss/2 || m.off(noNap) {
+		return
+	}
+	if d, ok := m.Deadline(); !ok || now-d <= m.cfg.Timing.TokenLoss/8 {
 		return
 	}
 	m.count.Naps++
@@ -273,6 +293,7 @@ func (m *Machine) Kick(now time.Duration, fx *Effects) {
 	if m.state != Operational {
 		return
 	}
+	m.noticeNap(now)
 	switch r := m.ring; {
 	case r.alone():
 		m.solo(now, fx)

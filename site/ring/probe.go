@@ -25,14 +25,17 @@ func (m *Machine) hello(now time.Duration, fx *Effects) {
 	if m.state != Operational || r.alone() {
 		return
 	}
-	m.timers[timerHello] = now + m.cfg.Timing.Hello
-	if now-r.heardAt > m.cfg.Timing.Silence {
+	if now-r.heardAt >= m.cfg.Timing.Silence && !m.off(noHello) {
 		m.count.NeighboursLost++
 		m.regather(now, fx)
 		return
 	}
 	if now-r.saidAt >= m.cfg.Timing.Hello {
 		m.sendNext(now, r, m.ringPacket(kindHello), fx)
+	}
+	m.timers[timerHello] = r.saidAt + m.cfg.Timing.Hello
+	if dead := r.heardAt + m.cfg.Timing.Silence; dead > now {
+		m.timers[timerHello] = min(m.timers[timerHello], dead)
 	}
 }
 
@@ -77,25 +80,40 @@ func (m *Machine) onWake(now time.Duration, packet []byte, h header, fx *Effects
 	m.ring.wanted = true
 }
 
-// probe runs each Probe interval.
+// probe runs each Probe interval, and more often while somebody who is missing may
+// soon be back.
 func (m *Machine) probe(now time.Duration, fx *Effects) {
-	if m.state == Operational {
-		m.timers[timerProbe] = now + m.cfg.Timing.Probe
+	if m.state == Operational && !m.off(noProbe) {
+		m.timers[timerProbe] = now + m.probeEvery(now)
 		m.sendProbe(now, fx)
 	}
 }
 
+func (m *Machine) probeEvery(now time.Duration) time.Duration {
+	if len(m.ring.members) < len(m.cfg.Members) && now < m.eagerUntil {
+		return m.cfg.Timing.Probe / eagerProbes
+	}
+	return m.cfg.Timing.Probe
+}
+
+// sendProbe tells who was heard, but for those that this node shuns: they would
+// gather at once, and in vain.
 func (m *Machine) sendProbe(now time.Duration, fx *Effects) {
 	m.probedAt = now
 	var strangers set
 	for i := range m.peers {
-		if at := m.peers[i].foreignAt; at > 0 && now-at < 3*m.cfg.Timing.Probe && !m.ring.has(m.cfg.Members[i]) {
+		p := &m.peers[i]
+		if p.heardLately(now, m.cfg.Timing.Probe) && now >= p.shunUntil && !m.ring.has(m.cfg.Members[i]) {
 			strangers.add(i)
 		}
 	}
 	b := m.appendHeader(nil, kindProbe, 0)
 	b = appendID(b, m.ring.id)
 	fx.Send = append(fx.Send, Packet{Data: appendNodes(b, m.nodesOf(strangers))})
+}
+
+func (p *peer) heardLately(now, probe time.Duration) bool {
+	return p.foreignAt > 0 && now-p.foreignAt < 3*probe
 }
 
 func (m *Machine) onProbe(now time.Duration, packet []byte, h header, fx *Effects) {
@@ -124,7 +142,7 @@ func (m *Machine) foreign(now time.Duration, sender membership.NodeID, id ID, he
 	}
 	if m.ring.has(sender) {
 		if id.Counter > m.ring.id.Counter { // it has gone on without us
-			m.enterGather(now, m.setOf(m.ring.members), set{}, fx)
+			m.enterGather(now, m.setOf(m.ring.members), set{}, set{}, fx)
 		}
 		return
 	}
@@ -133,14 +151,15 @@ func (m *Machine) foreign(now time.Duration, sender membership.NodeID, id ID, he
 		return
 	}
 	p := &m.peers[i]
+	unheard := !p.heardLately(now, m.cfg.Timing.Probe)
 	p.foreignAt = now
 	switch {
-	case now < p.shunUntil:
-	case hearsUs:
+	case !m.mayMerge(now, p):
+	case hearsUs || m.off(oneWayMerge):
 		proc := m.setOf(m.ring.members)
 		proc.add(i)
-		m.enterGather(now, proc, set{}, fx)
-	case now-m.probedAt >= probeReply:
+		m.enterGather(now, proc, set{}, set{}, fx)
+	case unheard || now-m.probedAt >= probeReply: // it must learn that it is heard
 		m.sendProbe(now, fx)
 	}
 }

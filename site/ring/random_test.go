@@ -13,7 +13,7 @@ var (
 	simSeed   = flag.Uint64("ring.seed", 0, "run only this seed")
 	simSeeds  = flag.Int("ring.seeds", 250, "how many seeds to run of each shape")
 	simFrom   = flag.Uint64("ring.from", 1, "first seed")
-	simShape  = flag.String("ring.shape", "", "run only this shape: long or short")
+	simShape  = flag.String("ring.shape", "", "run only this shape: long, short, or graphs (of one-way loss)")
 	simKeepOn = flag.Bool("ring.keepon", false, "go on after a failure")
 	simReplay = flag.String("ring.replay", "", "play this schedule file and show every packet")
 )
@@ -43,6 +43,9 @@ func randomRuns(t *testing.T, name string) {
 		plan := randomSchedule(seed, shapes[name])
 		s, err := plan.play(0)
 		virtual += s.now
+		if (seed-from)%1000 == 999 {
+			t.Logf("%d schedules after %v", seed-from+1, time.Since(began).Round(time.Second))
+		}
 		if err == nil {
 			continue
 		}
@@ -58,7 +61,7 @@ func randomRuns(t *testing.T, name string) {
 			return
 		}
 	}
-	t.Logf("%d schedules, %.0f virtual seconds, %.1f schedules a second of this core", n, virtual.Seconds(), float64(n)/time.Since(began).Seconds())
+	t.Logf("%d schedules, %.0f virtual seconds, %.1f schedules a second", n, virtual.Seconds(), float64(n)/time.Since(began).Seconds())
 }
 
 // TestKeptSchedules plays every schedule that once found a bug.

@@ -38,26 +38,35 @@ func (m *Machine) enterRecovery(now time.Duration) {
 	c := &m.commit
 	m.state = Recovery
 	m.next.begin(c.ring, c.nodes(), m.cfg.Self)
-	m.timers[timerCommit] = now + m.cfg.Timing.Commit
+	m.timers[timerCommit] = now + m.cfg.Timing.Commit // until its token comes
 	m.rec = recovery{queue: m.rec.queue[:0]}
 	mine := &c.records[m.next.me]
 	low, high := mine.aru, mine.high
 	var mates []*record
 	for i := range c.records {
 		r := &c.records[i]
-		if r.node != m.cfg.Self && (mine.old == ID{} || r.old != mine.old || !m.ring.has(r.node)) {
+		along := mine.old != ID{} && r.old == mine.old
+		if m.off(matesByName) {
+			along = true
+		}
+		if r.node != m.cfg.Self && (!along || !m.ring.has(r.node)) {
 			continue
 		}
 		mates = append(mates, r)
 		m.rec.mates = append(m.rec.mates, r.node)
-		m.rec.senders = append(append(m.rec.senders, r.node), r.obliged...)
-		m.rec.stable = max(m.rec.stable, r.stable)
+		m.rec.senders = append(m.rec.senders, r.node)
+		if !m.off(noObligation) {
+			m.rec.senders = append(m.rec.senders, r.obliged...)
+		}
+		if !m.off(ownStable) || r.node == m.cfg.Self {
+			m.rec.stable = max(m.rec.stable, r.stable)
+		}
 		low, high = min(low, r.aru), max(high, r.high)
 	}
 	slices.Sort(m.rec.senders)
 	m.rec.senders = slices.Compact(m.rec.senders)
 	for s := max(low, m.ring.base) + 1; s <= min(high, m.ring.high); s++ {
-		if m.ring.holds(s) && slices.ContainsFunc(mates, func(r *record) bool { return r.lacks(s) }) {
+		if m.ring.holds(s) && !m.off(noRewrap) && slices.ContainsFunc(mates, func(r *record) bool { return r.lacks(s) }) {
 			m.rec.queue = append(m.rec.queue, s)
 		}
 	}
@@ -114,6 +123,10 @@ func (m *Machine) unwrap(packet []byte, h header, arrivals bool, fx *Effects) {
 // put their share into pending once this node has seen the token twice.
 func (m *Machine) recoveryProgress(t *token) {
 	r, rec := m.next, &m.rec
+	if m.off(hastyInstall) {
+		rec.complete = true
+		return
+	}
 	if r.visits < 2 || t.pending > 0 {
 		return
 	}
@@ -140,12 +153,7 @@ func (m *Machine) recoveryDone(now time.Duration, fx *Effects) bool {
 
 // install closes the old ring and puts the new one in force, in one step.
 func (m *Machine) install(now time.Duration, fx *Effects) {
-	old, next := m.ring, m.next
-	view := &View{ID: next.id, Previous: old.id, Members: next.members, Together: m.rec.mates}
-	for i := range m.commit.records {
-		view.Origins = append(view.Origins, m.commit.records[i].old)
-		view.Incarnations = append(view.Incarnations, m.commit.records[i].incarnation)
-	}
+	old, next, view := m.ring, m.next, m.newView()
 	if old.id != (ID{}) {
 		m.closeOld(old, view, fx)
 	}
@@ -163,13 +171,27 @@ func (m *Machine) install(now time.Duration, fx *Effects) {
 	m.settle(now)
 }
 
+// newView is what the commit token has told of the ring that is being formed.
+func (m *Machine) newView() *View {
+	view := &View{ID: m.next.id, Previous: m.ring.id, Members: m.next.members, Together: m.rec.mates}
+	for i := range m.commit.records {
+		view.Origins = append(view.Origins, m.commit.records[i].old)
+		view.Incarnations = append(view.Incarnations, m.commit.records[i].incarnation)
+	}
+	return view
+}
+
 // closeOld hands up what is left of the old ring: (i) in the regular
 // configuration everything up to the first gap or the first safe frame of which
 // no mate knows that it is stable, (ii) the transitional configuration, (iii) in it
 // the rest, which all mates hold; beyond a gap only what mates have sent, because
 // others' frames may depend on what is missing.
 func (m *Machine) closeOld(old *ring, view *View, fx *Effects) {
-	if line := min(m.rec.stable, old.aru); line > old.stable {
+	line := min(m.rec.stable, old.aru)
+	if m.off(safeEarly) {
+		line = old.aru
+	}
+	if line > old.stable {
 		old.stable, old.moved = line, true
 	}
 	m.deliver(old, fx)
@@ -182,7 +204,7 @@ func (m *Machine) closeOld(old *ring, view *View, fx *Effects) {
 			continue
 		}
 		p := old.at(s)
-		if s <= old.aru || contains(m.rec.senders, p.sender) {
+		if s <= old.aru || contains(m.rec.senders, p.sender) || m.off(beyondGap) {
 			first := len(fx.Events)
 			m.open(old, s, p, fx)
 			for i := range fx.Events[first:] {
@@ -203,8 +225,10 @@ func (m *Machine) settle(now time.Duration) {
 		m.timers[i] = never
 	}
 	// Nodes that were installed together do not all probe at once.
-	m.timers[timerProbe] = now + m.cfg.Timing.Probe*time.Duration(r.me+1)/time.Duration(len(r.members))
+	m.eagerUntil = now + eagerTime
+	m.timers[timerProbe] = now + m.probeEvery(now)*time.Duration(r.me+1)/time.Duration(len(r.members))
 	if r.alone() {
+		r.restless = 0
 		m.timers[timerSolo] = now
 		return
 	}

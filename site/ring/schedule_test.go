@@ -41,6 +41,7 @@ var verbs = map[string]int{
 	"slow":   2, // node, time to read a packet
 	"split":  1, // a decimal digit for each node: its side
 	"oneway": 2, // from, to
+	"muffle": 1, // the node gets no data, only tokens and the like
 	"join":   0, // whatever is cut is connected again
 	"loss":   1, // on top of what the network has
 	"double": 1,
@@ -48,10 +49,10 @@ var verbs = map[string]int{
 	"say":    5, // node, stream, service, size, how many
 }
 
-func (s *schedule) String() string {
+func (base *schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d nodes %d length %v jitter %v loss %g double %g\n", s.seed, s.nodes, s.length, s.jitter, s.loss, s.double)
-	for _, step := range s.steps {
+	fmt.Fprintf(&b, "seed %d nodes %d length %v jitter %v loss %g double %g\n", base.seed, base.nodes, base.length, base.jitter, base.loss, base.double)
+	for _, step := range base.steps {
 		fmt.Fprintf(&b, "%v %s", step.at, step.verb)
 		for _, a := range step.args {
 			fmt.Fprintf(&b, " %d", a)
@@ -116,6 +117,9 @@ func parseStep(line string) (schedStep, error) {
 
 // apply does a step.
 func (s *sim) apply(step *schedStep, base *schedule) {
+	if s.healed > 0 && step.verb != "say" {
+		return // all faults have ended
+	}
 	a := step.args
 	node := func(i int) *simNode { return s.nodes[a[i]%len(s.nodes)] }
 	switch step.verb {
@@ -133,8 +137,11 @@ func (s *sim) apply(step *schedStep, base *schedule) {
 		s.sides(strconv.Itoa(a[0]))
 	case "oneway":
 		s.net.blocked[[2]membership.NodeID{node(0).id, node(1).id}] = true
+	case "muffle":
+		s.net.muffled[node(0).id] = true
 	case "join":
 		clear(s.net.blocked)
+		clear(s.net.muffled)
 	case "loss":
 		s.net.loss = base.loss + float64(a[0])/1000
 	case "double":
@@ -194,6 +201,7 @@ func (base *schedule) play(off mutant) (*sim, error) {
 // heal ends all faults.
 func (s *sim) heal() {
 	clear(s.net.blocked)
+	clear(s.net.muffled)
 	s.net.loss, s.net.double = min(s.net.loss, 0.01), 0
 	s.healed = s.now
 	for _, n := range s.nodes {
@@ -275,11 +283,11 @@ func (d dice) upTo(most time.Duration) time.Duration {
 	return time.Duration(d.Int64N(int64(most)/1000)) * time.Microsecond
 }
 
-func (s *schedule) add(at time.Duration, verb string, args ...int) {
-	s.steps = append(s.steps, schedStep{at, verb, args})
+func (base *schedule) add(at time.Duration, verb string, args ...int) {
+	base.steps = append(base.steps, schedStep{at, verb, args})
 }
 
-func (s *schedule) talk(d dice, at time.Duration, node int) {
+func (base *schedule) talk(d dice, at time.Duration, node int) {
 	burst := 1
 	if d.IntN(20) == 0 {
 		burst = 30 + d.IntN(150)
@@ -293,77 +301,80 @@ func (s *schedule) talk(d dice, at time.Duration, node int) {
 	if d.IntN(25) == 0 {
 		size, burst = d.IntN(60_000), min(burst, 3)
 	}
-	s.add(at, "say", node, stream, service, size, burst)
+	base.add(at, "say", node, stream, service, size, burst)
 }
 
 // trouble adds one fault, its end, and work around it so that it hits packets
 // under way.
-func (s *schedule) trouble(d dice, at time.Duration) {
-	for i := range s.nodes {
+func (base *schedule) trouble(d dice, at time.Duration) {
+	for i := range base.nodes {
 		if d.IntN(3) > 0 {
 			before := d.upTo(4 * time.Millisecond)
-			s.add(max(at-before, 0), "say", i, 3, int(membership.FIFO)+d.IntN(4), 32+d.IntN(1500), 20+d.IntN(100))
+			base.add(max(at-before, 0), "say", i, 3, int(membership.FIFO)+d.IntN(4), 32+d.IntN(1500), 20+d.IntN(100))
 		}
 	}
-	n, m := d.IntN(s.nodes), d.IntN(s.nodes)
+	n, m := d.IntN(base.nodes), d.IntN(base.nodes)
 	lasts := 2*time.Millisecond + d.upTo(900*time.Millisecond)
 	if d.IntN(3) == 0 {
 		lasts = d.upTo(6 * time.Second)
 	}
 	end := at + lasts
-	switch d.IntN(11) {
+	switch d.IntN(12) {
 	case 0:
-		s.add(at, "crash", n)
-		s.add(end, "start", n)
+		base.add(at, "crash", n)
+		base.add(end, "start", n)
 	case 1:
-		s.add(at, "crash", n)
-		s.add(at+d.upTo(12*time.Millisecond), "start", n)
+		base.add(at, "crash", n)
+		base.add(at+d.upTo(12*time.Millisecond), "start", n)
 	case 2:
-		s.add(at, "pause", n)
-		s.add(at+2*lasts, "resume", n)
+		base.add(at, "pause", n)
+		base.add(at+2*lasts, "resume", n)
 	case 3, 4:
-		s.add(at, "split", s.shape(d))
-		s.add(end, "join")
+		base.add(at, "split", base.shape(d))
+		base.add(end, "join")
 	case 5:
-		s.add(at, "oneway", n, m)
-		s.add(end, "join")
+		base.add(at, "oneway", n, m)
+		base.add(end, "join")
 	case 6:
-		s.deaf(d, at, n)
-		s.add(end, "join")
+		base.deaf(d, at, n)
+		base.add(end, "join")
 	case 7:
-		s.add(at, "loss", d.IntN(250))
-		s.add(end, "loss", 0)
+		base.add(at, "loss", d.IntN(250))
+		base.add(end, "loss", 0)
 	case 8:
-		s.add(at, "late", d.IntN(20_000))
-		s.add(end, "late", 0)
+		base.add(at, "late", d.IntN(20_000))
+		base.add(end, "late", 0)
 	case 9:
-		s.add(at, "slow", n, 100+d.IntN(2000))
-		s.add(end, "slow", n, 3)
+		base.add(at, "slow", n, 100+d.IntN(2000))
+		base.add(end, "slow", n, 3)
 	case 10:
-		s.add(at, "double", d.IntN(300))
-		s.add(end, "double", 0)
+		base.add(at, "double", d.IntN(300))
+		base.add(end, "double", 0)
+	case 11:
+		base.add(at, "muffle", n)
+		base.add(end, "join")
 	}
 }
 
 // shape is a partition: a digit for each node, two or three sides.
-func (s *schedule) shape(d dice) int {
+func (base *schedule) shape(d dice) int {
 	sides, digits := 2+d.IntN(2), 0
-	for range min(s.nodes, 17) {
+	for range min(base.nodes, 17) {
 		digits = digits*10 + d.IntN(sides)
 	}
 	return digits
 }
 
 // deaf lets a node hear or be heard by nobody, or by some only.
-func (s *schedule) deaf(d dice, at time.Duration, n int) {
+func (base *schedule) deaf(d dice, at time.Duration, n int) {
 	mute, all := d.IntN(2) == 0, d.IntN(2) == 0
-	for i := range s.nodes {
+	for i := range base.nodes {
 		switch {
 		case i == n || !all && d.IntN(2) == 0:
 		case mute:
-			s.add(at, "oneway", n, i)
+			base.add(at, "oneway", n, i)
 		default:
-			s.add(at, "oneway", i, n)
+			base.add(at, "oneway", i, n)
 		}
 	}
 }

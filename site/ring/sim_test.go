@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -71,6 +72,7 @@ type simNet struct {
 	delay        time.Duration
 	jitter       time.Duration
 	blocked      map[[2]membership.NodeID]bool // from, to
+	muffled      map[membership.NodeID]bool    // gets no data
 	drop         func(from membership.NodeID, to *simNode, data []byte) bool
 	packets      int
 }
@@ -87,6 +89,7 @@ type sim struct {
 	trace     func(format string, args ...any)
 	processes time.Duration // what it takes a node to read a packet
 	healed    time.Duration // when the last fault ended
+	unchecked bool          // nothing is recorded
 	fault     string
 }
 
@@ -108,7 +111,11 @@ type simNode struct {
 	tokens [][]byte // the token socket
 	wake   time.Duration
 
-	processes time.Duration // what it takes to read a packet
+	processes   time.Duration // what it takes to read a packet
+	incarnation uint64        // of the next life, if not by the clock
+
+	secondFrom  time.Duration // see checkCalm
+	gathersThen uint64
 }
 
 // socketPackets is how many packets wait in a socket until more are dropped.
@@ -123,6 +130,8 @@ type life struct {
 	taken       []frameKey
 	views       []*View
 	number      map[uint64]uint32 // per stream
+	delivered   int               // ordered frames in this ring
+	parts       map[ID]*part      // see check
 }
 
 type frameKey struct {
@@ -139,6 +148,7 @@ type logEntry struct {
 	late    bool // after Transitional
 	pos     Position
 	key     frameKey
+	after   int // so many ordered frames of this ring its sender had delivered
 	view    *View
 	at      time.Duration // of Installed
 }
@@ -154,6 +164,8 @@ type simFrame struct {
 	key     frameKey
 	service membership.Service
 	size    int
+	ring    uint64 // in which its sender took it,
+	after   int    // having delivered so many frames there
 }
 
 func (s *simSource) Backlog() int { return s.bytes }
@@ -165,31 +177,50 @@ func (s *simSource) Next(now time.Duration, room int) (Frame, bool) {
 	f := s.queue[0]
 	s.queue = s.queue[1:]
 	s.bytes -= f.size
-	s.node.life.taken = append(s.node.life.taken, f.key)
+	if !s.node.sim.unchecked {
+		s.node.life.taken = append(s.node.life.taken, f.key)
+	}
+	if v := s.node.life.view(); v != nil && v.ID == s.node.m.ring.id {
+		f.ring, f.after = v.ID.Counter, s.node.life.delivered
+	}
 	return Frame{Stream: f.key.stream, Service: f.service, Data: f.encode()}, true
 }
 
-const simFrameBytes = 32
+const simFrameBytes = 41
 
 func (f *simFrame) encode() []byte {
-	b := make([]byte, 0, f.size)
+	if f.size > MaxFrameBytes {
+		return make([]byte, f.size)
+	}
+	b := make([]byte, 0, max(f.size, simFrameBytes))
 	b = binary.LittleEndian.AppendUint32(b, uint32(f.key.node))
 	b = binary.LittleEndian.AppendUint64(b, f.key.incarnation)
 	b = binary.LittleEndian.AppendUint64(b, f.key.stream)
 	b = binary.LittleEndian.AppendUint32(b, f.key.number)
 	b = binary.LittleEndian.AppendUint32(b, uint32(f.size))
 	b = append(b, byte(f.service))
-	for len(b) < simFrameBytes {
-		b = append(b, 0)
-	}
-	for i := len(b); i < f.size; i++ {
-		b = append(b, filler(i, f.key.number))
+	b = binary.LittleEndian.AppendUint64(b, f.ring)
+	b = binary.LittleEndian.AppendUint32(b, uint32(f.after))
+	for len(b) < f.size {
+		b = append(b, filler(len(b), f.size, f.key.number)...)
 	}
 	return b
 }
 
-// filler is what stands at place i of a frame.
-func filler(i int, number uint32) byte { return byte(i*7 + int(number) + i>>8) }
+// fillings is what frames are filled with.
+var fillings = func() []byte {
+	b := make([]byte, 1<<16+251)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	return b
+}()
+
+// filler is what stands at place i of a frame of that size, or the beginning of it.
+func filler(i, size int, number uint32) []byte {
+	from := int(number) % 251
+	return fillings[from:][:min(size-i, 1<<16)]
+}
 
 func decodeSimFrame(b []byte) (simFrame, error) {
 	if len(b) < simFrameBytes {
@@ -198,10 +229,13 @@ func decodeSimFrame(b []byte) (simFrame, error) {
 	f := simFrame{key: frameKey{
 		node: membership.NodeID(binary.LittleEndian.Uint32(b)), incarnation: binary.LittleEndian.Uint64(b[4:]),
 		stream: binary.LittleEndian.Uint64(b[12:]), number: binary.LittleEndian.Uint32(b[20:]),
-	}, size: int(binary.LittleEndian.Uint32(b[24:])), service: membership.Service(b[28])}
+	}, size: int(binary.LittleEndian.Uint32(b[24:])), service: membership.Service(b[28]),
+		ring: binary.LittleEndian.Uint64(b[29:]), after: int(binary.LittleEndian.Uint32(b[37:]))}
 	whole := f.size == len(b)
-	for i := simFrameBytes; i < len(b) && whole; i++ {
-		whole = b[i] == filler(i, f.key.number)
+	for i := simFrameBytes; i < len(b) && whole; {
+		want := filler(i, len(b), f.key.number)
+		whole = bytes.Equal(want, b[i:i+len(want)])
+		i += len(want)
 	}
 	if !whole {
 		return f, fmt.Errorf("frame %v has other bytes than were sent", f.key)
@@ -211,7 +245,7 @@ func decodeSimFrame(b []byte) (simFrame, error) {
 
 func newSim(seed uint64, nodes int) *sim {
 	s := &sim{rng: rand.New(rand.NewPCG(seed, 0x72696e67)), processes: 3 * time.Microsecond}
-	s.net = simNet{delay: 100 * time.Microsecond, jitter: 50 * time.Microsecond, blocked: map[[2]membership.NodeID]bool{}}
+	s.net = simNet{delay: 100 * time.Microsecond, jitter: 50 * time.Microsecond, blocked: map[[2]membership.NodeID]bool{}, muffled: map[membership.NodeID]bool{}}
 	s.config = Config{Label: 7, MaxPacket: 1400, Windows: DefaultWindows(), Timing: DefaultTiming(nodes)}
 	for i := range nodes {
 		s.config.Members = append(s.config.Members, membership.NodeID(10*(i+1)))
@@ -245,7 +279,10 @@ func (n *simNode) start() {
 	n.lives++
 	c := n.sim.config
 	c.Self = n.id
-	c.Incarnation = 1_000_000 + uint64(n.sim.now) + n.lives - 1 // a clock never shows the same twice
+	c.Incarnation = n.incarnation
+	if c.Incarnation == 0 {
+		c.Incarnation = 1_000_000 + uint64(n.sim.now) + n.lives - 1 // a clock never shows the same twice
+	}
 	n.life = &life{node: n.id, incarnation: c.Incarnation, number: map[uint64]uint32{}}
 	n.sim.lives = append(n.sim.lives, n.life)
 	n.source = &simSource{node: n}
@@ -308,15 +345,33 @@ func (n *simNode) flush() {
 		n.record(&n.fx.Events[i])
 	}
 	n.fx.Reset()
+	n.checkCalm()
 	n.wake = never
 	if d, ok := n.m.Deadline(); ok {
 		n.wake = d
 	}
 }
 
+// spin and spinANode bound how often a node may gather in a second, whatever happens
+// around it. Many rings of one that merge do so in steps, up to one for each; what
+// feeds itself gathers hundreds of times in a millisecond.
+const (
+	spin      = 30
+	spinANode = 3
+)
+
+func (n *simNode) checkCalm() {
+	if n.sim.now-n.secondFrom > time.Second || n.m.count.Gathers < n.gathersThen {
+		n.secondFrom, n.gathersThen = n.sim.now, n.m.count.Gathers
+	}
+	if most := uint64(spin + spinANode*len(n.sim.nodes)); n.m.count.Gathers > n.gathersThen+most {
+		n.sim.fail("node %v gathered %d times since %v", n.id, most, n.secondFrom)
+	}
+}
+
 func (s *sim) transmit(from membership.NodeID, to *simNode, data []byte) {
 	s.net.packets++
-	if s.net.blocked[[2]membership.NodeID{from, to.id}] || s.net.drop != nil && s.net.drop(from, to, data) {
+	if s.net.blocked[[2]membership.NodeID{from, to.id}] || s.net.muffled[to.id] && kind(data[2]) == kindData || s.net.drop != nil && s.net.drop(from, to, data) {
 		return
 	}
 	copies := 1
@@ -436,6 +491,9 @@ func (n *simNode) record(e *Event) {
 	if s.trace != nil {
 		s.traceEvent(n, e)
 	}
+	if s.unchecked {
+		return
+	}
 	entry := logEntry{kind: e.Kind, service: e.Service, pos: e.Pos, view: e.View}
 	if v := l.view(); v != nil {
 		entry.ring = v.ID
@@ -454,12 +512,19 @@ func (n *simNode) record(e *Event) {
 			s.fail("node %v: frame %v came as from %v with %v", n.id, f.key, e.From, e.Service)
 		}
 		entry.key = f.key
+		if f.ring == entry.ring.Counter {
+			entry.after = f.after
+		}
+		if e.Kind == Deliver {
+			l.delivered++
+		}
 	case Installed:
 		l.views = append(l.views, e.View)
+		l.delivered = 0
 		entry.ring, entry.at = e.View.ID, s.now
 	case Stable:
 		for _, other := range s.nodes {
-			if r := other.ringOf(entry.ring); r != nil && r.aru < e.Pos.Seq {
+			if r := other.ringOf(entry.ring); r != nil && r.aru < e.Pos.Seq && other != n {
 				s.fail("node %v: %v is stable, but node %v holds only up to %d", n.id, e.Pos, other.id, r.aru)
 			}
 		}
@@ -469,8 +534,11 @@ func (n *simNode) record(e *Event) {
 
 // ringOf returns what a running node keeps of that ring.
 func (n *simNode) ringOf(id ID) *ring {
-	if n.up() && n.m.ring.id == id {
+	switch {
+	case n.up() && n.m.ring.id == id:
 		return n.m.ring
+	case n.up() && n.m.state == Recovery && n.m.next.id == id:
+		return n.m.next
 	}
 	return nil
 }

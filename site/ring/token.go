@@ -103,7 +103,9 @@ func (m *Machine) onToken(now time.Duration, packet []byte, h header, fx *Effect
 		// Ours of the last rotation again: what we sent on may have been lost.
 		if t.hop == r.hop-uint64(len(r.members)) && t.retry > r.retrySeen && !m.holding {
 			r.retrySeen = t.retry
-			m.resendToken(now, r, fx)
+			if now-r.resentAt >= m.cfg.Timing.Retransmit/4 { // or it is on its way already
+				m.resendToken(now, r, fx)
+			}
 		}
 		return
 	}
@@ -148,6 +150,12 @@ func (m *Machine) visit(now time.Duration, t *token, fx *Effects) {
 	hop := r.hop
 	r.hop += uint64(len(r.members))
 	r.visits++
+	if m.state == Recovery && r.visits == 1 { // from here on its token is watched
+		m.timers[timerCommit] = now + recoveryPatience*m.cfg.Timing.TokenLoss
+		if m.off(closeEarly) {
+			m.closeOld(m.ring, m.newView(), fx)
+		}
+	}
 	r.retrySeen, r.wanted, m.prefer = 0, false, false
 	r.restless = max(r.restless-1, 0)
 	m.count.Rotations++
@@ -183,6 +191,9 @@ func (m *Machine) visit(now time.Duration, t *token, fx *Effects) {
 	clear(m.batch)
 
 	line := min(t.aru, r.sentAru)
+	if m.off(stableTooSoon) {
+		line = t.aru
+	}
 	r.sentAru, r.sentSeq = t.aru, t.seq
 	if line > r.stable {
 		r.stable = line
@@ -355,7 +366,7 @@ func (m *Machine) resendToken(now time.Duration, r *ring, fx *Effects) {
 	if b[retryAt] < 255 {
 		b[retryAt]++
 	}
-	r.sentToken = b
+	r.sentToken, r.resentAt = b, now
 	m.count.TokensResent++
 	m.sendNext(now, r, b, fx)
 }
@@ -368,7 +379,7 @@ func (m *Machine) sendNext(now time.Duration, r *ring, packet []byte, fx *Effect
 // watchProgress notices a receiver that keeps the aru from moving although it
 // has been given every chance: it is asked to leave, so that the rest go on.
 func (m *Machine) watchProgress(now time.Duration, r *ring, t *token) {
-	if t.aru == t.seq || t.aru != r.stuckAru || t.owner == 0 {
+	if t.aru == t.seq || t.aru != r.stuckAru || t.owner == 0 || m.off(noExpel) {
 		r.stuckAru, r.stuckVisits, r.stuckSince = t.aru, 0, now
 		return
 	}

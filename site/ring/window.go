@@ -35,8 +35,9 @@ const (
 func (w *window) reset() {
 	if w.slots == nil {
 		w.slots = make([]slot, windowSlots)
-	} else {
-		clear(w.slots)
+	}
+	for s := w.base + 1; s <= w.high && s <= w.base+windowSlots; s++ {
+		*w.at(s) = slot{}
 	}
 	w.base, w.aru, w.high = 0, 0, 0
 }
