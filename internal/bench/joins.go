@@ -80,7 +80,6 @@ func (r *JoinResult) WriteText(w io.Writer) error {
 type joiner struct {
 	conn   *client.Conn
 	groups []string
-	got    int             // first views
 	lost   map[string]bool // groups that have changed by network, after the joins
 }
 

@@ -99,7 +99,7 @@ func subnetOf(site *topology.Site) (netip.Prefix, error) {
 	for bits := maxSubnet; bits >= 8; bits-- {
 		prefix, err := first.Prefix(bits)
 		if err != nil {
-			return prefix, nil // suits has said why
+			return prefix, fmt.Errorf("site %s: %w", site.Name, err)
 		}
 		all := true
 		for _, n := range site.Nodes {

@@ -126,7 +126,8 @@ type stretch struct {
 type ground struct {
 	t    testing.TB
 	a, b *netlab.Space
-	made int
+	made int // links
+	port uint16
 }
 
 func newGround(t testing.TB) *ground {
@@ -134,12 +135,29 @@ func newGround(t testing.TB) *ground {
 	lab, err := netlab.New("netem")
 	must(t, err)
 	t.Cleanup(func() { must(t, lab.Close()) })
-	g := &ground{t: t}
+	g := &ground{t: t, port: 7000}
 	g.a, err = lab.Space("a")
 	must(t, err)
 	g.b, err = lab.Space("b")
 	must(t, err)
+	g.quiet()
 	return g
+}
+
+// quiet keeps the kernel from sending packets of its own, which would be counted.
+func (g *ground) quiet() {
+	g.t.Helper()
+	for _, space := range []*netlab.Space{g.a, g.b} {
+		must(g.t, space.Do(func() error { return setIPv6("default", false) }))
+	}
+}
+
+func setIPv6(name string, on bool) error {
+	off := "1"
+	if on {
+		off = "0"
+	}
+	return os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte(off), 0)
 }
 
 func (g *ground) link(profile string, mtu int) Link {
@@ -166,6 +184,7 @@ func (g *ground) connect(e connector, profile string, mtu int, v6 bool) *stretch
 		}
 	}
 	g.made++
+	g.port++
 	s.a = g.open(g.a, spec.A.Interface, addresses[0], addresses[1].Addr())
 	s.b = g.open(g.b, spec.B.Interface, addresses[1], addresses[0].Addr())
 	return s
@@ -179,15 +198,20 @@ func (g *ground) open(space *netlab.Space, name string, own netip.Prefix, other 
 		if err != nil {
 			return err
 		}
+		if own.Addr().Is6() {
+			if err := setIPv6(name, true); err != nil {
+				return err
+			}
+		}
 		address, err := netlink.ParseAddr(own.String())
 		if err != nil {
 			return err
 		}
+		address.Flags = unix.IFA_F_NODAD // to be used at once
 		if err := netlink.AddrAdd(link, address); err != nil {
 			return err
 		}
-		const port = 7000
-		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own.Addr(), port)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(other, port)))
+		conn, err = net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own.Addr(), g.port)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(other, g.port)))
 		return err
 	}))
 	g.t.Cleanup(func() { conn.Close() })

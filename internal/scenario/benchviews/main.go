@@ -1,8 +1,5 @@
 //go:build linux
 
-// Benchviews measures how long three nodes in network namespaces take to notice faults,
-// form a new view and merge again, with everything at its default. It prints figures
-// and judges none of them; docs/faults.md explains them. scripts/bench-views runs it.
 package main
 
 import (
