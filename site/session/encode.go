@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -124,8 +123,8 @@ func (p *preparedView) forMember(private string) []byte {
 }
 
 // sets returns the sets of a view: the one who changed, or for the network's doing
-// where everybody came from. They are ordered by their first members, which is the
-// same at all receivers.
+// where everybody came from, in the order in which the sets come, which is the same at
+// all receivers; members of a set stand in the topology's order.
 func (e *encoder) sets(v *merge.GroupView) [][]string {
 	if v.Cause != merge.CauseNetwork {
 		return [][]string{{e.privateOf(v.Changed)}}
@@ -133,22 +132,9 @@ func (e *encoder) sets(v *merge.GroupView) [][]string {
 	if len(v.Sets) == 0 {
 		return [][]string{e.sorted(v.Members)}
 	}
-	ordered := slices.Clone(v.Sets)
-	for i := range ordered {
-		ordered[i] = slices.Clone(ordered[i])
-		slices.SortFunc(ordered[i], e.order)
-	}
-	slices.SortFunc(ordered, func(a, b []merge.Member) int {
-		if len(a) == 0 || len(b) == 0 {
-			return cmp.Compare(len(a), len(b))
-		}
-		return e.order(a[0], b[0])
-	})
-	sets := make([][]string, len(ordered))
-	for i, set := range ordered {
-		for _, m := range set {
-			sets[i] = append(sets[i], e.privateOf(m))
-		}
+	sets := make([][]string, len(v.Sets))
+	for i, set := range v.Sets {
+		sets[i] = e.sorted(set)
 	}
 	return sets
 }

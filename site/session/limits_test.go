@@ -196,8 +196,8 @@ func TestQueueBounds(t *testing.T) {
 		{"one of any size", []int{5000}, 10, false},
 		{"bytes", []int{600, 600}, 10, true},
 		{"bytes, just", []int{500, 500}, 10, false},
-		{"messages", []int{1, 1, 1}, 2, true},
-		{"messages, just", []int{1, 1}, 2, false},
+		{"messages", []int{48, 48, 48}, 2, true},
+		{"messages, just", []int{48, 48}, 2, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			near, far := net.Pipe()
@@ -212,6 +212,31 @@ func TestQueueBounds(t *testing.T) {
 				t.Errorf("ended %v (%s)", session.ended, session.why)
 			}
 		})
+	}
+}
+
+// TestViewsCountByTheirBytes: a change of the network makes a view for each group that
+// a session is in, all at once.
+func TestViewsCountByTheirBytes(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	cfg := Config{QueueMessages: 2, QueueBytes: 10_000}
+	cfg.setDefaults()
+	session := newSession(&Server{cfg: cfg}, near, Identity{}, "#a#d1")
+	e := encoder{nodeName: func(membership.NodeID) string { return "d1" }, order: func(a, b merge.Member) int { return 0 }}
+	for range 10 {
+		session.queue(e.transition("g", merge.GroupViewID{}))
+		session.queue(e.prepare(&merge.GroupView{Group: "g", Cause: merge.CauseNetwork, Members: []merge.Member{{Name: "a"}}}).encoded)
+		session.queue(e.left("g"))
+	}
+	if session.ended || session.queued != 0 {
+		t.Errorf("ended %v (%s), %d count as messages", session.ended, session.why, session.queued)
+	}
+	for range 1000 {
+		session.queue(e.transition("g", merge.GroupViewID{}))
+	}
+	if !session.ended {
+		t.Error("their bytes are not bounded")
 	}
 }
 

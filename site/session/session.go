@@ -1,10 +1,13 @@
 package session
 
 import (
+	"encoding/binary"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ringway/internal/spread"
 )
 
 // A Session is one connected client.
@@ -23,8 +26,8 @@ type Session struct {
 
 	mu       sync.Mutex // guards what follows
 	out      [][]byte
-	queued   int // messages in out and being written
-	bytes    int // of them
+	queued   int // messages in out and being written, but for those of membership
+	bytes    int // of all
 	draining bool
 	ended    bool
 	why      string
@@ -102,7 +105,9 @@ func (s *Session) drain() {
 
 // queue appends one encoded message, shared with other sessions, to what is written
 // next. A session that is over its bound ends. What is being written counts, but a
-// message that is alone behind it is let in whatever its size.
+// message that is alone behind it is let in whatever its size. Views and signals count
+// by their bytes only: one change of the network makes as many as the session is in
+// groups, and that is not its fault.
 func (s *Session) queue(message []byte) {
 	s.mu.Lock()
 	if s.ended {
@@ -111,10 +116,10 @@ func (s *Session) queue(message []byte) {
 	}
 	cfg := &s.server.cfg
 	queued, bytes, first := s.queued, s.bytes, len(s.out) == 0
-	full := queued >= cfg.QueueMessages || bytes+len(message) > cfg.QueueBytes && !first
+	full := queued >= cfg.QueueMessages && counts(message) == 1 || bytes+len(message) > cfg.QueueBytes && !first
 	if !full {
 		s.out = append(s.out, message)
-		s.queued++
+		s.queued += counts(message)
 		s.bytes += len(message)
 	}
 	s.mu.Unlock()
@@ -126,6 +131,15 @@ func (s *Session) queue(message []byte) {
 	case first:
 		s.wake()
 	}
+}
+
+// counts is how much an encoded message takes of QueueMessages.
+func counts(message []byte) int {
+	const aboutMembership = spread.Membership | spread.TypeByLeave
+	if binary.LittleEndian.Uint32(message)&aboutMembership != 0 {
+		return 0
+	}
+	return 1
 }
 
 // Bounds of one write. What it took counts no more afterwards, so a client that reads
@@ -192,9 +206,10 @@ type writer struct {
 func (w *writer) write(batch [][]byte) error {
 	s := w.session
 	for len(batch) > 0 {
-		n, size := 0, 0
+		n, size, counted := 0, 0, 0
 		for n < len(batch) && n < writeMessages && (n == 0 || size+len(batch[n]) <= writeBytes) {
 			size += len(batch[n])
+			counted += counts(batch[n])
 			n++
 		}
 		w.rest = batch[:n]
@@ -205,7 +220,7 @@ func (w *writer) write(batch [][]byte) error {
 		s.sent.Add(uint64(n))
 		s.server.stats.sent.Add(uint64(n))
 		s.mu.Lock()
-		s.queued -= n
+		s.queued -= counted
 		s.bytes -= size
 		s.mu.Unlock()
 	}
