@@ -78,7 +78,7 @@ func (f *traceFlags) check(out io.Writer, paths []string) error {
 	if err != nil {
 		return usageError{fmt.Errorf("trace check: %w", err)}
 	}
-	violations := evs.Check(traces, evs.Options{Settled: f.quietEnd, OneClock: f.oneClock, PerPredicate: f.most})
+	violations := evs.Check(traces, evs.Options{Settled: f.quietEnd, OneClock: f.oneClock, Torn: true, PerPredicate: f.most})
 	sum := traceSummary{Traces: len(traces), Checked: evs.Predicates(), Violations: len(violations)}
 	for _, t := range traces {
 		sum.Events += len(t.Events)

@@ -1,17 +1,13 @@
 package evs
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "slices"
 
 // A Trace is what one node recorded in one life, from start to stop or crash.
 type Trace struct {
 	Node string
 	Boot uint64
-	// Start is the time of the node's start on the clock that all traces share,
-	// in nanoseconds; only the simulator has one.
+	// Start is the time of the node's start on the clock that all traces share, in
+	// nanoseconds.
 	Start  int64
 	Events []Event
 }
@@ -23,97 +19,109 @@ type Options struct {
 	Settled bool
 	// OneClock: Start of all traces is on one clock.
 	OneClock bool
+	// QuietFrom is when the last fault was over, on the common clock. From then on all
+	// nodes of a site could talk to each other. Zero if that never was. P25 and P28 ask
+	// for it.
+	QuietFrom int64
+	// Islands: sites could not talk to each other, to the end. Each is a component.
+	Islands bool
+	// Torn: the trace of a node that crashed may lack its last events. What only that
+	// node could have recorded is not missed.
+	Torn bool
+	// Facts are what no trace has; nil if nobody knows them.
+	Facts *Facts
 	// Skip names predicates to leave out, like "P5".
 	Skip []string
 	// PerPredicate bounds the violations reported of each; 0 means 3.
 	PerPredicate int
 }
 
-// A Violation is a predicate that does not hold, and the shortest proof of it.
-type Violation struct {
-	Predicate string
-	Client    string  // if it concerns one
-	Message   Message // if it concerns one
-	View      ViewID  // if it concerns one
-	Explain   string
-	Evidence  []Event
+// A Verdict is what a check came to.
+type Verdict struct {
+	Violations []Violation // in the order of the predicates
+	Checked    []string    // predicates that could be checked, and were
+	Unchecked  []Gap       // those that could not
+	// Parts counts how often two clients that left a view together got one message in
+	// different parts of it, the regular and the transitional one. Between sites nobody
+	// promises that they do not.
+	Parts int
 }
 
-func (v Violation) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", v.Predicate, v.Explain)
-	for _, e := range v.Evidence {
-		fmt.Fprintf(&b, "\n    %s", e.brief())
-	}
-	return b.String()
-}
-
-// brief renders what matters of an event in one line.
-func (e *Event) brief() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%.6fs %s %s", float64(e.At)/1e9, e.Node, e.Kind)
-	put := func(name string, value any, set bool) {
-		if set {
-			fmt.Fprintf(&b, " %s=%v", name, value)
-		}
-	}
-	put("ring", fmt.Sprintf("%s/%d", e.Ring, e.RSeq), e.Ring != "")
-	put("inst", e.Inst, e.Inst != "")
-	put("view", e.View, e.View != ViewID{})
-	put("client", e.Client, e.Client != "")
-	put("msg", e.Msg, e.Msg.Client != "")
-	put("svc", e.Service, e.Service != "")
-	put("group", e.Group, e.Group != "")
-	put("groups", e.Groups, len(e.Groups) > 0)
-	put("mode", e.Mode, e.Mode != "")
-	put("src", e.Src, e.Src != "")
-	put("T", e.T, e.T != 0)
-	put("n", e.N, e.T != 0 || e.N != 0)
-	put("D", e.D, len(e.D) > 0)
-	put("idx", e.Idx, e.Kind == Import || e.Kind == Promise)
-	put("to", e.To, e.To != "")
-	put("P", e.P, e.P != 0)
-	put("dir", e.Dir, e.Dir != "")
-	put("why", e.Why, e.Why != "")
-	put("id", e.ID, e.ID != "")
-	put("members", e.Members, len(e.Members) > 0)
-	put("ts", e.TS, len(e.TS) > 0)
-	put("tsn", e.TSN, len(e.TSN) > 0)
-	return b.String()
-}
+// A Gap is a predicate that was not checked.
+type Gap struct{ Predicate, Why string }
 
 // A predicate is one entry of the table in doc.go.
 type predicate struct {
 	name  string
 	check func(*history, *report)
+	lacks func(*history) string // why it cannot be checked; nil: it can
 }
 
 var predicates = []predicate{
-	{"P1", selfInclusion},
-	{"P2", agreement},
-	{"P3", monotone},
-	{"P4", sequence},
-	{"P5", transitionalSet},
-	{"P6", integrity},
-	{"P7", virtualSynchrony},
-	{"P8", selfDelivery},
-	{"P9", configurationOfDelivery},
-	{"P10", senderOrder},
-	{"P11", causalOrder},
-	{"P12", totalOrder},
-	{"P13", noHole},
-	{"P14", safeDelivery},
-	{"P15", samePlace},
-	{"P16", afterDown},
-	{"P17", oneLineage},
-	{"P18", sameT},
-	{"P19", promises},
-	{"P20", streams},
-	{"P22", siteAgreement},
-	{"P26", everythingArrives},
+	{"P1", selfInclusion, nil},
+	{"P2", agreement, nil},
+	{"P3", monotone, nil},
+	{"P4", sequence, nil},
+	{"P5", transitionalSet, nil},
+	{"P6", integrity, nil},
+	{"P7", virtualSynchrony, nil},
+	{"P8", selfDelivery, nil},
+	{"P9", configurationOfDelivery, lacksKeys},
+	{"P10", senderOrder, nil},
+	{"P11", causalOrder, nil},
+	{"P12", totalOrder, nil},
+	{"P13", noHole, nil},
+	{"P14", safeDelivery, lacksEnd},
+	{"P15", samePlace, nil},
+	{"P16", afterDown, lacksKeys},
+	{"P17", oneLineage, nil},
+	{"P18", sameT, lacksKeys},
+	{"P19", promises, lacksKeys},
+	{"P20", streams, lacksKeys},
+	{"P21", releasedIsSafe, func(h *history) string { return lacksFact(h, func(f *Facts) bool { return len(f.Releases) > 0 }) }},
+	{"P22", siteAgreement, lacksKeys},
+	{"P23", unmoved, func(h *history) string { return lacksFact(h, func(f *Facts) bool { return len(f.Connected) > 0 }) }},
+	{"P24", bounds, func(h *history) string { return lacksFact(h, func(f *Facts) bool { return len(f.Sizes) > 0 }) }},
+	{"P25", oneComponent, lacksQuiet},
+	{"P26", everythingArrives, lacksEnd},
+	{"P27", nothingLeft, func(h *history) string { return lacksFact(h, func(f *Facts) bool { return len(f.Ends) > 0 }) }},
+	{"P28", fewViews, lacksQuiet},
 }
 
-// Predicates returns the names of what Check verifies.
+func lacksKeys(h *history) string {
+	if h.keyed {
+		return ""
+	}
+	return "the traces do not show what was accepted"
+}
+
+func lacksEnd(h *history) string {
+	if h.opts.Settled {
+		return ""
+	}
+	return "it is not known whether the run ended quietly"
+}
+
+func lacksQuiet(h *history) string {
+	switch {
+	case !h.opts.Settled:
+		return lacksEnd(h)
+	case !h.opts.OneClock:
+		return "the nodes' clocks cannot be compared"
+	case h.opts.QuietFrom == 0:
+		return "it is not known when the last fault was over"
+	}
+	return ""
+}
+
+func lacksFact(h *history, has func(*Facts) bool) string {
+	if h.opts.Facts != nil && has(h.opts.Facts) {
+		return ""
+	}
+	return "only the simulator knows"
+}
+
+// Predicates returns the names of all predicates.
 func Predicates() []string {
 	names := make([]string, len(predicates))
 	for i, p := range predicates {
@@ -122,24 +130,36 @@ func Predicates() []string {
 	return names
 }
 
-// Check verifies every predicate of the table over the traces of one run and
-// returns what does not hold, in the order of the table. Traces that Decode would
-// refuse give undefined answers.
-func Check(traces []Trace, opts Options) []Violation {
+// Check returns what does not hold, in the order of the predicates.
+func Check(traces []Trace, opts Options) []Violation { return Judge(traces, opts).Violations }
+
+// Judge verifies every predicate of the table over the traces of one run. Traces that
+// Decode would refuse give undefined answers.
+func Judge(traces []Trace, opts Options) *Verdict {
 	if opts.PerPredicate == 0 {
 		opts.PerPredicate = 3
 	}
 	h := newHistory(traces, opts)
-	var all []Violation
+	v := &Verdict{}
 	for _, p := range predicates {
-		if slices.Contains(opts.Skip, p.name) {
+		why := ""
+		switch {
+		case slices.Contains(opts.Skip, p.name):
+			why = "left out"
+		case p.lacks != nil:
+			why = p.lacks(h)
+		}
+		if why != "" {
+			v.Unchecked = append(v.Unchecked, Gap{p.name, why})
 			continue
 		}
 		r := &report{predicate: p.name, limit: opts.PerPredicate}
 		p.check(h, r)
-		all = append(all, r.found...)
+		v.Violations = append(v.Violations, r.found...)
+		v.Parts += r.parts / 2 // seen from both ends
+		v.Checked = append(v.Checked, p.name)
 	}
-	return all
+	return v
 }
 
 // A report collects the violations of one predicate.
@@ -147,6 +167,7 @@ type report struct {
 	predicate string
 	limit     int
 	found     []Violation
+	parts     int // see Verdict
 }
 
 // full says that more would not be reported.

@@ -25,7 +25,7 @@ func agreement(h *history, r *report) {
 		if before == nil {
 			first[what] = e
 		} else if !slices.Equal(set(before), set(e)) {
-			r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s has members %v at %s and %v at %s", what, set(before), before.Node, set(e), e.Node)}, before, e)
+			r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s has %v at %s and %v at %s", what, set(before), before.Node, set(e), e.Node)}, before, e)
 		}
 	}
 	members := func(e *Event) []string { return e.Members }
@@ -35,15 +35,35 @@ func agreement(h *history, r *report) {
 			same("ring "+e.Ring, e, members)
 		case View:
 			same("view "+e.View.String(), e, members)
-		case Formed:
+		case Formed, Lineage:
 			same(fmt.Sprintf("lineage %v of %s", e.Number, e.Inst), e, func(e *Event) []string { return e.Electorate })
 		}
 	})
 }
 
-// monotone is P3: the views in which a client gets messages only grow. A node may
-// pass through older ones before its clients are attached again.
+// monotone is P3: the views in which a node's clients take part strictly grow, but that
+// one that the node closed alone may come again. While a node learns, its clients take
+// part in none. What a client gets says the same once more.
 func monotone(h *history, r *report) {
+	for _, n := range h.nodes {
+		at := stage{attached: !n.attaches}
+		var newest *Event // view or attach
+		closed := ViewID{}
+		for i := range n.Events {
+			e := &n.Events[i]
+			at.pass(e)
+			switch {
+			case e.Kind == Sig && len(e.TS) == 0:
+				closed = e.View
+			case e.Kind == Attach && e.View == ViewID{}:
+			case e.Kind == Attach, e.Kind == View && at.attached:
+				if newest != nil && !newest.View.Less(e.View) && !(newest.View == e.View && closed == e.View) {
+					r.add(Violation{View: e.View, Explain: fmt.Sprintf("the clients of node %s came to view %v after view %v", n.Node, e.View, newest.View)}, newest, e)
+				}
+				newest, closed = e, ViewID{}
+			}
+		}
+	}
 	for _, c := range h.clients {
 		var newest *Event
 		for _, it := range c.items {
@@ -58,26 +78,58 @@ func monotone(h *history, r *report) {
 	}
 }
 
-// sequence is P4: a change of view at a client is a signal, then the view, with no
-// ordered delivery of the old view after it.
+// sequence is P4: clients that take part in a view leave it by a signal, and come to
+// the next one by a view, if their node carries the instance on, else by an attach.
+// Between the end of one and the begin of the next they get nothing.
 func sequence(h *history, r *report) {
+	for _, n := range h.nodes {
+		n.sequence(r)
+	}
 	for _, c := range h.clients {
-		var view, signal *Event
+		var view *Event
 		for _, it := range c.items {
-			switch it.Kind {
-			case Sig:
-				signal = it.Event
-			case Lineage, Attach:
-				view, signal = nil, nil
-			case View:
-				if view != nil && signal == nil {
-					r.add(Violation{Client: c.name, View: it.View, Explain: fmt.Sprintf("client %s went from view %v to %v without a signal", c.name, view.View, it.View)}, view, it.Event)
-				}
-				view, signal = it.Event, nil
-			case Dlv:
-				if view != nil && it.View != (ViewID{}) && it.View.Less(view.View) && it.Phase != Local {
-					r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v of view %v after view %v was installed", c.name, it.Msg, it.View, view.View)}, view, it.Event)
-				}
+			switch {
+			case it.Kind == View:
+				view = it.Event
+			case it.Kind == Lineage && it.Role != "heir", it.Kind == Attach:
+				view = nil
+			case it.Kind == Dlv && view != nil && it.View != (ViewID{}) && it.View.Less(view.View):
+				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v of view %v after view %v was installed", c.name, it.Msg, it.View, view.View)}, view, it.Event)
+			}
+		}
+	}
+}
+
+// sequence checks P4 for a node's views and attaches.
+func (n *node) sequence(r *report) {
+	in := !n.attaches // clients take part in view
+	var view, signal, left *Event
+	for i := range n.Events {
+		e := &n.Events[i]
+		switch e.Kind {
+		case Sig:
+			signal = e
+		case Lineage:
+			if e.Role == "heir" {
+				continue
+			}
+			if in && view != nil && (signal == nil || len(signal.TS) > 0) {
+				r.add(Violation{View: view.View, Explain: fmt.Sprintf("node %s took up another lineage without closing view %v alone", n.Node, view.View)}, view, signal, e)
+			}
+			in, view, signal, left = !n.attaches, nil, nil, e
+		case View:
+			if in && view != nil && (signal == nil || len(signal.TS) == 0) {
+				r.add(Violation{View: e.View, Explain: fmt.Sprintf("the clients of node %s went from view %v to %v without a signal that leads there", n.Node, view.View, e.View)}, view, signal, e)
+			}
+			view, signal = e, nil
+		case Attach:
+			if in && n.attaches && view != nil && left == nil {
+				r.add(Violation{View: e.View, Explain: fmt.Sprintf("node %s attached its clients twice in one lineage", n.Node)}, view, e)
+			}
+			in, left = true, nil
+		case Dlv, GView, GSig:
+			if left != nil || !in {
+				r.add(Violation{Client: e.Client, Message: e.Msg, View: e.View, Explain: fmt.Sprintf("client %s got something while its node %s had left its configuration and was in no other", e.Client, n.Node)}, left, e)
 			}
 		}
 	}
@@ -93,6 +145,7 @@ type passage struct {
 }
 
 // passages lists the moves from view to view that a signal of instances announced.
+// Whoever takes up another lineage leaves by a lone signal.
 func (h *history) passages() []passage {
 	var all []passage
 	for _, n := range h.nodes {
@@ -102,8 +155,10 @@ func (h *history) passages() []passage {
 			switch e.Kind {
 			case Sig:
 				signal = e
-			case Lineage, Attach:
-				signal = nil
+			case Lineage:
+				if e.Role != "heir" {
+					from, signal = nil, nil
+				}
 			case View:
 				if from != nil && signal != nil && len(signal.TS) > 0 {
 					all = append(all, passage{node: n, from: from, to: e, signal: signal, fromView: from.View, toView: e.View, inst: signal.Inst})

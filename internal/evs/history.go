@@ -1,9 +1,6 @@
 package evs
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // A history is the traces of a run, indexed by client and by message.
 type history struct {
@@ -13,14 +10,23 @@ type history struct {
 	messages []*message
 	byClient map[string]*client
 	byID     map[Message]*message
+	ofView   map[ViewID][]*message // federated ones, by the view that accepted them
+	keyed    bool                  // the traces show what the machines did
+	accepts  bool                  // the traces show what was accepted
 }
 
 // A node is one life of a node.
 type node struct {
 	*Trace
-	alive bool     // it was there at the end
-	views []*Event // that it installed
+	alive    bool     // it was there at the end
+	attaches bool     // its trace says when its clients take part
+	lineages bool     // its trace says which lineages it took up
+	views    []*Event // that it installed
+	lone     []*Event // signals of views that it closed alone
 }
+
+// now is an event's time on the common clock.
+func (n *node) now(e *Event) int64 { return n.Start + e.At }
 
 // A client is a session and what it saw, in its order.
 type client struct {
@@ -29,8 +35,10 @@ type client struct {
 	private string // its private group
 	items   []item
 	moves   map[string][]*Event // its joins and leaves by group, and attaches
+	signals map[string]*Event   // while replaying: groups with a signal since their last view
 	got     map[*message]int    // index of its first delivery in items
 	gone    bool                // it left before the end
+	ended   *Event              // how
 	back    int64               // when its node last came back from a way of its own; -1: never away
 }
 
@@ -40,11 +48,15 @@ type client struct {
 // away for good.
 func (c *client) staysFrom(when int64) bool { return c.node.alive && !c.gone && c.back < when }
 
-// An item is one event that a client saw; those of its node are among them.
+// An item is one event that a client saw; those of its node are among them, and the
+// acceptance of its own messages there.
 type item struct {
 	*Event
-	message *message // of submit and dlv
-	when    int64    // on the common clock, with OneClock
+	message       *message // of submit, send and dlv
+	when          int64    // on the common clock, with OneClock
+	ring          string   // that its node is in
+	part                   // of dlv
+	configuration int      // how many the client's node had begun
 }
 
 // A message is a message and who got it.
@@ -57,7 +69,9 @@ type message struct {
 	discard    bool
 	submit     *Event
 	when       int64  // of submit, on the common clock
-	accepted   *Event // first send, at whatever node; nil in traces from outside
+	accepted   *Event // first send that counts, at whatever node; nil in traces from outside
+	lone       bool   // only nodes that then closed alone accepted it
+	kept       bool   // a node accepted it that took it along and was there at the end
 	deliveries []delivery
 }
 
@@ -71,11 +85,16 @@ type delivery struct {
 func (m *message) wantedBy(c *client) bool { return !m.discard || m.sender != c }
 
 func newHistory(traces []Trace, opts Options) *history {
-	h := &history{opts: opts, byClient: map[string]*client{}, byID: map[Message]*message{}}
+	h := &history{opts: opts, byClient: map[string]*client{}, byID: map[Message]*message{}, ofView: map[ViewID][]*message{}}
+	newest := map[string]int64{}
+	for i := range traces {
+		newest[traces[i].Node] = max(newest[traces[i].Node], traces[i].Start)
+	}
 	for i := range traces {
 		t := &traces[i]
 		last := len(t.Events) - 1
-		h.nodes = append(h.nodes, &node{Trace: t, alive: last >= 0 && t.Events[last].Kind == Stop})
+		ended := last >= 0 && t.Events[last].Kind == Stop
+		h.nodes = append(h.nodes, &node{Trace: t, alive: ended && t.Start == newest[t.Node] && (opts.QuietFrom == 0 || t.Start+t.Events[last].At >= opts.QuietFrom)})
 	}
 	for _, n := range h.nodes {
 		for i := range n.Events {
@@ -83,7 +102,15 @@ func newHistory(traces []Trace, opts Options) *history {
 		}
 	}
 	for _, n := range h.nodes {
+		h.acceptances(n)
+	}
+	for _, n := range h.nodes {
 		h.replay(n)
+	}
+	for _, m := range h.messages {
+		if send := m.federated(); send != nil {
+			h.ofView[send.View] = append(h.ofView[send.View], m)
+		}
 	}
 	return h
 }
@@ -95,25 +122,57 @@ func (h *history) declare(n *node, e *Event) {
 		h.client(n, e.Client).private = e.Group
 	case Submit:
 		m := h.message(e.Msg)
-		m.sender, m.submit, m.when = h.client(n, e.Msg.Client), e, n.Start+e.At
+		m.sender, m.submit, m.when = h.client(n, e.Msg.Client), e, n.now(e)
 		m.groups, m.service, m.discard = e.Groups, e.Service, e.Discard
 	case Send:
-		m := h.message(e.Msg)
-		if m.accepted == nil {
-			m.accepted = e
+		h.keyed, h.accepts = true, true
+		h.message(e.Msg)
+	case Import, Promise:
+		h.keyed = true
+	case Attach:
+		n.attaches = true
+	case Lineage:
+		n.lineages = true
+	case Sig:
+		if len(e.TS) == 0 {
+			n.lone = append(n.lone, e)
 		}
-		if m.submit == nil {
-			m.groups, m.service = e.Groups, e.Service
-		}
+	case View:
+		n.views = append(n.views, e)
 	case Join, Leave, Dlv, GView, GSig, Ask:
 		h.client(n, e.Client)
+	}
+}
+
+// acceptances notes where messages were accepted. What a node accepted in a
+// configuration that it closed alone counts only if nobody else accepted the message:
+// the others may not have it.
+func (h *history) acceptances(n *node) {
+	aside := false
+	for i := len(n.Events) - 1; i >= 0; i-- {
+		e := &n.Events[i]
+		switch {
+		case e.Kind == Sig:
+			aside = len(e.TS) == 0
+		case e.Kind == Attach, e.Kind == View, e.Kind == Lineage && e.Role == "heir":
+			aside = false // what lies before was carried on
+		case e.Kind == Send:
+			m := h.byID[e.Msg]
+			m.kept = m.kept || n.alive && !aside
+			if m.accepted == nil || m.lone && !aside || m.lone == aside && m.accepted.Node == e.Node && m.accepted.Boot == e.Boot {
+				m.accepted, m.lone = e, aside
+			}
+			if m.submit == nil {
+				m.groups, m.service = e.Groups, e.Service
+			}
+		}
 	}
 }
 
 func (h *history) client(n *node, name string) *client {
 	c := h.byClient[name]
 	if c == nil {
-		c = &client{name: name, node: n, got: map[*message]int{}, moves: map[string][]*Event{}, back: -1}
+		c = &client{name: name, node: n, got: map[*message]int{}, moves: map[string][]*Event{}, signals: map[string]*Event{}, back: -1}
 		h.byClient[name] = c
 		h.clients = append(h.clients, c)
 	}
@@ -134,64 +193,84 @@ func (h *history) message(id Message) *message {
 func (h *history) replay(n *node) {
 	var here []*client
 	var ring *Event
+	at := stage{attached: !n.attaches}
 	for i := range n.Events {
 		e := &n.Events[i]
-		it := item{Event: e, when: n.Start + e.At}
+		at.pass(e)
+		it := item{Event: e, when: n.now(e), configuration: at.configuration}
+		if ring != nil {
+			it.ring = ring.Ring
+		}
 		switch e.Kind {
-		case Submit:
-			it.message = h.byID[e.Msg]
-			h.see(h.byClient[e.Msg.Client], &here, it)
-		case Dlv:
-			it.message = h.message(e.Msg)
-			c := h.byClient[e.Client]
-			h.see(c, &here, it)
-			at := len(c.items) - 1
-			it.message.deliveries = append(it.message.deliveries, delivery{c, at})
-			if _, again := c.got[it.message]; !again {
-				c.got[it.message] = at
+		case Submit, Send:
+			c := h.byClient[e.Msg.Client]
+			if c != nil && c.node == n {
+				it.message = h.byID[e.Msg]
+				h.see(c, &here, it)
 			}
+		case Dlv:
+			h.delivered(h.byClient[e.Client], &here, it, &at)
 		case Connect, Join, Leave, GView, GSig, Ask:
 			c := h.byClient[e.Client]
 			h.see(c, &here, it)
+			c.signalled(e)
 			if e.Kind == Join || e.Kind == Leave {
 				c.moves[e.Group] = append(c.moves[e.Group], e)
 			}
 		case Gone:
 			if c := h.byClient[e.Client]; c != nil {
-				c.gone = true
+				c.gone, c.ended = true, e
 				h.see(c, &here, it)
 			}
 		case View, Sig, Attach, Ring, Lineage:
-			apart := parted(ring, e)
+			apart := n.parted(ring, e)
 			if e.Kind == Ring {
 				ring = e
-			} else if e.Kind == View {
-				n.views = append(n.views, e)
 			}
 			for _, c := range here {
-				if e.Kind == Attach || e.Role == "founder" {
-					c.outOfAll(e)
-				}
-				c.items = append(c.items, it)
-				if apart && h.opts.OneClock {
-					c.back = it.when
-				} else if apart {
-					c.back = math.MaxInt64
-				}
+				c.moved(it, apart, h.opts.OneClock)
 			}
 		}
 	}
 }
 
-// parted says that a node which was in ring before did not come to where e is
-// with the larger part of it, or in a new role.
-func parted(before, e *Event) bool {
+// delivered replays a delivery.
+func (h *history) delivered(c *client, here *[]*client, it item, at *stage) {
+	it.message = h.message(it.Msg)
+	it.part = at.part(c, it.message, it.Event)
+	h.see(c, here, it)
+	i := len(c.items) - 1
+	it.message.deliveries = append(it.message.deliveries, delivery{c, i})
+	if _, again := c.got[it.message]; !again {
+		c.got[it.message] = i
+	}
+}
+
+// moved replays a change of the node's configuration at a client.
+func (c *client) moved(it item, apart, oneClock bool) {
+	if it.Kind == Attach || it.Role == "founder" {
+		c.outOfAll(it.Event)
+		clear(c.signals)
+	}
+	c.items = append(c.items, it)
+	switch {
+	case apart && oneClock:
+		c.back = it.when
+	case apart:
+		c.back = math.MaxInt64
+	}
+}
+
+// parted says that a node which was in ring before came to where e is by a way of its
+// own: by another lineage, or, if its trace says nothing of lineages, without the
+// larger part of its ring.
+func (n *node) parted(before, e *Event) bool {
 	switch {
 	case e.Kind == Attach:
 		return true
 	case e.Kind == Lineage:
 		return e.Role != "heir"
-	case e.Kind != Ring || before == nil:
+	case e.Kind != Ring || before == nil || n.lineages:
 		return false
 	}
 	return 2*len(e.Together) < len(before.Members)
@@ -203,94 +282,4 @@ func (h *history) see(c *client, here *[]*client, it item) {
 		*here = append(*here, c)
 	}
 	c.items = append(c.items, it)
-}
-
-// A key is a place in the federated order of one view.
-type key struct {
-	t   int64
-	src string
-	n   uint64
-}
-
-// keyOf returns the key that an event carries; its source is the instance that
-// took the event's cause in, unless it says another.
-func keyOf(e *Event) key {
-	if e.Src == "" {
-		return key{e.T, e.Inst, e.N}
-	}
-	return key{e.T, e.Src, e.N}
-}
-
-func (k key) less(l key) bool {
-	switch {
-	case k.t != l.t:
-		return k.t < l.t
-	case k.src != l.src:
-		return k.src < l.src
-	}
-	return k.n < l.n
-}
-
-// federated returns the accepting event of a message that went between sites, if
-// the traces show it.
-func (m *message) federated() *Event {
-	if m.accepted == nil || m.accepted.Mode != "fed" {
-		return nil
-	}
-	return m.accepted
-}
-
-// instanceIn returns the instance in which the client took part in a view, or "".
-func (c *client) instanceIn(v ViewID) string {
-	for _, e := range c.node.views {
-		if e.View == v {
-			return e.Inst
-		}
-	}
-	return ""
-}
-
-// addressed says whether a keyed federated message reaches the client by the
-// client's own joins and leaves (PREDICATES section 1).
-func (h *history) addressed(c *client, m *message) bool {
-	send := m.federated()
-	if send == nil || !m.wantedBy(c) {
-		return false
-	}
-	inst := c.instanceIn(send.View)
-	if inst == "" || !slices.Contains(send.D, inst) {
-		return false
-	}
-	return slices.ContainsFunc(m.groups, func(g string) bool {
-		if g == c.private {
-			// A session has no key; one that began later had another's name.
-			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when
-		}
-		return c.memberAt(g, send.View, keyOf(send))
-	})
-}
-
-// outOfAll notes that an attach period begins: what the client joined before does
-// not count in it.
-func (c *client) outOfAll(e *Event) {
-	for g := range c.moves {
-		c.moves[g] = append(c.moves[g], e)
-	}
-}
-
-// memberAt says whether the client's last own join or leave of g below the key is
-// a join, within one attach period.
-func (c *client) memberAt(g string, v ViewID, k key) bool {
-	member := false
-	for _, e := range c.moves[g] {
-		if e.Kind != Join && e.Kind != Leave {
-			member = false
-			continue
-		}
-		if v.Less(e.View) || e.View == v && !keyOf(e).less(k) {
-			return member
-		}
-		member = e.Kind == Join
-	}
-	return member
 }

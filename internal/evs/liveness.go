@@ -11,16 +11,42 @@ import (
 // sent in it for sure: until then the groups' interest may still be on its way.
 const established = 2 * time.Second
 
-// everythingArrives is P26, in a run that settled. Three ways tell who is
-// addressed: what a member that got the message knew of its group at that place;
-// membership all the time from before the sending on; a private group.
+// everythingArrives is P26, in a run that settled: what a client that stays has sent is
+// accepted, and comes to everybody whom it is addressed to. Four ways tell who that is:
+// keys, in the last view; what a member that got the message knew of its group at that
+// place; membership all the time from before the sending on; a private group.
 func everythingArrives(h *history, r *report) {
-	if !h.opts.Settled {
-		return
+	if h.accepts {
+		h.everythingAccepted(r)
+		h.reachesAddressed(r)
 	}
 	h.reachesKnownMembers(r)
 	if h.opts.OneClock {
 		h.reachesStandingMembers(r)
+	}
+}
+
+// everythingAccepted demands that what keeps its sender's order was accepted.
+func (h *history) everythingAccepted(r *report) {
+	for _, m := range h.messages {
+		if m.submit != nil && m.accepted == nil && inSenderOrder(m.service) && m.sender.node.alive && !m.sender.gone {
+			r.add(Violation{Client: m.Client, Message: m.Message, Explain: fmt.Sprintf("the %s message %v to %v was never accepted", m.service, m.Message, m.groups)}, m.submit)
+		}
+	}
+}
+
+// reachesAddressed demands that what was accepted in the last view of a client that
+// stays, and taken along to the end, reaches it by its key.
+func (h *history) reachesAddressed(r *report) {
+	for _, c := range h.clients {
+		if !c.node.alive || c.gone || len(c.node.views) == 0 {
+			continue
+		}
+		for _, m := range h.ofView[c.node.views[len(c.node.views)-1].View] {
+			if _, got := c.got[m]; !got && m.kept && Ordered(m.service) && h.addressed(c, m) {
+				r.add(Violation{Client: c.name, Message: m.Message, View: m.accepted.View, Explain: fmt.Sprintf("client %s never got the %s message %v to %v", c.name, m.service, m.Message, m.groups)}, m.submit, m.accepted)
+			}
+		}
 	}
 }
 

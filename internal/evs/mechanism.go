@@ -8,28 +8,28 @@ import (
 )
 
 // oneLineage is P17: the electorates of an instance form one chain. Each is decided by
-// a majority of the one before (of half, by the half with its first node), whom Formed
-// names as members; and the ring of each exceeds all numbers formed before that ring
-// was there.
+// a majority of the one before, or by half of it (traces do not say whose half decides;
+// two halves that both decide do not follow each other), whom Formed names as members;
+// and its ring was there only after all smaller numbers had been formed, if they ever
+// were.
 func oneLineage(h *history, r *report) {
-	formed, rings := map[lineage]*forming{}, map[uint64]int64{}
-	h.eachNodeEvent(func(n *node, e *Event) {
-		when := n.Start + e.At
-		switch e.Kind {
-		case Ring:
-			if began, known := rings[e.RingCounter()]; !known || when < began {
-				rings[e.RingCounter()] = when
-			}
-		case Formed:
-			k := lineage{e.Inst, e.Number}
-			if f := formed[k]; f == nil || when < f.when {
-				formed[k] = &forming{e, when}
-			}
-		}
-	})
+	formed, began := h.formings()
 	chain := slices.SortedFunc(maps.Keys(formed), func(a, b lineage) int {
 		return cmp.Or(cmp.Compare(a.inst, b.inst), cmp.Compare(a.number[0], b.number[0]), cmp.Compare(a.number[1], b.number[1]))
 	})
+	var first *forming // formed first of those with a greater number
+	for i := len(chain) - 1; i >= 0; i-- {
+		f := formed[chain[i]]
+		if i == len(chain)-1 || chain[i+1].inst != chain[i].inst {
+			first = nil
+		}
+		if ring, known := began[f.ring]; h.opts.OneClock && known && first != nil && first.when < ring {
+			r.add(Violation{Explain: fmt.Sprintf("instance %s: the ring of number %v began after number %v was formed", chain[i].inst, chain[i].number, first.event.Number)}, first.event, f.event)
+		}
+		if first == nil || f.when < first.when {
+			first = f
+		}
+	}
 	for i := 1; i < len(chain); i++ {
 		if chain[i-1].inst != chain[i].inst {
 			continue
@@ -42,10 +42,31 @@ func oneLineage(h *history, r *report) {
 		if !majorityOf(a.event.Electorate, voters) {
 			r.add(Violation{Explain: fmt.Sprintf("instance %s: electorate %v at %v was formed by %v, no majority of %v at %v", chain[i].inst, b.event.Electorate, chain[i].number, voters, a.event.Electorate, chain[i-1].number)}, a.event, b.event)
 		}
-		if began, known := rings[chain[i-1].number[0]]; h.opts.OneClock && known && b.when < began {
-			r.add(Violation{Explain: fmt.Sprintf("instance %s: the ring of number %v began after number %v was formed", chain[i].inst, chain[i-1].number, chain[i].number)}, b.event, a.event)
+	}
+}
+
+// formings lists what was formed first when, and when rings were there first.
+func (h *history) formings() (map[lineage]*forming, map[string]int64) {
+	formed, began := map[lineage]*forming{}, map[string]int64{}
+	for _, n := range h.nodes {
+		ring := ""
+		for i := range n.Events {
+			e := &n.Events[i]
+			switch when := n.now(e); e.Kind {
+			case Ring:
+				ring = e.Ring
+				if at, known := began[ring]; !known || when < at {
+					began[ring] = when
+				}
+			case Formed:
+				k := lineage{e.Inst, e.Number}
+				if f := formed[k]; f == nil || when < f.when {
+					formed[k] = &forming{e, when, ring}
+				}
+			}
 		}
 	}
+	return formed, began
 }
 
 // A lineage is a number of an instance.
@@ -58,10 +79,10 @@ type lineage struct {
 type forming struct {
 	event *Event
 	when  int64
+	ring  string // in which
 }
 
-// majorityOf says whether others have more than half of the electorate, or half of it
-// with the node that decides.
+// majorityOf says whether others have at least half of the electorate.
 func majorityOf(electorate, others []string) bool {
 	n := 0
 	for _, x := range electorate {
@@ -72,7 +93,8 @@ func majorityOf(electorate, others []string) bool {
 	return 2*n >= len(electorate)
 }
 
-// sameT is P18: one record, one message, one T; one message, one T.
+// sameT is P18: one record is one message and has one T, but in configurations that a
+// node closes alone; one message has one T, there too.
 func sameT(h *history, r *report) {
 	type record struct {
 		src  string
@@ -81,14 +103,10 @@ func sameT(h *history, r *report) {
 	}
 	records := map[record]*Event{}
 	deadlines := map[Message]*Event{}
-	h.eachNodeEvent(func(_ *node, e *Event) {
-		switch {
-		case e.Kind == Send && e.Mode == "fed", e.Kind == Import, e.Kind == Dlv && e.Phase != Local && e.T != 0:
-		default:
-			return
-		}
+	h.eachAccepted(func(e *Event, alone bool) {
 		k := record{keyOf(e).src, e.View, e.N}
-		if before := records[k]; before == nil {
+		if before := records[k]; alone {
+		} else if before == nil {
 			records[k] = e
 		} else if before.T != e.T || before.Msg != e.Msg && before.Msg != (Message{}) && e.Msg != (Message{}) {
 			r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("record %d of %s is %v at T %d here and %v at T %d there", e.N, k.src, before.Msg, before.T, e.Msg, e.T)}, before, e)
@@ -104,7 +122,54 @@ func sameT(h *history, r *report) {
 	})
 }
 
-// promises is P19: nothing comes below a promise, and promises only grow.
+// eachAccepted goes through the federated sends, imports and deliveries. alone says
+// that the node closed the configuration alone.
+func (h *history) eachAccepted(f func(e *Event, alone bool)) {
+	for _, n := range h.nodes {
+		next := 0 // in n.lone
+		until := n.closings()
+		for i := range n.Events {
+			e := &n.Events[i]
+			for next < len(until) && until[next].to < i {
+				next++
+			}
+			switch {
+			case e.Kind == Send && e.Mode == "fed", e.Kind == Import, e.Kind == Dlv && e.Phase != Local && e.T != 0:
+				f(e, next < len(until) && until[next].from <= i)
+			}
+		}
+	}
+}
+
+// A closing is the events of a node from what nobody else has to share to the end of
+// the configuration: from the last lineage that it carried on.
+type closing struct{ from, to int }
+
+// closings lists a node's lone closings.
+func (n *node) closings() []closing {
+	var all []closing
+	begin, open := 0, false
+	for i := range n.Events {
+		switch e := &n.Events[i]; {
+		case e.Kind == Sig:
+			open = len(e.TS) == 0
+		case e.Kind == Lineage && e.Role == "heir":
+			begin = i
+		case e.Kind == View, e.Kind == Attach, e.Kind == Lineage:
+			if open {
+				all = append(all, closing{begin, i})
+			}
+			begin, open = i, false
+		}
+	}
+	if open {
+		all = append(all, closing{begin, len(n.Events)})
+	}
+	return all
+}
+
+// promises is P19: nothing comes below a promise, and promises only grow. A promise
+// speaks of the records from its index on, wherever it was made and applied.
 func promises(h *history, r *report) {
 	type line struct {
 		peer string
@@ -115,6 +180,9 @@ func promises(h *history, r *report) {
 		for i := range n.Events {
 			e := &n.Events[i]
 			switch {
+			case e.Kind == Lineage && e.Role != "heir":
+				clear(in)
+				clear(out)
 			case e.Kind == Promise && e.Dir == "in":
 				k := line{e.To, e.View}
 				if in[k] == nil || in[k].P < e.P {
@@ -139,119 +207,194 @@ func promises(h *history, r *report) {
 			}
 		}
 	}
+	h.keptElsewhere(r)
 }
 
-// streams is P20: records of a stream come without gaps and once. The first one a
-// node sees may have any number: it may have learned the rest from a snapshot.
+// keptElsewhere holds promises against what was sent and imported at other nodes: a
+// record from the promise's index on lies above it.
+func (h *history) keptElsewhere(r *report) {
+	type way struct {
+		from, to string
+		view     ViewID
+	}
+	made, records := map[way][]*Event{}, map[way][]*Event{}
+	var order []way
+	h.eachNodeEvent(func(_ *node, e *Event) {
+		switch {
+		case e.Kind == Promise && e.Dir == "out":
+			k := way{e.Inst, e.To, e.View}
+			made[k] = append(made[k], e)
+		case e.Kind == Import:
+			k := way{e.Src, e.Inst, e.View}
+			if records[k] == nil {
+				order = append(order, k)
+			}
+			records[k] = append(records[k], e)
+		}
+	})
+	for _, k := range order {
+		byIndex := func(a, b *Event) int { return cmp.Compare(a.Idx, b.Idx) }
+		promises, all := made[k], records[k]
+		slices.SortStableFunc(promises, byIndex)
+		slices.SortStableFunc(all, byIndex)
+		var best *Event
+		for _, e := range all {
+			for ; len(promises) > 0 && promises[0].Idx <= e.Idx; promises = promises[1:] {
+				if best == nil || promises[0].P > best.P {
+					best = promises[0]
+				}
+			}
+			if best != nil && e.T <= best.P {
+				r.add(Violation{View: k.view, Explain: fmt.Sprintf("record %d of %s for %s has T %d, but from record %d on %s had promised %d", e.Idx, k.from, k.to, e.T, best.Idx, best.Node, best.P)}, best, e)
+			}
+		}
+	}
+}
+
+// streams is P20: the records of a stream come as 0, 1, 2 and so on. A node that learned
+// a view from others begins with any of them.
 func streams(h *history, r *report) {
 	type stream struct {
 		src  string
 		view ViewID
 	}
 	for _, n := range h.nodes {
-		last := map[stream]*Event{}
-		var ring *Event
+		next := map[stream]*Event{}
+		carried := map[ViewID]bool{} // views that it installed itself, from their begin
+		learner := !n.lineages
 		for i := range n.Events {
 			e := &n.Events[i]
-			if e.Kind == Attach || parted(ring, e) {
-				clear(last)
+			switch e.Kind {
+			case Lineage:
+				if learner = e.Role == "learner"; e.Role != "heir" {
+					clear(next)
+					clear(carried)
+				}
+			case View:
+				carried[e.View], learner = !learner, false
+			case Import:
+				k := stream{e.Src, e.View}
+				before := next[k]
+				switch {
+				case before != nil && e.Idx != before.Idx+1:
+					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s after %d", n.Node, e.Idx, e.Src, before.Idx)}, before, e)
+				case before == nil && carried[e.View] && e.Idx != 0:
+					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s as the first one of view %v", n.Node, e.Idx, e.Src, e.View)}, e)
+				}
+				next[k] = e
 			}
-			if e.Kind == Ring {
-				ring = e
-			}
-			if e.Kind != Import {
-				continue
-			}
-			k := stream{e.Src, e.View}
-			if before := last[k]; before != nil && e.Idx != before.Idx+1 {
-				r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s after %d", n.Node, e.Idx, e.Src, before.Idx)}, before, e)
-			}
-			last[k] = e
 		}
 	}
 }
 
-// siteAgreement is P22: nodes of one instance in one ring accept the same messages in
-// the same order. In the regular configuration one may only be ahead of the other;
-// those who go on to the next ring together have accepted the same in the end.
+// siteAgreement is P22: nodes of one instance in one ring do the same in the same order:
+// accept messages, deliver NodeDowns, take in records, compute cuts and install views.
+// In the regular configuration one may only be ahead of the other; those who go on to
+// the next ring together have done the same in the end. Promises are applied when they
+// arrive with their records, and what clients get depends on the clients: neither is
+// compared. What a node does before it has learned the instance's state is not known.
 func siteAgreement(h *history, r *report) {
 	type place struct{ ring, inst string }
-	runs := map[place][]*acceptances{}
+	runs := map[place][]*actions{}
 	var order []place
 	for _, n := range h.nodes {
-		var now []*acceptances
-		var ring *Event
-		for i := range n.Events {
-			switch e := &n.Events[i]; {
-			case e.Kind == Ring:
-				for _, run := range now {
-					run.next = e
-				}
-				now, ring = nil, e
-			case e.Kind == Send && ring != nil:
-				at := slices.IndexFunc(now, func(run *acceptances) bool { return run.inst == e.Inst })
-				if at < 0 {
-					at = len(now)
-					now = append(now, &acceptances{node: n, inst: e.Inst})
-					here := place{ring.Ring, e.Inst}
-					if runs[here] == nil {
-						order = append(order, here)
-					}
-					runs[here] = append(runs[here], now[at])
-				}
-				now[at].add(e)
+		for _, run := range n.runs() {
+			here := place{run.ring.Ring, run.inst}
+			if runs[here] == nil {
+				order = append(order, here)
 			}
+			runs[here] = append(runs[here], run)
 		}
 	}
 	for _, here := range order {
 		list := runs[here]
 		for i, a := range list {
 			for _, b := range list[i+1:] {
-				agree(r, here.inst, a, b)
+				agree(r, a, b)
 			}
 		}
 	}
 }
 
-// acceptances is what a node accepted for an instance in one ring.
-type acceptances struct {
+// actions are what a node did for an instance in one ring.
+type actions struct {
 	node  *node
 	inst  string
-	sends []*Event
+	ring  *Event
+	done  []*Event
 	clear int    // how many of them before the transitional configuration
 	next  *Event // the ring that followed, if any
 }
 
-func (a *acceptances) add(e *Event) {
-	a.sends = append(a.sends, e)
+// runs lists what a node did, by ring and instance.
+func (n *node) runs() []*actions {
+	var all, now []*actions
+	var ring *Event
+	learning := false
+	for i := range n.Events {
+		e := &n.Events[i]
+		switch e.Kind {
+		case Ring:
+			for _, run := range now {
+				run.next = e
+			}
+			now, ring = nil, e
+		case Lineage:
+			learning = e.Role != "heir"
+		case Send, Down, Import, Cut, View:
+			if begins := e.Kind == View && learning; begins || ring == nil {
+				learning = learning && !begins
+				continue
+			}
+			at := slices.IndexFunc(now, func(run *actions) bool { return run.inst == e.Inst })
+			if at < 0 {
+				at = len(now)
+				now = append(now, &actions{node: n, inst: e.Inst, ring: ring})
+				all = append(all, now[at])
+			}
+			now[at].add(e)
+		}
+	}
+	return all
+}
+
+func (a *actions) add(e *Event) {
+	a.done = append(a.done, e)
 	if e.Phase != Transitional {
-		a.clear = len(a.sends)
+		a.clear = len(a.done)
 	}
 }
 
 // together says whether the two nodes went on to the next ring together.
-func (a *acceptances) together(b *acceptances) bool {
+func (a *actions) together(b *actions) bool {
 	return a.next != nil && b.next != nil && a.next.Ring == b.next.Ring && slices.Contains(a.next.Together, b.node.Node)
 }
 
-// agree compares two nodes' acceptances.
-func agree(r *report, inst string, a, b *acceptances) {
-	x, y := a.sends[:a.clear], b.sends[:b.clear]
+// agree compares two nodes' actions.
+func agree(r *report, a, b *actions) {
+	x, y := a.done[:a.clear], b.done[:b.clear]
 	if a.together(b) {
-		if x, y = a.sends, b.sends; len(x) != len(y) {
+		if x, y = a.done, b.done; len(x) != len(y) {
 			longer := x
 			if len(y) > len(x) {
 				longer = y
 			}
 			e := longer[min(len(x), len(y))]
-			r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("nodes %s and %s of instance %s went to ring %s together, but only %s accepted %v", a.node.Node, b.node.Node, inst, a.next.Ring, e.Node, e.Msg)}, e, a.next, b.next)
+			r.add(Violation{Message: e.Msg, View: e.View, Explain: fmt.Sprintf("nodes %s and %s of instance %s went to ring %s together, but only %s has a %s of its own", a.node.Node, b.node.Node, a.inst, a.next.Ring, e.Node, e.Kind)}, e, a.next, b.next)
 			return
 		}
 	}
 	for i := range min(len(x), len(y)) {
-		if p, q := x[i], y[i]; p.Msg != q.Msg || p.View != q.View || p.T != q.T || p.N != q.N || p.Mode != q.Mode || !slices.Equal(p.D, q.D) {
-			r.add(Violation{Message: q.Msg, View: q.View, Explain: fmt.Sprintf("nodes %s and %s of instance %s accepted differently", p.Node, q.Node, inst)}, p, q)
+		if p, q := x[i], y[i]; !sameAction(p, q) {
+			r.add(Violation{Message: q.Msg, View: q.View, Explain: fmt.Sprintf("nodes %s and %s of instance %s went different ways", p.Node, q.Node, a.inst)}, p, q)
 			return
 		}
 	}
+}
+
+// sameAction compares what the machine decided.
+func sameAction(p, q *Event) bool {
+	return p.Kind == q.Kind && p.Msg == q.Msg && p.View == q.View && p.T == q.T && p.N == q.N && p.Mode == q.Mode && slices.Equal(p.D, q.D) &&
+		p.Client == q.Client && p.Src == q.Src && p.Idx == q.Idx && slices.Equal(p.Members, q.Members) &&
+		p.PI == q.PI && slices.Equal(p.C, q.C) && slices.Equal(p.CutTS, q.CutTS) && p.K == q.K && p.B == q.B && p.F == q.F
 }

@@ -5,27 +5,27 @@ import (
 	"slices"
 )
 
-// integrity is P6: what is delivered was sent, to a group of the client's, and
-// comes once.
+// integrity is P6: what is delivered was accepted before, or at least submitted if the
+// receiver's node closes alone; it went to a group that the client is in, within one
+// attach period; and it comes once. Reliable and unreliable messages have no place that
+// they could be accepted at: they too are only submitted.
 func integrity(h *history, r *report) {
 	for _, c := range h.clients {
 		member := map[string]bool{}
-		if c.private != "" {
-			member[c.private] = true
-		}
 		for at, it := range c.items {
 			switch it.Kind {
 			case Join:
 				member[it.Group] = true
 			case Leave:
 				delete(member, it.Group)
-			case Gone:
+			case Gone, Attach:
 				clear(member)
 			case Dlv:
 				h.integral(r, c, at, member)
 			}
 		}
 	}
+	h.acceptedBefore(r)
 }
 
 // integral checks one delivery for P6.
@@ -33,15 +33,22 @@ func (h *history) integral(r *report, c *client, at int, member map[string]bool)
 	it := c.items[at]
 	m := it.message
 	bad := func(format string, args ...any) {
-		r.add(Violation{Client: c.name, Message: m.Message, View: it.View, Explain: fmt.Sprintf("client %s got %v ", c.name, m.Message) + fmt.Sprintf(format, args...)}, m.submit, c.items[c.got[m]].Event, it.Event)
+		r.add(Violation{Client: c.name, Message: m.Message, View: it.View, Explain: fmt.Sprintf("client %s got %v ", c.name, m.Message) + fmt.Sprintf(format, args...)}, m.submit, m.accepted, c.items[c.got[m]].Event, it.Event)
 	}
+	mine := func(g string) bool { return member[g] || g == c.private && !c.over(at) }
 	switch {
 	case m.submit == nil && m.accepted == nil:
-		bad("that nobody sent")
+		if !h.lost(m) {
+			bad("that nobody sent")
+		}
+	case m.accepted == nil && h.accepts && inSenderOrder(m.service) && !it.alone && !h.lost(m):
+		bad("that nobody accepted")
 	case c.got[m] != at:
 		bad("twice")
-	case !slices.ContainsFunc(m.groups, func(g string) bool { return member[g] }):
+	case !slices.ContainsFunc(m.groups, mine):
 		bad("although it is in none of its groups %v", m.groups)
+	case m.federated() != nil && Ordered(m.service) && !it.alone && it.T != 0 && !slices.Contains(m.groups, c.private) && !h.addressed(c, m):
+		bad("although it is in none of its groups %v at its place, or its site is not among %v", m.groups, m.accepted.D)
 	case h.opts.OneClock && m.submit != nil && it.when < m.when:
 		bad("before it was sent")
 	case !m.wantedBy(c):
@@ -49,86 +56,175 @@ func (h *history) integral(r *report, c *client, at int, member map[string]bool)
 	}
 }
 
-// selfDelivery is P8: a client that stays gets its own causal, agreed and safe
-// messages that are addressed to it: by their key; without one, if it was in the
-// group when it sent and had not asked to leave.
-func selfDelivery(h *history, r *report) {
-	if !h.opts.Settled {
-		return
+// over says whether the client's session had ended before an item.
+func (c *client) over(at int) bool {
+	return slices.ContainsFunc(c.items[:at], func(it item) bool { return it.Kind == Gone })
+}
+
+// lost says that what shows a message's origin may have been lost with a node that
+// crashed.
+func (h *history) lost(m *message) bool {
+	if !h.opts.Torn {
+		return false
 	}
-	for _, c := range h.clients {
-		if !c.node.alive || c.gone {
-			continue
-		}
-		member, leaving := map[string]bool{}, map[string]bool{}
-		for _, it := range c.items {
-			switch it.Kind {
-			case Join:
-				member[it.Group] = true
-			case Leave:
-				delete(member, it.Group)
-			case Attach:
-				clear(member)
-			case Ask:
-				leaving[it.Group] = it.Why == "leave"
-			case Submit:
-				m := it.message
-				if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
-					continue
+	c := h.byClient[m.Client]
+	return c == nil || !c.node.alive
+}
+
+// acceptedBefore checks that a node which delivers what it has accepted itself has
+// accepted it before.
+func (h *history) acceptedBefore(r *report) {
+	for _, n := range h.nodes {
+		early := map[Message]*Event{}
+		for i := range n.Events {
+			switch e := &n.Events[i]; e.Kind {
+			case Dlv:
+				if early[e.Msg] == nil {
+					early[e.Msg] = e
 				}
-				known := m.federated() != nil && h.addressed(c, m)
-				if known || slices.ContainsFunc(m.groups, func(g string) bool { return member[g] && !leaving[g] }) {
-					r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, m.service, m.Message)}, it.Event, m.accepted)
+			case Send:
+				if d := early[e.Msg]; d != nil && d.View == e.View {
+					r.add(Violation{Client: d.Client, Message: e.Msg, View: e.View, Explain: fmt.Sprintf("client %s got %v before its node %s accepted it", d.Client, e.Msg, n.Node)}, d, e)
 				}
 			}
 		}
 	}
 }
 
-// configurationOfDelivery is P9: a federated message is delivered in the view in
-// which it was accepted.
+// selfDelivery is P8: a client that lives gets its own causal, agreed and safe messages
+// that are addressed to it, before anything of its next configuration. Traces that do
+// not show acceptance tell less: it gets them if it was in the group when it sent and
+// had not asked to leave.
+func selfDelivery(h *history, r *report) {
+	for _, c := range h.clients {
+		if h.accepts {
+			h.ownAccepted(r, c)
+		}
+		if h.opts.Settled && c.node.alive && !c.gone {
+			ownSubmitted(r, c)
+		}
+	}
+}
+
+// ownAccepted checks P8 for what the client's node accepted from it.
+func (h *history) ownAccepted(r *report, c *client) {
+	member := map[string]bool{}
+	var waiting []item
+	for _, it := range c.items {
+		switch it.Kind {
+		case Join:
+			member[it.Group] = true
+		case Leave:
+			delete(member, it.Group)
+		case Gone:
+			return
+		case Attach:
+			clear(member)
+		case Send:
+			m := it.message
+			mine := func(g string) bool { return member[g] || g == c.private }
+			addressed := it.Mode == "fed" && h.addressed(c, m) || it.Mode != "fed" && slices.ContainsFunc(m.groups, mine)
+			if addressed && Ordered(m.service) && m.wantedBy(c) {
+				waiting = append(waiting, it)
+			}
+		case Dlv:
+			kept := waiting[:0]
+			for _, own := range waiting {
+				switch {
+				case own.message == it.message:
+				case own.configuration < it.configuration:
+					r.add(Violation{Client: c.name, Message: own.Msg, View: own.View, Explain: fmt.Sprintf("client %s got %v of its next configuration before its own %s message %v", c.name, it.Msg, own.message.service, own.Msg)}, own.Event, it.Event)
+				default:
+					kept = append(kept, own)
+				}
+			}
+			waiting = kept
+		}
+	}
+	for _, own := range waiting {
+		if h.opts.Settled && c.node.alive {
+			r.add(Violation{Client: c.name, Message: own.Msg, View: own.View, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, own.message.service, own.Msg)}, own.message.submit, own.Event)
+		}
+	}
+}
+
+// ownSubmitted checks P8 by what the client saw.
+func ownSubmitted(r *report, c *client) {
+	member, leaving := map[string]bool{}, map[string]bool{}
+	for _, it := range c.items {
+		switch it.Kind {
+		case Join:
+			member[it.Group] = true
+		case Leave:
+			delete(member, it.Group)
+		case Attach:
+			clear(member)
+		case Ask:
+			leaving[it.Group] = it.Why == "leave"
+		case Submit:
+			m := it.message
+			if _, got := c.got[m]; got || !Ordered(m.service) || !m.wantedBy(c) {
+				continue
+			}
+			if slices.ContainsFunc(m.groups, func(g string) bool { return member[g] && !leaving[g] }) {
+				r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, m.service, m.Message)}, it.Event, m.accepted)
+			}
+		}
+	}
+}
+
+// configurationOfDelivery is P9: a message is delivered in the view in which it was
+// accepted. What other nodes accepted in a configuration that the receiver's node
+// closed alone is none of its business.
 func configurationOfDelivery(h *history, r *report) {
 	for _, m := range h.messages {
-		send := m.federated()
+		send := m.accepted
 		if send == nil {
 			continue
 		}
 		for _, d := range m.deliveries {
-			if e := d.to.items[d.at].Event; e.View != send.View && e.View != (ViewID{}) {
-				r.add(Violation{Client: d.to.name, Message: m.Message, View: e.View, Explain: fmt.Sprintf("client %s got %v in view %v, it was accepted in %v", d.to.name, m.Message, e.View, send.View)}, send, e)
+			if it := d.to.items[d.at]; it.View != send.View && it.View != (ViewID{}) && !it.alone {
+				r.add(Violation{Client: d.to.name, Message: m.Message, View: it.View, Explain: fmt.Sprintf("client %s got %v in view %v, it was accepted in %v", d.to.name, m.Message, it.View, send.View)}, send, it.Event)
 			}
 		}
 	}
 }
 
-// senderOrder is P10: one sender's fifo, causal, agreed and safe messages keep
-// their order at each client.
+// senderOrder is P10: one sender's fifo, causal, agreed and safe messages keep their
+// order at each client. A pair with a fifo message in it is exempt if the sender's
+// instance changed in between.
 func senderOrder(h *history, r *report) {
+	type from struct{ client, inst string }
 	for _, c := range h.clients {
-		last := map[string]item{}
+		ordered, any := map[string]item{}, map[from]item{} // the highest so far
 		for _, it := range c.items {
 			if it.Kind != Dlv || !inSenderOrder(it.message.service) {
 				continue
 			}
 			m := it.message
-			before, any := last[m.Client]
-			if any && before.message.Seq > m.Seq && !reattached(before.message, m) {
+			k := from{client: m.Client}
+			if m.accepted != nil {
+				k.inst = m.accepted.Inst
+			}
+			before := any[k]
+			if o, known := ordered[m.Client]; known && Ordered(m.service) && (before.Event == nil || before.message.Seq < o.message.Seq) {
+				before = o
+			}
+			if before.Event != nil && before.message.Seq > m.Seq {
 				r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s got %v (%s) after %v (%s)", c.name, m.Message, m.service, before.message.Message, before.message.service)}, before.Event, it.Event)
 				continue
 			}
-			last[m.Client] = it
+			any[k] = it
+			if Ordered(m.service) {
+				ordered[m.Client] = it
+			}
 		}
 	}
 }
 
-// reattached is P10's exemption: a fifo message is in the pair and the sender
-// changed its instance between the two.
-func reattached(a, b *message) bool {
-	return (a.service == FIFO || b.service == FIFO) && a.accepted != nil && b.accepted != nil && a.accepted.Inst != b.accepted.Inst
-}
-
-// afterDown is P16: nothing that a client sent before its node was ordered out has
-// a place behind that.
+// afterDown is P16: nothing that a client sent before its node was ordered out has a
+// place behind that. A fifo message comes when it comes; its deadline is no place, and
+// those of its node do not wait for it.
 func afterDown(h *history, r *report) {
 	downs := map[string][]*Event{}
 	h.eachNodeEvent(func(_ *node, e *Event) {
@@ -138,7 +234,7 @@ func afterDown(h *history, r *report) {
 	})
 	for _, m := range h.messages {
 		send := m.federated()
-		if send == nil || !Ordered(m.service) || len(m.deliveries) == 0 {
+		if send == nil || m.lone || !Ordered(m.service) {
 			continue
 		}
 		for _, down := range downs[m.Client] {

@@ -2,6 +2,8 @@ package evs
 
 import (
 	"fmt"
+	"iter"
+	mathbits "math/bits"
 	"slices"
 	"strings"
 )
@@ -9,8 +11,7 @@ import (
 // A bits is a set of message indices.
 type bits []uint64
 
-func (b bits) has(i int) bool { return b[i/64]>>(i%64)&1 == 1 }
-func (b bits) set(i int)      { b[i/64] |= 1 << (i % 64) }
+func (b bits) set(i int) { b[i/64] |= 1 << (i % 64) }
 func (b bits) or(c bits) {
 	for i := range c {
 		b[i] |= c[i]
@@ -18,14 +19,24 @@ func (b bits) or(c bits) {
 }
 
 // causalOrder is P11. (a) No client gets a message before one of its past. (b) A
-// client that gets a message has got everything of its past in the same view that
-// is addressed to it. Causal and stronger messages make the past.
+// client that gets a message has got everything of its past in the same view that is
+// addressed to it; here the past begins where a sender's node last closed alone. Causal
+// and stronger messages make the past of everybody, a fifo message that of its sender's
+// later ones only.
 func causalOrder(h *history, r *report) {
-	pasts := h.pasts()
+	pasts, fifos := h.pasts(false)
+	inView := h.inView()
+	recent := pasts
+	if h.anyClosed() {
+		recent, fifos = h.pasts(true)
+	}
 	for _, c := range h.clients {
-		ahead := make(bits, (len(h.messages)+63)/64) // ordered messages still to come
-		for m := range c.got {
-			if Ordered(m.service) {
+		ahead := h.none() // ordered messages still to come
+		lacks := h.none() // messages that never come
+		for _, m := range h.messages {
+			if _, got := c.got[m]; !got {
+				lacks.set(m.index)
+			} else if Ordered(m.service) {
 				ahead.set(m.index)
 			}
 		}
@@ -35,22 +46,16 @@ func causalOrder(h *history, r *report) {
 			}
 			m := it.message
 			ahead[m.index/64] &^= 1 << (m.index % 64)
-			past := pasts[m.index]
-			if past == nil {
+			if pasts[m.index] == nil {
 				continue
 			}
-			for w := range past {
-				if both := past[w] & ahead[w]; both != 0 {
-					for i := w * 64; i < len(h.messages) && i < w*64+64; i++ {
-						if both>>(i%64)&1 == 1 {
-							cause := h.messages[i]
-							r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s got %v before %v, on which it depends", c.name, m.Message, cause.Message)},
-								cause.submit, m.submit, it.Event, c.items[c.got[cause]].Event)
-						}
-					}
-				}
+			for cause := range h.both(pasts[m.index], ahead) {
+				r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s got %v before %v, on which it depends", c.name, m.Message, cause.Message)},
+					cause.submit, m.submit, it.Event, c.items[c.got[cause]].Event)
 			}
-			h.causesArrived(r, c, it, past)
+			if send := m.federated(); send != nil {
+				h.causesArrived(r, c, it, [2]bits{recent[m.index], fifos[m.index]}, inView[send.View], lacks)
+			}
 		}
 		if r.full() {
 			return
@@ -58,58 +63,132 @@ func causalOrder(h *history, r *report) {
 	}
 }
 
-// causesArrived checks P11 (b) for one delivery.
-func (h *history) causesArrived(r *report, c *client, it item, past bits) {
-	send := it.message.federated()
-	if send == nil {
-		return
-	}
-	for _, cause := range h.messages {
-		e := cause.federated()
-		if e == nil || e.View != send.View || !Ordered(cause.service) || !past.has(cause.index) {
-			continue
-		}
-		if _, got := c.got[cause]; !got && h.addressed(c, cause) {
-			r.add(Violation{Client: c.name, Message: it.Msg, View: send.View, Explain: fmt.Sprintf("client %s got %v without %v, on which it depends", c.name, it.Msg, cause.Message)}, e, send, it.Event)
+// causesArrived checks P11 (b) for one delivery, of whose past the first part is
+// ordered; the other is its sender's fifo messages.
+func (h *history) causesArrived(r *report, c *client, it item, past [2]bits, inView, lacks bits) {
+	for i, part := range past {
+		for cause := range h.both(part, inView, lacks) {
+			if h.addressed(c, cause) && (i == 0 || h.there(c, cause, it)) {
+				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v without %v, on which it depends", c.name, it.Msg, cause.Message)}, cause.accepted, it.message.accepted, it.Event)
+			}
 		}
 	}
 }
 
-// pasts returns the past of every message that was submitted, by its index. It
-// goes through the clients in turn, each as far as the pasts of what it received
-// are known.
-func (h *history) pasts() []bits {
-	words := (len(h.messages) + 63) / 64
-	pasts := make([]bits, len(h.messages))
-	state := make([]bits, len(h.clients))
-	next := make([]int, len(h.clients))
-	for i := range state {
-		state[i] = make(bits, words)
+// there says whether the client was in a group of a fifo message from before it was
+// sent on until an item. A fifo message comes when it comes, not at its key, so keys do
+// not tell who was there for it.
+func (h *history) there(c *client, m *message, until item) bool {
+	if !h.opts.OneClock || m.submit == nil {
+		return false
+	}
+	return slices.ContainsFunc(m.groups, func(g string) bool {
+		member := g == c.private && c.items[0].when < m.when
+		for _, e := range c.moves[g] {
+			switch now := c.node.now(e); {
+			case now > until.when:
+				return member
+			case now >= m.when && e.Kind != Join:
+				return false
+			case now < m.when:
+				member = e.Kind == Join
+			}
+		}
+		return member
+	})
+}
+
+// none returns an empty set of messages.
+func (h *history) none() bits { return make(bits, (len(h.messages)+63)/64) }
+
+// both goes through the messages that are in all sets.
+func (h *history) both(first bits, more ...bits) iter.Seq[*message] {
+	return func(yield func(*message) bool) {
+		for w, all := range first {
+			for _, set := range more {
+				all &= set[w]
+			}
+			for ; all != 0; all &= all - 1 {
+				if !yield(h.messages[w*64+mathbits.TrailingZeros64(all)]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// inView returns the federated messages that keep an order, by the view that accepted
+// them.
+func (h *history) inView() map[ViewID]bits {
+	sets := map[ViewID]bits{}
+	for view, messages := range h.ofView {
+		sets[view] = h.none()
+		for _, m := range messages {
+			if inSenderOrder(m.service) {
+				sets[view].set(m.index)
+			}
+		}
+	}
+	return sets
+}
+
+// anyClosed says whether any node closed a view alone.
+func (h *history) anyClosed() bool {
+	return slices.ContainsFunc(h.nodes, func(n *node) bool { return len(n.lone) > 0 })
+}
+
+// A memory is what a client sent and received, in its order: the past of what it sends
+// next.
+type memory struct {
+	next int  // in items
+	past bits // causal and stronger messages, and what they depend on
+	fifo bits // its own fifo messages
+}
+
+// pasts returns the past of every message that was submitted, by its index, and apart
+// from it the fifo messages that its sender had sent before. recent leaves out what
+// lies before the sender's node closed alone. It goes through the clients in turn, each
+// as far as the pasts of what it received are known.
+func (h *history) pasts(recent bool) (pasts, fifos []bits) {
+	pasts, fifos = make([]bits, len(h.messages)), make([]bits, len(h.messages))
+	known := make([]memory, len(h.clients))
+	for i := range known {
+		known[i] = memory{0, h.none(), h.none()}
 	}
 	for moved := true; moved; {
 		moved = false
 		for i, c := range h.clients {
-			for ; next[i] < len(c.items); next[i]++ {
-				it := c.items[next[i]]
-				if it.Kind == Dlv && Ordered(it.message.service) && it.message.submit != nil {
-					past := pasts[it.message.index]
-					if past == nil {
-						break // its sender has not got there yet
-					}
-					state[i].or(past)
-					state[i].set(it.message.index)
+			k := &known[i]
+			for ; k.next < len(c.items); k.next++ {
+				it := c.items[k.next]
+				if it.Kind == Dlv && Ordered(it.message.service) && it.message.submit != nil && pasts[it.message.index] == nil {
+					break // its sender has not got there yet
 				}
-				if it.Kind == Submit {
-					pasts[it.message.index] = slices.Clone(state[i])
-					if Ordered(it.message.service) {
-						state[i].set(it.message.index)
-					}
-				}
+				k.learn(it, pasts, fifos, recent)
 				moved = true
 			}
 		}
 	}
-	return pasts
+	return pasts, fifos
+}
+
+// learn takes one item into the memory.
+func (k *memory) learn(it item, pasts, fifos []bits, recent bool) {
+	m := it.message
+	switch {
+	case it.Kind == Dlv && Ordered(m.service) && m.submit != nil:
+		k.past.or(pasts[m.index])
+		k.past.set(m.index)
+	case it.Kind == Submit && Ordered(m.service):
+		pasts[m.index], fifos[m.index] = slices.Clone(k.past), k.fifo
+		k.past.set(m.index)
+	case it.Kind == Submit && m.service == FIFO:
+		k.fifo = slices.Clone(k.fifo) // others keep the old one
+		k.fifo.set(m.index)
+	case it.Kind == Sig && len(it.TS) == 0 && recent:
+		clear(k.past)
+		k.fifo = make(bits, len(k.fifo))
+	}
 }
 
 // A vertex is a message or a group view in the union of all orders.
@@ -170,15 +249,21 @@ func (h *history) orders() []vertex {
 	}
 	for _, c := range h.clients {
 		before := -1
+		views := map[string]string{} // the latest of each group
 		for _, it := range c.items {
 			var v int
 			switch {
 			case it.Kind == Dlv && Ordered(it.message.service):
 				v = at(it.message.String())
 			case it.Kind == GView:
+				views[it.Group] = it.ID
 				v = at("view " + it.ID + " of " + it.Group)
 			case it.Kind == GSig && it.ID != "":
 				v = at("signal " + it.ID + " of " + it.Group)
+			case it.Kind == GSig:
+				// Without a name of its own it is the one behind that view for those members.
+				// It speaks of a ring's safe messages: each site has its own.
+				v = at(fmt.Sprintf("signal for %v in ring %s, view %s of %s", it.Members, it.ring, views[it.Group], it.Group))
 			default:
 				continue
 			}

@@ -9,6 +9,7 @@ type period struct {
 	view     *Event
 	when     int64      // of view
 	end      *Event     // next view of the group, the leave, or nil
+	before   *period    // that the view ended, or nil
 	last     bool       // nothing ended it
 	messages []*message // ordered ones to the group, as delivered
 	at       []int      // where, in client.items
@@ -46,9 +47,10 @@ func (h *history) periods() (map[groupView][]*period, []groupView) {
 		for at, it := range c.items {
 			switch it.Kind {
 			case GView:
+				before := open[it.Group]
 				finish(it.Group, it.Event)
 				name := groupView{it.Group, it.ID}
-				p := &period{client: c, view: it.Event, when: it.when}
+				p := &period{client: c, view: it.Event, when: it.when, before: before}
 				open[it.Group] = p
 				if all[name] == nil {
 					order = append(order, name)

@@ -2,43 +2,55 @@ package evs
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
-// virtualSynchrony is P7: clients that go from one view to the next together have
-// got the same federated messages of it that are addressed to both; clients of
-// nodes that go from one ring to the next together have got the same messages of
-// the groups in which both were all the while.
+// virtualSynchrony is P7: clients that go from one view to the next together have got
+// the same federated messages of it that are addressed to both; clients of nodes that
+// go from one ring to the next together have got the same messages of the groups in
+// which both were all the while.
 func virtualSynchrony(h *history, r *report) {
 	all := h.passages()
+	of := map[*node][]*client{}
+	for _, c := range h.clients {
+		of[c.node] = append(of[c.node], c)
+	}
 	for i, p := range all {
 		for _, q := range all[i:] {
-			if p.fromView == q.fromView && p.toView == q.toView && slices.Contains(p.signal.TS, q.inst) {
-				h.sameOfView(r, p, q)
+			if p.fromView == q.fromView && p.toView == q.toView && slices.Contains(p.signal.TS, q.inst) && slices.Contains(q.signal.TS, p.inst) {
+				h.sameOfView(r, p, q, of)
+				if p.node != q.node {
+					h.sameOfView(r, q, p, of)
+				}
 			}
 		}
 	}
 	h.sameOfRings(r)
 }
 
-// sameOfView compares the clients of two nodes over the view they both left.
-func (h *history) sameOfView(r *report, p, q passage) {
-	for _, c := range h.clients {
-		for _, d := range h.clients {
-			if c.node != p.node || d.node != q.node || c == d {
+// sameOfView looks for messages that clients of p's node got in the view they left, but
+// clients of q's node did not.
+func (h *history) sameOfView(r *report, p, q passage, of map[*node][]*client) {
+	for _, m := range h.ofView[p.fromView] {
+		send := m.accepted
+		if m.service == Unreliable || !Ordered(m.service) && !slices.Contains(p.signal.TS, keyOf(send).src) {
+			continue
+		}
+		for _, c := range of[p.node] {
+			at, one := c.got[m]
+			if !one || !h.addressed(c, m) {
 				continue
 			}
-			for _, m := range h.messages {
-				send := m.federated()
-				if send == nil || send.View != p.fromView || !inSenderOrder(m.service) && m.service != Reliable {
+			for _, d := range of[q.node] {
+				if c == d || d.ended != nil && d.ended.At <= q.to.At || !h.addressed(d, m) {
 					continue
 				}
-				if !Ordered(m.service) && !slices.Contains(p.signal.TS, keyOf(send).src) {
-					continue
-				}
-				at, one := c.got[m]
-				_, other := d.got[m]
-				if one && !other && h.addressed(c, m) && h.addressed(d, m) {
+				other, both := d.got[m]
+				switch {
+				case both && c.items[at].phase != d.items[other].phase:
+					r.parts++
+				case !both && (Ordered(m.service) || h.there(d, m, c.items[at])):
 					r.add(Violation{Client: d.name, Message: m.Message, View: p.fromView, Explain: fmt.Sprintf("clients %s and %s left view %v together, but only the first got %v", c.name, d.name, p.fromView, m.Message)}, send, c.items[at].Event, q.signal)
 				}
 			}
@@ -90,7 +102,7 @@ func (h *history) sameOfRings(r *report) {
 					clear(member)
 				}
 			case Dlv:
-				if now != nil && Ordered(it.message.service) {
+				if now != nil && it.message.service != Unreliable {
 					now.got[it.message] = at
 				}
 			}
@@ -109,20 +121,30 @@ func (h *history) sameOfRings(r *report) {
 	}
 }
 
-// compareStretches reports the first message of a that b lacks.
+// compareStretches reports the first message of a that b lacks, and one to a group of
+// both that is local and that b has in another part of its configuration: for these,
+// equal parts are promised too.
 func compareStretches(r *report, a, b *stretch) {
-	first := -1
-	var missing *message
+	first, parted := -1, -1
+	var missing, apart *message
 	for m, at := range a.got {
-		if _, got := b.got[m]; got || !m.wantedBy(b.client) || first >= 0 && at > first {
+		if !slices.ContainsFunc(m.groups, func(g string) bool { return a.member[g] && b.member[g] }) {
 			continue
 		}
-		if slices.ContainsFunc(m.groups, func(g string) bool { return a.member[g] && b.member[g] }) {
+		other, both := b.got[m]
+		switch {
+		case both && len(m.groups) == 1 && m.accepted != nil && m.accepted.Mode == "local" && a.client.items[at].phase != b.client.items[other].phase && (parted < 0 || at < parted):
+			parted, apart = at, m
+		case !both && m.wantedBy(b.client) && (first < 0 || at < first):
 			first, missing = at, m
 		}
 	}
+	together := fmt.Sprintf("clients %s and %s went from ring %s to %s together, but ", a.client.name, b.client.name, a.ring.Ring, a.next.Ring)
+	if apart != nil {
+		r.add(Violation{Client: b.client.name, Message: apart.Message, Explain: fmt.Sprintf("%sgot the local message %v in different parts of their configuration", together, apart.Message)}, apart.accepted, a.client.items[parted].Event, b.client.items[b.got[apart]].Event, b.next)
+	}
 	if missing != nil {
-		r.add(Violation{Client: b.client.name, Message: missing.Message, Explain: fmt.Sprintf("clients %s and %s went from ring %s to %s together, but only the first got %v before", a.client.name, b.client.name, a.ring.Ring, a.next.Ring, missing.Message)}, missing.submit, a.client.items[first].Event, b.next)
+		r.add(Violation{Client: b.client.name, Message: missing.Message, Explain: fmt.Sprintf("%sonly the first got %v before", together, missing.Message)}, missing.submit, a.client.items[first].Event, b.next)
 	}
 }
 
@@ -155,43 +177,44 @@ func noHole(h *history, r *report) {
 	h.noKeyedHole(r)
 }
 
-// noKeyedHole checks P13 by keys.
+// noKeyedHole checks P13 by keys. In the regular part of a view, what a client gets of
+// other sites' and its own site's federated ordered messages has rising keys, and lies
+// behind nothing that is addressed to it, that somebody got other than in a lone closing,
+// and that it lacks.
 func (h *history) noKeyedHole(r *report) {
-	type highest struct {
-		key key
-		at  *Event
+	given := map[*message]bool{}
+	for _, m := range h.messages {
+		given[m] = m.federated() != nil && Ordered(m.service) && slices.ContainsFunc(m.deliveries, func(d delivery) bool { return !d.to.items[d.at].alone })
 	}
 	for _, c := range h.clients {
-		top := map[ViewID]highest{}
+		top := map[ViewID]*Event{}
 		for _, it := range c.items {
-			if it.Kind != Dlv || it.Phase != Regular && it.Phase != GroupSignal || !Ordered(it.message.service) || it.message.federated() == nil {
+			if it.Kind != Dlv || it.phase == Transitional || !Ordered(it.message.service) || it.message.federated() == nil || it.T == 0 {
 				continue
 			}
-			if k, was := keyOf(it.Event), top[it.View]; was.at == nil || was.key.less(k) {
-				top[it.View] = highest{k, it.Event}
+			if was := top[it.View]; was != nil && keyOf(it.Event).less(keyOf(was)) {
+				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v behind %v, whose key is greater", c.name, it.Msg, was.Msg)}, was, it.Event)
+				continue
 			}
+			top[it.View] = it.Event
 		}
-		for _, m := range h.messages {
-			send := m.federated()
-			if send == nil || !Ordered(m.service) || len(m.deliveries) == 0 {
-				continue
-			}
-			if _, got := c.got[m]; got || !h.addressed(c, m) {
-				continue
-			}
-			if limit := top[send.View]; limit.at != nil && keyOf(send).less(limit.key) {
-				r.add(Violation{Client: c.name, Message: m.Message, View: send.View, Explain: fmt.Sprintf("client %s lacks %v, but got what lies behind it", c.name, m.Message)}, send, limit.at)
+		for _, view := range slices.SortedFunc(maps.Keys(top), ViewID.compare) {
+			limit := top[view]
+			for _, m := range h.ofView[view] {
+				if _, got := c.got[m]; !got && given[m] && keyOf(m.accepted).less(keyOf(limit)) && h.addressed(c, m) {
+					r.add(Violation{Client: c.name, Message: m.Message, View: view, Explain: fmt.Sprintf("client %s lacks %v, but got what lies behind it", c.name, m.Message)}, m.accepted, limit)
+				}
 			}
 		}
 	}
 }
 
-// safeDelivery is P14: if somebody got a safe message, everybody whom his group
-// view names, or after a signal the signal, and who stays gets it.
+// safeDelivery is P14: if somebody got a safe message, everybody gets it whose node does
+// not crash and whom it is addressed to; after the signal of a group, whom that names;
+// after the signal of a view, who goes along and whose node does not close the view
+// without the receiver's. Keys tell who is addressed, and the view that the receiver has
+// of the group; whose session ended is not.
 func safeDelivery(h *history, r *report) {
-	if !h.opts.Settled {
-		return
-	}
 	for _, c := range h.clients {
 		views, signals := map[string]*Event{}, map[string]*Event{}
 		var signal *Event
@@ -205,16 +228,18 @@ func safeDelivery(h *history, r *report) {
 				signals[it.Group] = it.Event
 			case Sig:
 				signal = it.Event
-			case View:
+			case View, Attach, Lineage:
 				signal = nil
 			case Dlv:
-				if it.message.service == Safe {
-					for _, g := range it.message.groups {
-						if view := views[g]; view != nil {
-							h.safeFor(r, c, it, view, signals[g], signal)
-						}
+				if it.message.service != Safe {
+					continue
+				}
+				for _, g := range it.message.groups {
+					if view := views[g]; view != nil {
+						h.safeFor(r, c, it, view, signals[g], signal)
 					}
 				}
+				h.safeByKey(r, c, it)
 			}
 		}
 	}
@@ -222,29 +247,59 @@ func safeDelivery(h *history, r *report) {
 
 // safeFor checks P14 for one delivery and one group.
 func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, signal *Event) {
-	m := it.message
 	bound := view.Members
-	if groupSignal != nil && len(groupSignal.Members) > 0 {
+	if groupSignal != nil {
 		bound = groupSignal.Members
 	}
 	for _, name := range bound {
-		d := h.byClient[name]
-		if d == nil || !d.node.alive || d.gone || !m.wantedBy(d) {
-			continue
-		}
-		if it.Phase == Transitional && signal != nil && !slices.Contains(signal.TS, d.instanceIn(signal.View)) && !slices.Contains(signal.TSN, d.node.Node) {
-			continue
-		}
-		if _, got := d.got[m]; !got {
-			r.add(Violation{Client: d.name, Message: m.Message, View: it.View, Explain: fmt.Sprintf("client %s got the safe message %v, %s never did", c.name, m.Message, d.name)}, view, groupSignal, m.submit, it.Event)
+		if d := h.byClient[name]; d != nil && (it.phase != Transitional || h.comesAlong(d, c, signal)) {
+			h.safeAt(r, c, d, it, view, groupSignal, signal)
 		}
 	}
 }
 
-// samePlace is P15: a group view has one set of members, and those who come to the
-// next view of the group together, as both see it, come to the same one and have got
-// the same messages to the group in between. One alone may see the other come along:
-// what is regular at him may be transitional there.
+// safeByKey checks P14 for one delivery in the regular part and those whom its key
+// addresses.
+func (h *history) safeByKey(r *report, c *client, it item) {
+	if it.phase != Regular || it.message.federated() == nil {
+		return
+	}
+	for _, d := range h.clients {
+		if h.addressed(d, it.message) {
+			h.safeAt(r, c, d, it)
+		}
+	}
+}
+
+// comesAlong says whether client d is in the signal that c got.
+func (h *history) comesAlong(d, c *client, signal *Event) bool {
+	if signal == nil {
+		return true
+	}
+	if len(signal.TS) > 0 {
+		return slices.Contains(signal.TS, d.instanceIn(signal.View)) && !slices.ContainsFunc(d.node.lone, func(e *Event) bool { return e.View == signal.View })
+	}
+	return slices.Contains(signal.TSN, d.node.Node) && !slices.ContainsFunc(d.node.lone, func(e *Event) bool {
+		return e.View == signal.View && !slices.Contains(e.TSN, c.node.Node)
+	})
+}
+
+// safeAt reports if d has to get what c got and does not.
+func (h *history) safeAt(r *report, c, d *client, it item, evidence ...*Event) {
+	m := it.message
+	if !d.node.alive || d.gone || !m.wantedBy(d) {
+		return
+	}
+	if _, got := d.got[m]; !got {
+		r.add(Violation{Client: d.name, Message: m.Message, View: it.View, Explain: fmt.Sprintf("client %s got the safe message %v, %s never did", c.name, m.Message, d.name)}, append(evidence, m.submit, m.accepted, it.Event)...)
+	}
+}
+
+// samePlace is P15: a group view has one set of members. Those who come to it from one
+// view of the group, one of them together with the other as it sees it, have got the
+// same messages to the group in between, and the other one sees it too. One whose way
+// leads to another view may be seen to come along, as it could have; but not two by each
+// other.
 func samePlace(h *history, r *report) {
 	all, order := h.periods()
 	for _, name := range order {
@@ -257,11 +312,16 @@ func samePlace(h *history, r *report) {
 			}
 		}
 		for _, p := range all[name] {
+			for _, c := range p.view.With {
+				if q := of[c]; q != nil && q != p {
+					cameFromOne(r, name, p, q)
+				}
+			}
 			if p.end == nil || p.end.Kind != GView {
 				continue
 			}
 			for _, c := range p.end.With {
-				if q := of[c]; q != nil && q != p && q.end != nil && q.end.Kind == GView && slices.Contains(q.end.With, p.client.name) {
+				if q := of[c]; q != nil && q != p && q.end != nil && q.end.Kind == GView {
 					cameTogether(r, name, p, q)
 				}
 			}
@@ -269,11 +329,26 @@ func samePlace(h *history, r *report) {
 	}
 }
 
-// cameTogether compares two clients of which one saw the other come along to its next
-// view.
+// cameFromOne checks that two clients who both say that they came to a view together
+// came from one view.
+func cameFromOne(r *report, name groupView, p, q *period) {
+	if p.before != nil && q.before != nil && p.before.view.ID != q.before.view.ID && slices.Contains(q.view.With, p.client.name) {
+		r.add(Violation{Client: q.client.name, Explain: fmt.Sprintf("clients %s and %s came to view %s of group %s together, the first from view %s, the other from view %s", p.client.name, q.client.name, name.id, name.group, p.before.view.ID, q.before.view.ID)}, p.before.view, p.view, q.before.view, q.view)
+	}
+}
+
+// cameTogether compares two clients of which the first saw the other come along to its
+// next view.
 func cameTogether(r *report, name groupView, p, q *period) {
-	if p.end.ID != q.end.ID {
+	mutual := slices.Contains(q.end.With, p.client.name)
+	switch {
+	case p.end.ID != q.end.ID && mutual:
 		r.add(Violation{Client: q.client.name, Explain: fmt.Sprintf("after view %s of group %s client %s got view %s, with client %s, which got view %s", name.id, name.group, p.client.name, p.end.ID, q.client.name, q.end.ID)}, p.view, p.end, q.end)
+		return
+	case p.end.ID != q.end.ID:
+		return
+	case !mutual:
+		r.add(Violation{Client: q.client.name, Explain: fmt.Sprintf("client %s came from view %s of group %s to view %s together with client %s, which does not see it so", p.client.name, name.id, name.group, p.end.ID, q.client.name)}, p.view, p.end, q.end)
 		return
 	}
 	if m := differ(p.messages, q.messages); m != nil {

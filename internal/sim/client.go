@@ -1,9 +1,10 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
-	"hash/fnv"
+	"hash/crc32"
 	"slices"
 	"time"
 
@@ -29,23 +30,28 @@ func (f *federation) population(l *life) {
 	}
 }
 
-// connect begins a session.
+// connect begins a session, which joins groups and goes on to act.
 func (f *federation) connect(l *life) {
 	if !l.alive() || !f.talking {
 		return
 	}
-	l.counter++
-	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: fmt.Sprintf("c%d", l.counter)}
-	l.step(func(now time.Duration, fx *core.Effects) {
-		l.sessions[c.id] = c
-		l.order = append(l.order, c)
-		l.recorder.Connect(l.f.now-l.start, c.id, c.name)
-		l.core.Connect(now, c.id, c.name, fx)
-	})
+	c := l.openSession(fmt.Sprintf("c%d", l.counter+1))
 	for range f.talk.count(1, 3) {
 		c.toggle(f.groups[f.talk.IntN(len(f.groups))])
 	}
 	f.after(f.talk.about(f.profile.Every), c.act)
+}
+
+// openSession begins a session at the node.
+func (l *life) openSession(name string) *client {
+	l.counter++
+	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: name}
+	l.step(func(now time.Duration, fx *core.Effects) {
+		l.sessions[c.id] = c
+		l.recorder.Connect(l.f.now-l.start, c.id, c.name)
+		l.core.Connect(now, c.id, c.name, fx)
+	})
+	return c
 }
 
 // act does one thing at random and comes back later.
@@ -82,12 +88,8 @@ func (c *client) toggle(group string) {
 
 // disconnect ends the session; another one takes its place.
 func (c *client) disconnect() {
-	c.ended = true
+	c.end()
 	l := c.life
-	l.step(func(now time.Duration, fx *core.Effects) {
-		l.recorder.Gone(l.f.now-l.start, c.id)
-		l.core.Disconnect(now, c.id, fx)
-	})
 	l.f.after(l.f.talk.about(300*time.Millisecond), func() { l.f.connect(l) })
 }
 
@@ -134,16 +136,18 @@ func (c *client) size() int {
 
 // send sends one message.
 func (c *client) send(service membership.Service, groups []string, size int) {
+	c.submitMessage(service, c.life.f.talk.percent(3), groups, size)
+}
+
+// submitMessage sends a message with that many bytes behind its head. With less than
+// none there is no room for a head, and it is known by its hint.
+func (c *client) submitMessage(service membership.Service, discard bool, groups []string, size int) {
 	f := c.life.f
 	c.seq++
-	seq := c.seq
 	f.stats.Submitted++
 	f.stats.ByService[service]++
-	discard := f.talk.percent(3)
-	data := payload(c.id, seq, size)
-	c.life.step(func(now time.Duration, fx *core.Effects) {
-		c.submit(now, merge.Request{Kind: merge.Send, Service: service, SelfDiscard: discard, Hint: [4]byte{1, 2, 3, byte(seq)}, Groups: groups, Data: data}, fx)
-	})
+	q := merge.Request{Kind: merge.Send, Service: service, SelfDiscard: discard, Hint: hint(c.seq), Groups: groups, Data: payload(c.id, c.seq, size)}
+	c.life.step(func(now time.Duration, fx *core.Effects) { c.submit(now, q, fx) })
 }
 
 // submit hands a request to the node.
@@ -153,33 +157,48 @@ func (c *client) submit(now time.Duration, q merge.Request, fx *core.Effects) {
 	l.core.Submit(now, c.id, q, fx)
 }
 
-// headBytes is what every payload begins with: sender, number, hash of the rest.
+// hint is what every message carries besides its payload: its number again.
+func hint(seq uint64) [4]byte {
+	return [4]byte{byte(seq), byte(seq >> 8), byte(seq >> 16), byte(seq >> 24)}
+}
+
+// headBytes is what every payload with room for it begins with: sender, number,
+// checksum of the rest.
 const headBytes = membership.ClientIDBytes + 8 + 8
 
 // payload makes a message that says which it is and shows any damage.
 func payload(id membership.ClientID, seq uint64, size int) []byte {
+	if size < 0 {
+		return bytes.Repeat([]byte{byte(seq)}, headBytes+size)
+	}
 	data := binary.LittleEndian.AppendUint64(id.Append(make([]byte, 0, headBytes+size)), seq)
-	data = append(data, make([]byte, 8+size)...)
+	data = data[:headBytes+size]
 	body := data[headBytes:]
-	for i := range body {
-		body[i] = byte(uint64(i)*31 + seq*7 + id.Session)
+	for n := range body[:min(len(body), 256)] {
+		body[n] = byte(uint64(n)*31 + seq*7 + id.Session)
+	}
+	for n := 256; n < len(body); n *= 2 {
+		copy(body[n:], body[:n])
 	}
 	binary.LittleEndian.PutUint64(data[headBytes-8:], sum(body))
 	return data
 }
 
 // readPayload returns the number of a message and whether it is whole.
-func readPayload(from membership.ClientID, data []byte) (uint64, bool) {
+func readPayload(m *merge.Message) (uint64, bool) {
+	data := m.Data
 	if len(data) < headBytes {
-		return 0, false
+		seq := uint64(binary.LittleEndian.Uint32(m.Hint[:]))
+		return seq, bytes.Equal(data, bytes.Repeat([]byte{byte(seq)}, len(data)))
 	}
-	want := binary.LittleEndian.AppendUint64(from.Append(nil), 0)[:membership.ClientIDBytes]
+	var from [headBytes]byte
+	want := m.Sender.Append(from[:0])
 	seq := binary.LittleEndian.Uint64(data[membership.ClientIDBytes:])
-	return seq, slices.Equal(want, data[:membership.ClientIDBytes]) && binary.LittleEndian.Uint64(data[headBytes-8:]) == sum(data[headBytes:])
+	whole := bytes.Equal(want, data[:membership.ClientIDBytes]) && binary.LittleEndian.Uint64(data[headBytes-8:]) == sum(data[headBytes:])
+	return seq, whole && m.Hint == hint(seq)
 }
 
-func sum(data []byte) uint64 {
-	h := fnv.New64a()
-	h.Write(data)
-	return h.Sum64()
-}
+// castagnoli has an instruction of its own.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func sum(data []byte) uint64 { return uint64(crc32.Checksum(data, castagnoli)) }

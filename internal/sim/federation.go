@@ -18,21 +18,23 @@ const warmUp = 1500 * time.Millisecond
 // A federation is one run: sites, nodes, networks, clients and what they saw.
 type federation struct {
 	agenda
-	seed    uint64
-	profile Profile
-	sites   []*site
-	nodeOf  map[membership.NodeID]*place
-	siteOf  map[membership.SiteID]*site
-	wan     *wan
-	faults  chance
-	talk    chance
-	boots   chance
-	talking bool // clients send
-	over    bool // nothing more will happen
-	traces  []*evs.Trace
-	wrong   []evs.Violation // found while running
-	stats   Stats
-	groups  []string
+	seed     uint64
+	profile  Profile
+	sites    []*site
+	nodeOf   map[membership.NodeID]*place
+	siteOf   map[membership.SiteID]*site
+	wan      *wan
+	faults   chance
+	talk     chance
+	boots    chance
+	talking  bool  // clients send
+	over     bool  // nothing more will happen
+	untraced bool  // keep no events: the run is too long
+	play     *play // of a schedule; nil: a federation that dice drive
+	traces   []*evs.Trace
+	wrong    []evs.Violation // found while running
+	stats    Stats
+	groups   []string
 
 	numbers map[request]uint64 // the message that a request was
 }
@@ -59,13 +61,15 @@ type place struct {
 	id      membership.NodeID
 	gateway bool
 	life    *life // the present one; nil: down
+	lives   int   // how many there were
 }
 
 // Stats counts what happened in a run.
 type Stats struct {
 	Submitted, Rejected, Delivered, GroupViews, Rings, Crashes, Faults int
 	Packets, Records, Promises, Controls                               int
-	Events                                                             int
+	Events, Blocked                                                    int
+	Whole                                                              time.Duration // of a play: from the last fault until all nodes were together for good
 	ByService                                                          map[membership.Service]int
 }
 
@@ -82,6 +86,9 @@ func newFederation(seed uint64, p Profile) *federation {
 		f.siteOf[s.id] = s
 		for j := range shape.count(p.Nodes[0], p.Nodes[1]) {
 			at := &place{site: s, index: j, name: fmt.Sprintf("s%dn%d", i, j), gateway: j < p.Gateways}
+			if p.Shape != nil {
+				at.name = nodeText(j)
+			}
 			at.id = membership.NodeIDOf(at.name)
 			f.nodeOf[at.id] = at
 			s.places = append(s.places, at)
@@ -119,10 +126,15 @@ func (f *federation) run() {
 
 // finish ends the traces of those who are there, and looks at the end state.
 func (f *federation) finish() {
+	if f.play != nil {
+		f.play.checkRest()
+	}
 	for _, s := range f.sites {
 		for _, at := range s.places {
 			if at.life != nil {
-				f.checkEnd(at.life)
+				if f.play == nil {
+					f.checkEnd(at.life)
+				}
 				at.life.recorder.Stop(f.now - at.life.start)
 			}
 		}

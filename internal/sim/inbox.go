@@ -40,7 +40,9 @@ func (at *place) arrive(packet []byte) {
 
 // busy says that what comes now has to wait: the node sleeps, or works on what came
 // before.
-func (l *life) busy() bool { return l.asleep > l.f.now || l.free > l.f.now || l.working }
+func (l *life) busy() bool {
+	return l.working || l.asleep > l.f.now || l.free > l.f.now || !l.turn.empty() || !l.next.empty()
+}
 
 // receive takes a packet from the LAN.
 func (l *life) receive(packet []byte) {

@@ -50,6 +50,17 @@ func (l *lan) all(percent float64, of func(from, to int) bool) {
 	}
 }
 
+// add puts more loss on every pair for which the function says so.
+func (l *lan) add(percent float64, of func(from, to int) bool) {
+	for i := range l.loss {
+		for j := range l.loss[i] {
+			if i != j && of(i, j) {
+				l.loss[i][j] = either(l.loss[i][j], percent)
+			}
+		}
+	}
+}
+
 // send carries a packet to one node, or to all others.
 func (l *lan) send(from *place, p ring.Packet) {
 	for _, to := range l.site.places {

@@ -39,8 +39,8 @@ type life struct {
 	spins  int
 
 	sessions map[membership.ClientID]*client
-	order    []*client // sessions in the order of their connects
-	counter  uint64    // of sessions
+	names    map[string]bool // of sessions, until their ends have gone round
+	counter  uint64          // of sessions
 	recorder *trace.Recorder
 	state    *merge.State
 	up       bool // its links to other sites have come up
@@ -55,8 +55,13 @@ func (f *federation) boot(at *place) {
 	if at.life != nil {
 		return
 	}
-	l := &life{place: at, f: f, boot: f.boots.Uint64()>>1 | 1, start: f.now, drift: f.boots.Int64N(2*maxDrift+1) - maxDrift,
-		sessions: map[membership.ClientID]*client{}, wakeAt: -1}
+	boots := f.boots
+	if f.play != nil { // each life by itself: a schedule without one has the same others
+		boots = newChance(f.seed, 1000+uint64(at.lives)<<16+uint64(at.index))
+	}
+	l := &life{place: at, f: f, boot: boots.Uint64()>>1 | 1, start: f.now, drift: boots.Int64N(2*maxDrift+1) - maxDrift,
+		sessions: map[membership.ClientID]*client{}, names: map[string]bool{}, wakeAt: -1}
+	at.lives++
 	at.life = l
 	l.trace = &evs.Trace{Node: at.name, Boot: l.boot, Start: int64(f.now)}
 	f.traces = append(f.traces, l.trace)
@@ -86,7 +91,11 @@ func (f *federation) boot(at *place) {
 	if at.gateway {
 		f.wan.gatewayUp(l)
 	}
-	f.population(l)
+	if f.play != nil {
+		f.play.reopen(l)
+	} else {
+		f.population(l)
+	}
 }
 
 // crash ends a life without a word.

@@ -34,7 +34,9 @@ func (l *life) emit(e evs.Event) {
 		l.f.number(l.name, request{e.Msg.Client, e.Msg.Seq}, e.N)
 		return
 	}
-	l.trace.Events = append(l.trace.Events, e)
+	if !l.f.untraced {
+		l.trace.Events = append(l.trace.Events, e)
+	}
 }
 
 // looked checks what a client sees at first glance.
@@ -54,12 +56,21 @@ func (l *life) outputs(list []merge.Output) {
 		case merge.OutMessage:
 			l.message(o)
 		case merge.OutClosed:
-			for _, to := range o.To {
-				if c := l.sessions[to]; c == nil || !c.ended {
-					l.f.report("closed", "node %s closes client %v, which did not disconnect", l.name, to)
-				}
-			}
+			l.closed(o)
 		}
+	}
+}
+
+// closed frees the names of clients whose ends have gone round.
+func (l *life) closed(o *merge.Output) {
+	for _, to := range o.To {
+		c := l.sessions[to]
+		if c == nil || !c.ended {
+			l.f.report("closed", "node %s closes client %v, which did not disconnect", l.name, to)
+			continue
+		}
+		delete(l.names, c.name)
+		delete(l.sessions, to)
 	}
 }
 
@@ -67,20 +78,20 @@ func (l *life) outputs(list []merge.Output) {
 // chains of causes.
 func (l *life) message(o *merge.Output) {
 	m := &o.Message
-	seq, whole := readPayload(m.Sender, m.Data)
+	seq, whole := readPayload(m)
 	if !whole {
-		l.f.report("payload", "node %s delivers a damaged message of %v, %d bytes", l.name, m.Sender, len(m.Data))
-	}
-	if m.Hint != [4]byte{1, 2, 3, byte(seq)} {
-		l.f.report("payload", "node %s delivers message %d of %v with hint %v", l.name, seq, m.Sender, m.Hint)
+		l.f.report("payload", "node %s delivers a damaged message of %v, %d bytes, hint %v", l.name, m.Sender, len(m.Data), m.Hint)
 	}
 	for _, to := range o.To {
 		c := l.sessions[to]
 		if c == nil {
-			l.f.report("output", "node %s delivers message %d of %v to %v, which never connected", l.name, seq, m.Sender, to)
+			l.f.report("output", "node %s delivers message %d of %v to %v, which is not connected", l.name, seq, m.Sender, to)
 			continue
 		}
-		if !c.ended && l.f.talk.percent(1.5) && m.Sender != c.id {
+		if c.ended || m.Sender == c.id && l.f.play != nil {
+			continue
+		}
+		if p := l.f.play; p != nil && p.answers(c, m, seq) || p == nil && l.f.talk.percent(1.5) && m.Sender != c.id {
 			l.answer(c, m.Groups)
 		}
 	}
@@ -90,17 +101,27 @@ func (l *life) message(o *merge.Output) {
 const answerTime = 2 * time.Millisecond
 
 func (l *life) answer(c *client, groups []string) {
-	l.f.after(l.f.talk.between(0, answerTime), func() {
-		if !c.ended && l.alive() && l.f.talking {
-			c.send(membership.Agreed, groups, 10)
-		}
-	})
+	if l.f.play != nil {
+		l.f.after(answerTime/4, func() { l.reply(c, groups) })
+		return
+	}
+	l.f.after(l.f.talk.between(0, answerTime), func() { l.reply(c, groups) })
+}
+
+func (l *life) reply(c *client, groups []string) {
+	switch {
+	case c.ended || !l.alive() || !l.f.talking:
+	case l.f.play != nil:
+		c.submitMessage(membership.Agreed, false, groups, 10)
+	default:
+		c.send(membership.Agreed, groups, 10)
+	}
 }
 
 // delivered learns, from what is delivered, which message a request was. It must be
 // the one that the sender's node named.
 func (l *life) delivered(m *merge.Message, seq uint64) {
-	known, _ := readPayload(m.Sender, m.Data)
+	known, _ := readPayload(m)
 	l.f.number(l.name, request{m.Sender.String(), seq}, known)
 }
 
@@ -109,7 +130,9 @@ func (f *federation) number(node string, r request, seq uint64) {
 	if known, ok := f.numbers[r]; ok && known != seq {
 		f.report("output", "node %s has request %d of %s as message %d, which was message %d", node, r.seq, r.client, seq, known)
 	}
-	f.numbers[r] = seq
+	if !f.untraced {
+		f.numbers[r] = seq
+	}
 }
 
 // renumber gives all events the numbers of the messages. What nobody received and

@@ -35,6 +35,10 @@ type Profile struct {
 	Islands bool
 
 	Skip []string // predicates that cannot hold yet, see doc.go
+
+	// Shape: the profile is of one site, and draws schedules. Of the fields above
+	// only the name counts then.
+	Shape *Shape
 }
 
 // LAN is how packets travel in a site. Chances are in percent.
@@ -153,10 +157,30 @@ var profiles = []Profile{
 		LAN: quietLAN, WAN: roughWAN,
 		FaultEvery: 2 * time.Second, Faults: []Fault{PartitionWAN, PartitionWAN, CrashSite, LosePromises},
 	},
+	{
+		Name: "site", About: "one site, everything that can happen to a LAN and its nodes", Default: true,
+		Shape: &Shape{Nodes: [2]int{3, 7}, Clients: [2]int{1, 3}, Groups: 4, Length: [2]time.Duration{30 * time.Second, 32 * time.Second},
+			Faults: [2]int{6, 20}, Every: 600 * time.Millisecond, Burst: [2]int{3, 70}},
+	},
+	{
+		Name: "site-large", About: "one site of up to twenty nodes", Default: true,
+		Shape: &Shape{Nodes: [2]int{8, 20}, Clients: [2]int{1, 1}, Groups: 3, Length: [2]time.Duration{30 * time.Second, 31 * time.Second},
+			Faults: [2]int{4, 10}, Every: 4 * time.Second, Burst: [2]int{2, 20}},
+	},
+	{
+		Name: "site-quiet", About: "one site, idle rings, few messages", Default: true,
+		Shape: &Shape{Nodes: [2]int{3, 7}, Clients: [2]int{1, 3}, Groups: 4, Length: [2]time.Duration{30 * time.Second, 40 * time.Second},
+			Faults: [2]int{3, 12}, Every: 6 * time.Second, Burst: [2]int{1, 3}},
+	},
 }
 
 // Profiles returns all profiles.
 func Profiles() []Profile { return slices.Clone(profiles) }
+
+// OneSite returns the profiles of one site.
+func OneSite() []Profile {
+	return slices.DeleteFunc(Profiles(), func(p Profile) bool { return p.Shape == nil })
+}
 
 // Lookup returns the profile of that name.
 func Lookup(name string) (Profile, error) {

@@ -18,6 +18,7 @@ import (
 type Result struct {
 	Seed       uint64
 	Profile    string
+	Schedule   *Schedule // of one site; nil: of a federation
 	Traces     []evs.Trace
 	Violations []evs.Violation
 	Stats      Stats
@@ -30,13 +31,25 @@ var notYet = []string{"P4"}
 // Run plays one seed of a profile and checks it. The same seed gives the same
 // Result, always.
 func Run(seed uint64, p Profile) *Result {
+	if p.Shape != nil {
+		return Play(Draw(seed, p))
+	}
 	f := newFederation(seed, p)
 	f.run()
-	r := &Result{Seed: seed, Profile: p.Name, Stats: f.stats}
+	return f.result()
+}
+
+// result is the verdict on a run that has ended.
+func (f *federation) result() *Result {
+	r := &Result{Seed: f.seed, Profile: f.profile.Name, Stats: f.stats}
 	for _, t := range f.traces {
 		r.Traces = append(r.Traces, *t)
 	}
-	r.Violations = append(f.wrong, evs.Check(r.Traces, evs.Options{Settled: true, OneClock: true, Skip: slices.Concat(notYet, p.Skip)})...)
+	opts := evs.Options{Settled: true, OneClock: true, Skip: slices.Concat(notYet, f.profile.Skip)}
+	if f.play != nil {
+		opts.Skip, opts.QuietFrom, opts.Facts = nil, int64(f.play.quiet), f.play.facts()
+	}
+	r.Violations = append(f.wrong, evs.Check(r.Traces, opts)...)
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ringway/membership"
+	"ringway/site/merge"
 )
 
 func TestAgendaKeepsOrder(t *testing.T) {
@@ -47,22 +48,26 @@ func TestPathsGoRoundACut(t *testing.T) {
 
 func TestPayloadShowsDamage(t *testing.T) {
 	id := membership.ClientID{Node: 7, Session: 9}
-	data := payload(id, 5, 100)
-	if seq, whole := readPayload(id, data); seq != 5 || !whole {
-		t.Errorf("read %d %v", seq, whole)
-	}
-	for _, at := range []int{0, 13, 21, len(data) - 1} {
-		if at >= membership.ClientIDBytes && at < membership.ClientIDBytes+8 {
-			continue // the number itself is what is read
+	for _, size := range []int{-headBytes, -1, 0, 1, 100, 5000} {
+		m := &merge.Message{Sender: id, Data: payload(id, 5, size), Hint: hint(5)}
+		if seq, whole := readPayload(m); seq != 5 || !whole || len(m.Data) != headBytes+size {
+			t.Errorf("size %d: read %d %v", size, seq, whole)
 		}
-		data[at] ^= 1
-		if _, whole := readPayload(id, data); whole {
-			t.Errorf("damage at %d not seen", at)
+		for at := range m.Data {
+			if size >= 0 && at >= membership.ClientIDBytes && at < membership.ClientIDBytes+8 {
+				continue // the number itself is what is read
+			}
+			m.Data[at] ^= 1
+			if _, whole := readPayload(m); whole {
+				t.Errorf("size %d: damage at %d not seen", size, at)
+			}
+			m.Data[at] ^= 1
 		}
-		data[at] ^= 1
-	}
-	if _, whole := readPayload(id, data[:10]); whole {
-		t.Error("a stump counts as whole")
+		if m.Hint[0]++; size >= 0 {
+			if _, whole := readPayload(m); whole {
+				t.Errorf("size %d: a wrong hint counts as right", size)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,167 @@
+package sim
+
+import "time"
+
+// trouble draws the faults: some by themselves, some one upon the other, before the
+// site has recovered from the first.
+func (a *artist) trouble() {
+	end := a.Length - calmBefore
+	left := a.faults.count(a.shape.Faults[0], a.shape.Faults[1])
+	for left > 0 {
+		at := a.faults.between(1500*time.Millisecond, end-50*time.Millisecond)
+		if a.faults.percent(6) {
+			at = a.faults.between(0, 1500*time.Millisecond) // while the first ring forms
+		}
+		for more := true; more && left > 0; left-- {
+			lasts := a.fault(at, end)
+			if a.talk.percent(85) {
+				a.around(at)
+			}
+			if a.talk.percent(60) {
+				a.around(min(at+lasts, end))
+			}
+			more = a.faults.percent(50)
+			// The next one comes while the site is busy with this one, or with its end.
+			if a.faults.percent(40) {
+				at += lasts
+			}
+			if at += a.faults.about(150 * time.Millisecond); at >= end {
+				break
+			}
+		}
+	}
+}
+
+// lasting picks how long a fault takes: about as long as the site takes to notice,
+// mostly, or seconds.
+func (a *artist) lasting() time.Duration {
+	switch a.faults.IntN(4) {
+	case 0:
+		return a.faults.between(time.Millisecond, 250*time.Millisecond)
+	case 1:
+		return a.faults.between(2*time.Second, 8*time.Second)
+	}
+	return a.faults.between(100*time.Millisecond, 1500*time.Millisecond)
+}
+
+// fault draws one and returns how long it lasts.
+func (a *artist) fault(at, end time.Duration) time.Duration {
+	lasts := min(a.lasting(), end-at)
+	n := a.faults.IntN(a.Nodes)
+	s := Step{At: at, Node: n, For: lasts}
+	switch r := a.faults.IntN(100); {
+	case r < 18:
+		return a.crash(s, end)
+	case r < 30:
+		s.Verb, s.For = Pause, min(a.pause(), end-at)
+	case r < 36:
+		s.Verb, s.By = Slow, a.faults.between(50*time.Microsecond, 3*time.Millisecond).Truncate(time.Microsecond)
+	case r < 58:
+		return a.partition(s, end)
+	case r < 70:
+		s.Verb, s.Percent = Lose, float64(a.faults.count(1, 25))
+	case r < 84:
+		a.oneWay(s)
+		return lasts
+	case r < 90:
+		s.Verb, s.Percent, s.By = Late, float64(a.faults.count(1, 50)), a.faults.between(0, 20*time.Millisecond).Truncate(time.Microsecond)
+	case r < 95:
+		s.Verb, s.Percent = Double, float64(a.faults.count(1, 50))
+	default:
+		s.Verb, s.By = Delay, a.faults.between(100*time.Microsecond, 20*time.Millisecond).Truncate(time.Microsecond)
+	}
+	a.add(s)
+	return s.For
+}
+
+func (a *artist) pause() time.Duration {
+	if a.faults.percent(30) {
+		return a.faults.between(time.Second, 10*time.Second)
+	}
+	return a.faults.between(50*time.Millisecond, time.Second)
+}
+
+// crash draws the end of one node or of several at once, and their next lives: at
+// once, while they are being given up, or later; sometimes several in a row, rarely
+// none.
+func (a *artist) crash(s Step, end time.Duration) time.Duration {
+	if a.faults.percent(4) && a.Nodes > 3 {
+		a.add(Step{At: s.At, Verb: Die, Node: s.Node})
+		return 0
+	}
+	several := 1
+	if a.faults.percent(20) {
+		several = a.faults.count(2, a.Nodes)
+	}
+	begin, last, first := s.At, s.At, s.Node
+	for i := range several {
+		s.Verb, s.Node, s.At = Crash, (first+i)%a.Nodes, begin
+		for more := true; more && s.At < end; more = a.faults.percent(25) {
+			s.For = min(a.lasting(), end-s.At)
+			if a.faults.percent(35) {
+				s.For = min(a.faults.between(time.Millisecond, 12*time.Millisecond), end-s.At)
+			}
+			a.add(s)
+			last = max(last, s.At+s.For)
+			s.At += s.For + a.faults.about(150*time.Millisecond)
+		}
+	}
+	return last - begin
+}
+
+// partition draws one partition, or several that follow each other without a heal.
+func (a *artist) partition(s Step, end time.Duration) time.Duration {
+	s.Verb = Partition
+	begin := s.At
+	for more := true; more && s.At < end; more = a.faults.percent(35) {
+		s.For, s.Sides = min(a.lasting(), end-s.At), a.sides()
+		a.add(s)
+		s.At += s.For.Truncate(time.Microsecond)
+	}
+	return s.At - begin
+}
+
+// sides parts the nodes in two or three, or cuts one off.
+func (a *artist) sides() string {
+	sides := make([]byte, a.Nodes)
+	parts := a.faults.count(2, 3)
+	alone := -1
+	if a.faults.percent(40) {
+		alone = a.faults.IntN(a.Nodes)
+	}
+	for i := range sides {
+		switch {
+		case alone < 0:
+			sides[i] = byte('a' + a.faults.IntN(parts))
+		case i == alone:
+			sides[i] = 'b'
+		default:
+			sides[i] = 'a'
+		}
+	}
+	return string(sides)
+}
+
+// oneWay draws loss of one direction: between two nodes, or of all or some that a
+// node sends or should hear.
+func (a *artist) oneWay(s Step) {
+	s.Verb, s.Percent = OneWay, 100
+	if a.faults.percent(50) {
+		s.Percent = float64(a.faults.count(10, 95))
+	}
+	s.Peer = (s.Node + 1 + a.faults.IntN(a.Nodes-1)) % a.Nodes
+	if a.faults.percent(50) {
+		a.add(s)
+		return
+	}
+	mute, all, node := a.faults.percent(50), a.faults.percent(50), s.Node
+	for peer := range a.Nodes {
+		if peer == node || !all && a.faults.percent(50) {
+			continue
+		}
+		if s.Node, s.Peer = node, peer; mute {
+			s.Node, s.Peer = peer, node
+		}
+		a.add(s)
+	}
+}
