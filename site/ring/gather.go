@@ -14,7 +14,7 @@ import (
 type gathering struct {
 	proc, fail set
 	slow       set // of those who failed: asked to leave, see expel
-	since      time.Duration
+	since      time.Duration // this node has been in no ring, attempts before this one included
 }
 
 func (g *gathering) want() set { return g.proc.minus(g.fail) }
@@ -31,8 +31,12 @@ type join struct {
 func (m *Machine) enterGather(now time.Duration, proc, fail, slow set, fx *Effects) {
 	proc.add(m.self)
 	fail.drop(m.self)
+	since := now
+	if m.state == Gather || m.state == Commit || m.state == Recovery {
+		since = m.gather.since
+	}
 	m.state = Gather
-	m.gather = gathering{proc: proc, fail: fail, slow: slow, since: now}
+	m.gather = gathering{proc: proc, fail: fail, slow: slow, since: since}
 	m.attempt++
 	m.count.Gathers++
 	m.holding, m.prefer, m.culprit = false, false, 0
@@ -187,11 +191,14 @@ func (m *Machine) onJoin(now time.Duration, packet []byte, i int, restarted bool
 	case Commit, Recovery:
 		// Who gathers anew has left the ring that is being formed, and so has who
 		// wants another one or has given this node up, because sets only grow.
-		// Strangers wait until it is installed; they repeat themselves.
+		// Strangers wait until it is installed; they repeat themselves. A join that
+		// does not know this ring's counter is one that led to it and comes late: its
+		// way here is longer than that by the representative.
 		nodes := m.setOf(m.commit.nodes())
 		givenUp := j.fail.has(m.self)
 		grown := j.proc.minus(m.gather.proc) != set{} || j.fail.minus(m.gather.fail) != set{}
-		if !nodes.has(i) || again && !restarted && !givenUp && !grown {
+		known := again || j.counter < m.commit.ring.Counter
+		if !nodes.has(i) || known && !restarted && !givenUp && !grown {
 			return
 		}
 		fail, slow := j.fail, j.slow
