@@ -200,11 +200,11 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	r.now = now
 	if !d.said {
 		d.said = true
-		return ring.Frame{Stream: controlStream, Service: membership.Safe, Data: r.ownLineage().append(nil)}, true
+		return ring.Frame{Stream: controlStream, Service: membership.Safe, Bound: true, Data: r.ownLineage().append(nil)}, true
 	}
 	if d.refuses {
 		d.refuses = false
-		return ring.Frame{Stream: controlStream, Service: membership.Safe, Data: []byte{byte(frameRefusal)}}, true
+		return ring.Frame{Stream: controlStream, Service: membership.Safe, Bound: true, Data: []byte{byte(frameRefusal)}}, true
 	}
 	if !d.decided || r.m == nil {
 		return ring.Frame{}, false
@@ -215,7 +215,7 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	}
 	if state := d.outgoing; state != nil {
 		d.outgoing = nil
-		return ring.Frame{Stream: controlStream - 1, Service: membership.Safe, Data: append([]byte{byte(frameSnapshot)}, state...)}, true
+		return ring.Frame{Stream: controlStream - 1, Service: membership.Safe, Bound: true, Data: append([]byte{byte(frameSnapshot)}, state...)}, true
 	}
 	if f, ok := r.nextControl(); ok {
 		return f, true
@@ -241,7 +241,7 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 // its clients saw (N8).
 func (r *Replica) ask(now time.Duration) ring.Frame {
 	r.askDue = now + repeatInterval
-	f := ring.Frame{Stream: controlStream, Service: membership.Agreed}
+	f := ring.Frame{Stream: controlStream, Service: membership.Agreed, Bound: true}
 	r.asking = false
 	if r.m.view.ID.Compare(r.newest) < 0 {
 		b := bump{r.m.instance, r.newest.Epoch}

@@ -45,7 +45,10 @@ type Frame struct {
 	// streams.
 	Stream  uint64
 	Service membership.Service
-	Data    []byte
+	// Bound: the frame speaks of this ring. What of it has not been sent when the next
+	// one is installed is dropped; other frames are sent there.
+	Bound bool
+	Data  []byte
 }
 
 // MaxFrameBytes bounds a frame: the largest message and room for what its layers

@@ -38,16 +38,27 @@ func (o *outbox) empty() bool { return len(o.cuts)+len(o.ready)+len(o.waiting) =
 
 // restart begins afresh in a new ring: frames of which the last piece has not
 // been sent are cut again from their beginning, because the others have dropped
-// what they had of them.
+// what they had of them. What was bound to the ring before is dropped.
 func (o *outbox) restart() {
 	again := make([]Frame, 0, len(o.cuts))
 	for _, c := range o.cuts {
 		again = append(again, c.frame)
 		o.bytes += c.offset
 	}
-	o.waiting = append(again, o.waiting...)
+	o.ready = o.unbound(o.ready)
+	o.waiting = o.unbound(append(again, o.waiting...))
 	clear(o.cuts)
 	o.cuts, o.turn, o.open = o.cuts[:0], 0, 0
+}
+
+// unbound drops the frames that are bound to the ring that ends.
+func (o *outbox) unbound(frames []Frame) []Frame {
+	return slices.DeleteFunc(frames, func(f Frame) bool {
+		if f.Bound {
+			o.bytes -= len(f.Data)
+		}
+		return f.Bound
+	})
 }
 
 // payload is how many bytes of entries a packet holds. Room is left to wrap it
