@@ -13,13 +13,14 @@ type history struct {
 	ofView   map[ViewID][]*message // federated ones, by the view that accepted them
 	keyed    bool                  // the traces show what the machines did
 	accepts  bool                  // the traces show what was accepted
+	attaches bool                  // the traces show when clients take part
 }
 
 // A node is one life of a node.
 type node struct {
 	*Trace
 	alive    bool     // it was there at the end
-	attaches bool     // its trace says when its clients take part
+	attaches bool     // the traces say when clients take part
 	lineages bool     // its trace says which lineages it took up
 	views    []*Event // that it installed
 	lone     []*Event // signals of views that it closed alone
@@ -102,6 +103,7 @@ func newHistory(traces []Trace, opts Options) *history {
 		}
 	}
 	for _, n := range h.nodes {
+		n.attaches = h.attaches // a life may end before its clients take part
 		h.acceptances(n)
 	}
 	for _, n := range h.nodes {
@@ -130,7 +132,7 @@ func (h *history) declare(n *node, e *Event) {
 	case Import, Promise:
 		h.keyed = true
 	case Attach:
-		n.attaches = true
+		h.attaches = true
 	case Lineage:
 		n.lineages = true
 	case Sig:

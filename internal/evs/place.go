@@ -108,7 +108,11 @@ func (c *client) instanceIn(v ViewID) string {
 
 // addressed says whether a keyed federated message reaches the client by the
 // client's own joins and leaves (PREDICATES section 1).
-func (h *history) addressed(c *client, m *message) bool {
+func (h *history) addressed(c *client, m *message) bool { return h.addressedIn(c, m, nil) }
+
+// addressedIn is addressed by what the client did before an attach period began; nil:
+// by all that it did.
+func (h *history) addressedIn(c *client, m *message, end *Event) bool {
 	send := m.federated()
 	if send == nil || !m.wantedBy(c) {
 		return false
@@ -122,7 +126,7 @@ func (h *history) addressed(c *client, m *message) bool {
 			// A session has no key; one that began later had another's name.
 			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when
 		}
-		return c.memberAt(g, send.View, keyOf(send))
+		return c.memberAt(g, send.View, keyOf(send), end)
 	})
 }
 
@@ -134,11 +138,28 @@ func (c *client) outOfAll(e *Event) {
 	}
 }
 
+// periodEnds returns for each of the client's items what ended the attach period that it
+// is of, or nil.
+func (c *client) periodEnds() []*Event {
+	ends := make([]*Event, len(c.items))
+	var end *Event
+	for i, it := range slices.Backward(c.items) {
+		ends[i] = end
+		if it.Kind == Attach || it.Role == "founder" {
+			end = it.Event
+		}
+	}
+	return ends
+}
+
 // memberAt says whether the client's last own join or leave of g below the key is
-// a join, within one attach period.
-func (c *client) memberAt(g string, v ViewID, k key) bool {
+// a join, within one attach period: the last one before end, or of all.
+func (c *client) memberAt(g string, v ViewID, k key, end *Event) bool {
 	member := false
 	for _, e := range c.moves[g] {
+		if e == end {
+			break
+		}
 		if e.Kind != Join && e.Kind != Leave {
 			member = false
 			continue

@@ -180,7 +180,6 @@ func (r *Replica) answer(f *localSend, id membership.ClientID, v verdict) {
 		p.slack = max(minSlack, p.slack-p.slack/8192)
 		if len(c.queue) > 0 && c.queue[0].numbered && c.queue[0].seq == f.seq {
 			r.named(id, f.seq, &c.queue[0])
-			r.named(id, f.seq, &c.queue[0])
 			if c.queue[0].prepares {
 				c.entering = f.groups[0]
 			}
@@ -294,7 +293,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	f := &p.send
 	*f = localSend{tag: r.m.tag, session: c.id.Session, attempt: c.attempt, kind: it.Kind, discard: it.SelfDiscard,
 		first: !c.known, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
-	frame := ring.Frame{Stream: c.id.Session, Service: membership.Agreed}
+	frame := ring.Frame{Stream: c.id.Session, Service: membership.Agreed, Bound: true} // ringChanged goes back
 	if !r.plan(now, c, f) {
 		return frame, false
 	}
@@ -304,6 +303,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 		if it.Service == membership.Unreliable {
 			frame.Service = membership.Reliable
 		}
+		frame.Bound = false
 		c.casts++
 		f.seq = castNumber | c.casts
 		r.named(c.id, f.seq, it)

@@ -13,7 +13,7 @@ import (
 // all come to agree; who has not by the consensus time-out is given up.
 type gathering struct {
 	proc, fail set
-	slow       set // of those who failed: asked to leave, see expel
+	slow       set           // of those who failed: asked to leave, see expel
 	since      time.Duration // this node has been in no ring, attempts before this one included
 }
 
