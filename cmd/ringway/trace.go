@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +31,7 @@ func newTrace() *cobra.Command {
 // traceFlags are those of `trace check`.
 type traceFlags struct {
 	asJSON, quietEnd, oneClock bool
+	quietFrom                  string
 	most                       int
 }
 
@@ -42,7 +46,8 @@ one order, views and what lies between them agree, and so on. A node without an 
 its trace counts as crashed.
 
 What everybody should have got in the end can only be judged if the run ended quietly:
-say so with --quiet-end.`,
+say so with --quiet-end. That all nodes end in one ring and one view is asked for if it
+is said since when nothing went wrong any more: --quiet-from.`,
 		Args: args(1, -1, "traces: folders or files"),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			return f.check(cmd.OutOrStdout(), paths)
@@ -52,16 +57,18 @@ say so with --quiet-end.`,
 	flags.BoolVar(&f.asJSON, "json", false, "one JSON object a violation, and one at the end")
 	flags.BoolVar(&f.quietEnd, "quiet-end", false, "the run ended without faults, and everything had time to arrive")
 	flags.BoolVar(&f.oneClock, "one-clock", false, "all nodes ran on one machine: their clocks can be compared")
+	flags.StringVar(&f.quietFrom, "quiet-from", "", "when the last fault was over, as 2006-01-02T15:04:05.999Z (implies --quiet-end and --one-clock)")
 	flags.IntVar(&f.most, "most", 3, "report so many violations of each promise")
 	return cmd
 }
 
 // A traceSummary ends the JSON output of `trace check`.
 type traceSummary struct {
-	Traces     int      `json:"traces"`
-	Events     int      `json:"events"`
-	Checked    []string `json:"checked"`
-	Violations int      `json:"violations"`
+	Traces     int               `json:"traces"`
+	Events     int               `json:"events"`
+	Checked    []string          `json:"checked"`
+	Unchecked  map[string]string `json:"unchecked"` // and why
+	Violations int               `json:"violations"`
 }
 
 // A traceViolation is a line of it.
@@ -78,8 +85,16 @@ func (f *traceFlags) check(out io.Writer, paths []string) error {
 	if err != nil {
 		return usageError{fmt.Errorf("trace check: %w", err)}
 	}
-	violations := evs.Check(traces, evs.Options{Settled: f.quietEnd, OneClock: f.oneClock, Torn: true, PerPredicate: f.most})
-	sum := traceSummary{Traces: len(traces), Checked: evs.Predicates(), Violations: len(violations)}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
+	verdict := evs.Judge(traces, opts)
+	violations := verdict.Violations
+	sum := traceSummary{Traces: len(traces), Checked: verdict.Checked, Unchecked: map[string]string{}, Violations: len(violations)}
+	for _, gap := range verdict.Unchecked {
+		sum.Unchecked[gap.Predicate] = gap.Why
+	}
 	for _, t := range traces {
 		sum.Events += len(t.Events)
 	}
@@ -90,6 +105,21 @@ func (f *traceFlags) check(out io.Writer, paths []string) error {
 		return fmt.Errorf("trace check: %d violations, first of %s", len(violations), violations[0].Predicate)
 	}
 	return nil
+}
+
+// options are what the checker may take for granted. A killed node's trace may lack its
+// last events.
+func (f *traceFlags) options() (evs.Options, error) {
+	opts := evs.Options{Settled: f.quietEnd, OneClock: f.oneClock, Torn: true, PerPredicate: f.most}
+	if f.quietFrom == "" {
+		return opts, nil
+	}
+	from, err := time.Parse(time.RFC3339Nano, f.quietFrom)
+	if err != nil {
+		return opts, usage("trace check: --quiet-from %q is no time like 2006-01-02T15:04:05Z", f.quietFrom)
+	}
+	opts.Settled, opts.OneClock, opts.QuietFrom = true, true, from.UnixNano()
+	return opts, nil
 }
 
 func (f *traceFlags) print(out io.Writer, violations []evs.Violation, sum traceSummary) error {
@@ -113,6 +143,24 @@ func (f *traceFlags) print(out io.Writer, violations []evs.Violation, sum traceS
 	if len(violations) > 0 {
 		verdict = fmt.Sprintf("%d violations", len(violations))
 	}
-	_, err := fmt.Fprintf(out, "%d traces, %d events; checked %s: %s\n", sum.Traces, sum.Events, strings.Join(sum.Checked, " "), verdict)
-	return err
+	if _, err := fmt.Fprintf(out, "%d traces, %d events; checked %s: %s\n", sum.Traces, sum.Events, strings.Join(sum.Checked, " "), verdict); err != nil {
+		return err
+	}
+	return sum.printUnchecked(out)
+}
+
+// printUnchecked lists what was not checked, by reason.
+func (s *traceSummary) printUnchecked(out io.Writer) error {
+	reasons := map[string][]string{}
+	for _, p := range evs.Predicates() {
+		if why := s.Unchecked[p]; why != "" {
+			reasons[why] = append(reasons[why], p)
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(reasons)) {
+		if _, err := fmt.Fprintf(out, "not checked: %s (%s)\n", strings.Join(reasons[why], " "), why); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -68,6 +68,9 @@ func kdlv(c, sender string, seq uint64, src string, t int64, n uint64) Event {
 func kjoin(c, g string, t int64) Event {
 	return Event{Kind: Join, Client: c, Group: g, View: in(1), Src: "A", T: t}
 }
+func attach(epoch uint64, inst string) Event {
+	return Event{Kind: Attach, View: in(epoch), Inst: inst, MinT: -1}
+}
 func imported(src string, idx uint64, t int64) Event {
 	return Event{Kind: Import, Src: src, View: in(1), Idx: idx, N: idx, T: t}
 }
