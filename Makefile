@@ -6,7 +6,7 @@ LINT_VER  := v2.15.0
 FUZZTIME  ?= 20s
 SIMTIME   ?= 2m
 
-.PHONY: build test race fuzz sim bench lint demo clean
+.PHONY: build test race fuzz sim scenarios bench lint demo clean
 
 # build the one binary into bin/
 build:
@@ -27,6 +27,10 @@ fuzz:
 # random federations in virtual time for SIMTIME, judged by internal/evs
 sim:
 	$(GO) test ./internal/sim -count=1 -v -run TestRandom -timeout 24h -sim.for=$(SIMTIME)
+
+# real nodes and clients in the lab, broken as internal/scenario/scripts say (root)
+scenarios:
+	$(GO) test ./internal/scenario -run TestScripts -count=1 -v
 
 # micro benchmarks of the hot path, then throughput of a three-node site
 bench: build

@@ -22,6 +22,8 @@ type Config struct {
 	// Trace is the folder that the node writes a trace into; empty: none.
 	Trace string
 	Log   *slog.Logger
+	// LogLost counts the lines that the log could not take; nil: nobody counts.
+	LogLost func() uint64
 }
 
 // ErrInsecure says that the topology has no certificates and an address that is not

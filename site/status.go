@@ -15,6 +15,7 @@ import (
 	"ringway/routing"
 	"ringway/site/merge"
 	"ringway/site/ring"
+	"ringway/site/session"
 	"ringway/topology"
 )
 
@@ -44,6 +45,10 @@ func (n *node) Status() admin.Status {
 	}
 	n.addSessions(&s)
 	addCounters(s.Counters, "lan", n.port.Stats())
+	s.Counters["trace_lost_events"] = n.loop.trace.lost()
+	if n.cfg.LogLost != nil {
+		s.Counters["log_lost_lines"] = n.cfg.LogLost()
+	}
 	if n.gateway != nil {
 		n.addOverlay(&s, n.gateway.Status())
 	}
@@ -145,9 +150,10 @@ func (n *node) nodeName(id membership.NodeID) string {
 func (n *node) addSessions(s *admin.Status) {
 	status := n.sessions.Status()
 	s.Clients = len(status.Sessions)
-	for _, c := range status.Sessions {
+	groups := n.groupsOf(status.Sessions)
+	for i, c := range status.Sessions {
 		s.Sessions = append(s.Sessions, admin.Session{
-			Name: c.Name, Address: c.Address, QueuedBytes: c.QueuedBytes, Received: c.Received, Delivered: c.Sent,
+			Name: c.Name, Address: c.Address, Groups: groups[i], QueuedBytes: c.QueuedBytes, Received: c.Received, Delivered: c.Sent,
 			Connected: time.Since(c.Since).Seconds(),
 		})
 	}
@@ -156,6 +162,26 @@ func (n *node) addSessions(s *admin.Status) {
 		return cmp.Or(cmp.Compare(b.QueuedBytes, a.QueuedBytes), strings.Compare(a.Name, b.Name))
 	})
 	addCounters(s.Counters, "sessions", status)
+}
+
+// groupsOf asks the loop in how many groups each session is.
+func (n *node) groupsOf(sessions []session.Client) []int {
+	answer := make(chan []int, 1)
+	asked := n.in.call(func() {
+		counts := make([]int, len(sessions))
+		for i := range sessions {
+			counts[i] = n.loop.core.Replica.GroupsOf(sessions[i].ID)
+		}
+		answer <- counts
+	})
+	if asked {
+		select {
+		case counts := <-answer:
+			return counts
+		case <-n.done:
+		}
+	}
+	return make([]int, len(sessions))
 }
 
 func (n *node) addOverlay(s *admin.Status, o overlay.Status) {

@@ -68,6 +68,14 @@ func (t *tracer) gone(now time.Duration, c membership.ClientID) {
 	}
 }
 
+// lost returns how many events could not be written.
+func (t *tracer) lost() uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.writer.Lost()
+}
+
 // stop ends the trace. It is called when the loop has ended.
 func (t *tracer) stop(now time.Duration) error {
 	if t == nil {

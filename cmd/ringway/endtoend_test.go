@@ -116,6 +116,10 @@ func TestByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the join", &received, func() bool { return strings.Contains(received.String(), `"type":"view"`) })
+	eventually(t, "status to count the client's groups", &received, func() bool {
+		_, out, _ := ringway(t, "", nil, "status", "--admin", adminAddress, "--json")
+		return strings.Contains(out, `"groups":1,"queued_bytes"`)
+	})
 	if code, _, errs := ringway(t, "one\ntwo\nthree\n", nil, "pub", "--connect", address, "--name", "me", "news"); code != 0 {
 		t.Fatalf("pub: %d %s", code, errs)
 	}

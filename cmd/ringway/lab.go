@@ -32,6 +32,7 @@ and between sites links with the delay, jitter, loss and rate that the topology'
   ringway lab partition lon,fra/nyc    by sites, or by the nodes of one site
   ringway lab heal
   ringway lab set lon-fra delay=80ms loss=0.5%
+  ringway lab set lon loss=5%          of a site's LAN, or of a node there, the loss
   ringway lab kill lon-1               and restart, pause, continue, stop
   ringway lab exec lon-1 -- ringway sub --connect 10.1.0.1:4803 g
   ringway lab down                     removes everything
@@ -43,7 +44,7 @@ Commands are for the lab that is up; if several are, name the --topology.`,
 		},
 	}
 	cmd.PersistentFlags().StringVar(&topology, "topology", "", "of which lab (default $RINGWAY_TOPOLOGY, or the one that is up)")
-	cmd.AddCommand(newLabUp(), newLabServe(), newLabDown(&topology), newLabStatus(&topology), newLabExec(&topology))
+	cmd.AddCommand(newLabUp(), newLabServe(), newLabEngine(), newLabDown(&topology), newLabStatus(&topology), newLabExec(&topology))
 	for _, c := range []struct{ name, args, short string }{
 		{"run", "[NODE…]", "Start nodes, or all"},
 		{"kill", "NODE…", "End nodes as a power failure does"},
@@ -51,7 +52,7 @@ Commands are for the lab that is up; if several are, name the --topology.`,
 		{"restart", "NODE…", "Kill nodes and start them again at once"},
 		{"pause", "NODE…", "Stop nodes where they are, as SIGSTOP does"},
 		{"continue", "NODE…", "Let paused nodes go on"},
-		{"set", "A-B|A>B|all KEY=VALUE…", "Change links: delay=80ms jitter=2ms loss=0.5% rate=200mbit …"},
+		{"set", "A-B|A>B|all|SITE|NODE KEY=VALUE…", "Change links: delay=80ms jitter=2ms loss=0.5% rate=200mbit …; of a SITE's LAN or a NODE there, the loss"},
 		{"cut", "A-B", "Cut one link"},
 		{"join", "A-B", "Join a cut link again"},
 		{"partition", "A,B/C", "Divide the federation by sites, or a site by its nodes"},
@@ -128,6 +129,13 @@ func labWords(cmd *cobra.Command, topology, name string, args []string) (words [
 		for _, d := range reply.Status.Links {
 			words = append(words, d.From+"-"+d.To)
 		}
+		if name == "set" {
+			for _, n := range reply.Status.Nodes {
+				words = append(words, n.Site, n.Name)
+			}
+			slices.Sort(words)
+			words = slices.Compact(words)
+		}
 	case "partition":
 		for _, n := range reply.Status.Nodes {
 			words = append(words, n.Site, n.Name)
@@ -188,6 +196,16 @@ func newLabServe() *cobra.Command {
 	cmd.Flags().StringVar(&c.Folder, "folder", "", "")
 	cmd.Flags().BoolVar(&c.Emulate, "emulate", false, "")
 	return cmd
+}
+
+// newLabEngine is what a lab starts to emulate its links.
+func newLabEngine() *cobra.Command {
+	return &cobra.Command{
+		Use: "engine", Hidden: true, Args: args(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return lab.ServeEngine(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
 }
 
 func newLabDown(topology *string) *cobra.Command {

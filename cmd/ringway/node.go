@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -66,7 +67,8 @@ func (f *nodeFlags) config(cmd *cobra.Command) (site.Config, error) {
 	if f.name == "" {
 		return none, usage("node: no --name: say which node of %s this is", path)
 	}
-	log, err := newLog(cmd.ErrOrStderr(), f.logFormat)
+	lines := &logWriter{to: cmd.ErrOrStderr()}
+	log, err := newLog(lines, f.logFormat)
 	if err != nil {
 		return none, err
 	}
@@ -82,7 +84,29 @@ func (f *nodeFlags) config(cmd *cobra.Command) (site.Config, error) {
 	if err != nil {
 		return none, err
 	}
-	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Trace: f.trace, Log: log}, nil
+	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Trace: f.trace, Log: log, LogLost: lines.lost.Load}, nil
+}
+
+// A logWriter counts the lines that cannot be written, as on a full disk, and says how
+// many they were once it can write again.
+type logWriter struct {
+	to     io.Writer
+	lost   atomic.Uint64
+	unsaid uint64 // of them; a logger writes one line at a time
+}
+
+func (w *logWriter) Write(line []byte) (int, error) {
+	if w.unsaid > 0 {
+		if _, err := fmt.Fprintf(w.to, "ringway: log: %d lines are lost here: they could not be written\n", w.unsaid); err == nil {
+			w.unsaid = 0
+		}
+	}
+	n, err := w.to.Write(line)
+	if err != nil {
+		w.lost.Add(1)
+		w.unsaid++
+	}
+	return n, err
 }
 
 func newLog(w io.Writer, format string) (*slog.Logger, error) {

@@ -143,42 +143,12 @@ func (s *Server) serve(conn net.Conn) {
 
 // obey carries out a command.
 func (s *Server) obey(r *Request) (*Status, error) {
-	l := s.lab
 	switch r.Command {
 	case "status":
-		return l.Status(), nil
-	case "run":
-		return nil, l.Run(r.Args)
-	case "kill":
-		return nil, l.Kill(r.Args)
-	case "stop":
-		return nil, l.Stop(r.Args)
-	case "restart":
-		return nil, l.Restart(r.Args)
-	case "pause":
-		return nil, l.Pause(r.Args)
-	case "continue":
-		return nil, l.Continue(r.Args)
-	case "heal":
-		return nil, l.Heal()
-	case "partition", "cut", "join", "set":
-		if len(r.Args) == 0 {
-			return nil, fmt.Errorf("%s: of what?", r.Command)
-		}
-		return nil, s.obeyLink(r.Command, r.Args[0], r.Args[1:])
+		return s.lab.Status(), nil
 	case "down":
 		s.once.Do(func() { close(s.down) })
 		return nil, nil
 	}
-	return nil, fmt.Errorf("%s: a lab has no such command", r.Command)
-}
-
-func (s *Server) obeyLink(command, of string, rest []string) error {
-	switch command {
-	case "partition":
-		return s.lab.Partition(of)
-	case "set":
-		return s.lab.Set(of, rest)
-	}
-	return s.lab.Cut(of, command == "cut")
+	return nil, s.lab.Do(r.Command, r.Args...)
 }

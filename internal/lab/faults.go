@@ -7,16 +7,64 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
+	"ringway/internal/netem"
 	"ringway/internal/netlab"
 )
 
+// Do carries out a command, in the words of `ringway lab`.
+func (l *Lab) Do(command string, args ...string) error {
+	if err := l.broken(); err != nil {
+		return err
+	}
+	switch command {
+	case "run":
+		return l.Run(args)
+	case "kill":
+		return l.Kill(args)
+	case "stop":
+		return l.Stop(args)
+	case "restart":
+		return l.Restart(args)
+	case "pause":
+		return l.Pause(args)
+	case "continue":
+		return l.Continue(args)
+	case "heal":
+		return l.Heal()
+	}
+	if len(args) == 0 {
+		return fmt.Errorf("%s: of what?", command)
+	}
+	switch command {
+	case "partition":
+		return l.Partition(args[0])
+	case "set":
+		return l.Set(args[0], args[1:])
+	case "cut", "join":
+		return l.Cut(args[0], command == "cut")
+	}
+	return fmt.Errorf("%s: a lab has no such command", command)
+}
+
+// broken says why nothing makes sense in this lab any more.
+func (l *Lab) broken() error {
+	if e, ok := l.wan.(*emulated); ok {
+		return e.dead()
+	}
+	return nil
+}
+
 // Run starts the named nodes, or all that do not run.
 func (l *Lab) Run(names []string) error {
+	if len(names) > 0 {
+		return l.some(names, func(m *machine) error { return m.start(l) })
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.each(names, func(m *machine) error {
-		if len(names) == 0 && m.running() {
+	return each(l.machines, func(m *machine) error {
+		if m.running() {
 			return nil
 		}
 		return m.start(l)
@@ -26,8 +74,22 @@ func (l *Lab) Run(names []string) error {
 // Kill ends nodes as a power failure does.
 func (l *Lab) Kill(names []string) error { return l.some(names, (*machine).kill) }
 
-// Stop lets nodes leave in order.
-func (l *Lab) Stop(names []string) error { return l.some(names, (*machine).stop) }
+// Stop lets nodes leave in order, all at once, and says which did not end well.
+func (l *Lab) Stop(names []string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list, err := l.named(names)
+	if err != nil {
+		return err
+	}
+	faults := make([]error, len(list))
+	var ends sync.WaitGroup
+	for i, m := range list {
+		ends.Go(func() { faults[i] = m.stop() })
+	}
+	ends.Wait()
+	return errors.Join(faults...)
+}
 
 // Pause stops nodes where they are.
 func (l *Lab) Pause(names []string) error {
@@ -52,26 +114,16 @@ func (l *Lab) Restart(names []string) error {
 }
 
 func (l *Lab) some(names []string, f func(*machine) error) error {
-	if len(names) == 0 {
-		return errors.New("no node is named")
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.each(names, f)
+	list, err := l.named(names)
+	if err != nil {
+		return err
+	}
+	return each(list, f)
 }
 
-func (l *Lab) each(names []string, f func(*machine) error) error {
-	list := l.machines
-	if len(names) > 0 {
-		list = nil
-		for _, name := range names {
-			m, err := l.machine(name)
-			if err != nil {
-				return err
-			}
-			list = append(list, m)
-		}
-	}
+func each(list []*machine, f func(*machine) error) error {
 	var faults []error
 	for _, m := range list {
 		faults = append(faults, f(m))
@@ -79,23 +131,78 @@ func (l *Lab) each(names []string, f func(*machine) error) error {
 	return errors.Join(faults...)
 }
 
-// Set changes a link: "lon-fra" both directions, "lon>fra" one, "all" every link.
-func (l *Lab) Set(link string, settings []string) error {
+// named returns the machines of these nodes.
+func (l *Lab) named(names []string) (list []*machine, err error) {
+	if len(names) == 0 {
+		return nil, errors.New("no node is named")
+	}
+	for _, name := range names {
+		m, err := l.machine(name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// Set changes a link: "lon-fra" both directions, "lon>fra" one, "all" every link. Of a
+// site's LAN and a node's way to it, "lon" and "lon-1", it can set the loss.
+func (l *Lab) Set(what string, settings []string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	text := strings.Join(settings, " ")
-	if link == "all" {
+	if receivers := l.receivers(what); len(receivers) > 0 {
+		return l.setLAN(receivers, text)
+	}
+	if what == "all" {
 		var faults []error
 		for _, k := range l.plan.links {
 			faults = append(faults, l.wan.change(k.a.Name, k.b.Name, text, false))
 		}
 		return errors.Join(faults...)
 	}
-	a, b, oneWay, err := l.parseLink(link)
+	a, b, oneWay, err := l.parseLink(what)
 	if err != nil {
 		return err
 	}
 	return l.wan.change(a, b, text, oneWay)
+}
+
+// receivers returns the machines of a site, or the one of a node.
+func (l *Lab) receivers(name string) (list []*machine) {
+	for _, m := range l.machines {
+		if m.site.Name == name || m.Name == name {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// setLAN has machines of a site lose a share of what their LAN sends them.
+func (l *Lab) setLAN(receivers []*machine, settings string) error {
+	p, err := netem.Parse(settings)
+	if err != nil {
+		return err
+	}
+	if p != (netem.Profile{Loss: p.Loss}) {
+		return fmt.Errorf("%s: a LAN has no settings but loss, as in loss=5%%", settings)
+	}
+	for _, m := range receivers {
+		m.loss = p.Loss
+	}
+	return l.filter(receivers[0].site)
+}
+
+// filter has the switch of a site do what is set at present.
+func (l *Lab) filter(s *sitePlan) error {
+	rules := netlab.Partition(l.divided[s]...)
+	for _, m := range l.machines {
+		if m.site == s && m.loss > 0 {
+			rules = append(rules, netlab.Lossy(m.nodePlan.space, m.loss))
+		}
+	}
+	return l.lans[s].Filter(rules...)
 }
 
 // parseLink finds the two sites of "a-b" or "a>b". Names may have dashes.
@@ -110,7 +217,7 @@ func (l *Lab) parseLink(text string) (a, b string, oneWay bool, err error) {
 			return a, b, text[i] == '>', err
 		}
 	}
-	return "", "", false, fmt.Errorf("%s: want two sites, as in lon-fra for both directions or lon>fra for one", text)
+	return "", "", false, fmt.Errorf("%s: want two sites, as in lon-fra for both directions or lon>fra for one; or a site or a node, for its LAN", text)
 }
 
 // Cut cuts a link, or joins it again.
@@ -191,7 +298,8 @@ func (l *Lab) partNodes(parts [][]string) error {
 			spaces[i] = append(spaces[i], n.space)
 		}
 	}
-	return l.lans[site].Filter(netlab.Partition(spaces...)...)
+	l.divided[site] = spaces
+	return l.filter(site)
 }
 
 // Heal undoes all partitions and cuts. Settings of links stay.
@@ -202,8 +310,9 @@ func (l *Lab) Heal() error {
 	for _, k := range l.plan.links {
 		faults = append(faults, l.wan.down(k.a.Name, k.b.Name, false))
 	}
-	for _, lan := range l.lans {
-		faults = append(faults, lan.Heal())
+	clear(l.divided)
+	for site := range l.lans {
+		faults = append(faults, l.filter(site))
 	}
 	l.parts = nil
 	return errors.Join(faults...)

@@ -3,11 +3,15 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +28,10 @@ type Config struct {
 	Folder   string // for logs, traces and certificates; it is made
 	Binary   string // ringway
 	Emulate  bool   // even where the kernel has tc netem
+	Network  string // begins the names of its namespaces; default the federation's name
+	// Disks are folders of nodes whose logs and traces shall be elsewhere than in
+	// Folder: as on a disk of their own.
+	Disks map[string]string
 }
 
 // A Lab is a topology as namespaces. Its methods may be called concurrently.
@@ -40,7 +48,9 @@ type Lab struct {
 	routers  map[*sitePlan]*netlab.Space
 	lans     map[*sitePlan]*netlab.Switch
 	machines []*machine // in the topology's order
-	parts    []string   // of the partition in force, as it was said
+	disks    map[string]string
+	parts    []string                 // of the partitions in force, as they were said
+	divided  map[*sitePlan][][]string // spaces of the parts of a site's LAN
 }
 
 // New makes the lab of a topology. No node runs yet.
@@ -53,12 +63,15 @@ func New(cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Topology, err)
 	}
-	l := &Lab{plan: p, folder: cfg.Folder, binary: cfg.Binary, began: time.Now(),
+	l := &Lab{plan: p, folder: cfg.Folder, binary: cfg.Binary, began: time.Now(), disks: cfg.Disks, divided: map[*sitePlan][][]string{},
 		routers: map[*sitePlan]*netlab.Space{}, lans: map[*sitePlan]*netlab.Switch{}}
 	if err := l.prepare(cfg.Topology); err != nil {
 		return nil, err
 	}
-	if l.network, err = netlab.New(networkName(t.Name)); err != nil {
+	if cfg.Network == "" {
+		cfg.Network = networkName(t.Name)
+	}
+	if l.network, err = netlab.New(cfg.Network); err != nil {
 		return nil, err
 	}
 	if err := l.build(cfg.Emulate); err != nil {
@@ -82,9 +95,11 @@ func networkName(federation string) string {
 // prepare fills the folder: a copy of the topology, and certificates if it names some
 // that are not there.
 func (l *Lab) prepare(path string) error {
-	for _, sub := range []string{"log", "trace"} {
-		if err := os.MkdirAll(filepath.Join(l.folder, sub), 0o755); err != nil {
-			return err
+	for _, folder := range slices.Concat([]string{l.folder}, slices.Collect(maps.Values(l.disks))) {
+		for _, sub := range []string{"log", "trace"} {
+			if err := os.MkdirAll(filepath.Join(folder, sub), 0o755); err != nil {
+				return err
+			}
 		}
 	}
 	l.file = path
@@ -146,7 +161,7 @@ func (l *Lab) build(emulate bool) error {
 	if !emulate && hasNetem(l.routers[l.plan.sites[0]]) {
 		l.wan, err = newKernel()
 	} else {
-		l.wan, err = newEmulated()
+		l.wan, err = newEmulated(l.binary, l.folder, l.routers[l.plan.sites[0]])
 	}
 	if err != nil {
 		return err
@@ -182,7 +197,11 @@ func (l *Lab) buildSite(s *sitePlan) error {
 		if _, err := lan.Plug(space, netip.PrefixFrom(n.Address.Addr(), s.subnet.Bits())); err != nil {
 			return err
 		}
-		l.machines = append(l.machines, &machine{nodePlan: n, site: s, space: space})
+		folder := l.disks[n.Name]
+		if folder == "" {
+			folder = l.folder
+		}
+		l.machines = append(l.machines, &machine{nodePlan: n, site: s, space: space, folder: folder})
 		if n.IsGateway() {
 			if err := l.uplink(s, n, router, space); err != nil {
 				return err
@@ -289,4 +308,16 @@ func (l *Lab) machine(name string) (*machine, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: no such node in %s", name, l.plan.topology.Path)
+}
+
+// Topology returns what the lab is made of.
+func (l *Lab) Topology() *topology.Topology { return l.plan.topology }
+
+// Dial connects as from a node's machine.
+func (l *Lab) Dial(ctx context.Context, node, network, address string) (net.Conn, error) {
+	m, err := l.machine(node)
+	if err != nil {
+		return nil, err
+	}
+	return m.space.Dial(ctx, network, address)
 }

@@ -25,23 +25,30 @@ func TestMain(m *testing.M) {
 	if code, done := netlab.Elevate(); done {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	os.Exit(withRingway(m.Run))
 }
 
-// build makes the program that a lab's nodes run.
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "ringway")
-	out, err := exec.Command("go", "build", "-o", binary, "ringway/cmd/ringway").CombinedOutput()
+// ringway is the program that labs run.
+var ringway string
+
+func withRingway(run func() int) int {
+	folder, err := os.MkdirTemp("", "rw")
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	return binary
+	defer os.RemoveAll(folder)
+	ringway = filepath.Join(folder, "ringway")
+	if out, err := exec.Command("go", "build", "-o", ringway, "ringway/cmd/ringway").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return run()
 }
 
-func newTestLab(t *testing.T, file, binary string) *Lab {
+func newTestLab(t *testing.T, file string) *Lab {
 	t.Helper()
-	l, err := New(Config{Topology: file, Folder: t.TempDir(), Binary: binary, Emulate: true})
+	l, err := New(Config{Topology: file, Folder: t.TempDir(), Binary: ringway, Emulate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +65,7 @@ const sixRegions = "../../examples/topologies/six-regions.toml"
 // TestDelaysAreTheFile's: packets between any two gateways take as long as the topology
 // says. The shortest of some round trips is compared, so a busy machine does not matter.
 func TestDelaysAreTheFiles(t *testing.T) {
-	l := newTestLab(t, sixRegions, "")
+	l := newTestLab(t, sixRegions)
 	if len(l.plan.links) != 15 {
 		t.Fatalf("%d links", len(l.plan.links))
 	}
@@ -145,7 +152,7 @@ func reaches(t *testing.T, a, b *machine) bool {
 
 // TestPartitionAndHeal divides sites and looks at who reaches whom.
 func TestPartitionAndHeal(t *testing.T) {
-	l := newTestLab(t, "testdata/three.toml", "")
+	l := newTestLab(t, "testdata/three.toml")
 	at := func(name string) *machine {
 		m, err := l.machine(name)
 		if err != nil {
@@ -192,12 +199,72 @@ func TestPartitionAndHeal(t *testing.T) {
 	if err := l.Set("a-b", []string{"colour=red"}); err == nil {
 		t.Error("a link has a colour")
 	}
+	if err := l.Set("a", []string{"delay=1ms"}); err == nil {
+		t.Error("a LAN has a delay")
+	}
+}
+
+// TestLossOfALAN: what nodes lose of their LAN stays through partitions of it.
+func TestLossOfALAN(t *testing.T) {
+	l := newTestLab(t, "testdata/three.toml")
+	one, other := l.machines[0], l.machines[1]
+	expect := func(when string, to, from bool) {
+		t.Helper()
+		if a, b := hears(t, one, other), hears(t, other, one); a != to || b != from {
+			t.Errorf("%s %s hears %s: %v, and the other way round: %v", when, one.Name, other.Name, a, b)
+		}
+	}
+	expect("at first", true, true)
+	for _, step := range []struct {
+		do       func() error
+		to, from bool
+	}{
+		{func() error { return l.Set(one.Name, []string{"loss=100%"}) }, false, true},
+		{func() error { return l.Partition(one.Name + "/" + other.Name) }, false, false},
+		{l.Heal, false, true},
+		{func() error { return l.Set("a", []string{"loss=0%"}) }, true, true},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		expect("then", step.to, step.from)
+	}
+}
+
+// hears says whether datagrams to a machine from another of its site arrive.
+func hears(t *testing.T, m, from *machine) bool {
+	t.Helper()
+	var in net.PacketConn
+	if err := m.space.Do(func() (err error) {
+		in, err = net.ListenPacket("udp", net.JoinHostPort(m.Address.Addr().String(), "7008"))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := from.space.Dial(context.Background(), "udp", in.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	for range 5 {
+		if _, err := out.Write([]byte("ping")); err != nil {
+			continue // its address cannot be found: neither can the machine
+		}
+		if err := in.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := in.ReadFrom(make([]byte, 10)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // TestFederationInALab runs real nodes: their clients, at three sites, get everything in
 // one order, also after a site was killed and started again.
 func TestFederationInALab(t *testing.T) {
-	l := newTestLab(t, "testdata/three.toml", build(t))
+	l := newTestLab(t, "testdata/three.toml")
 	if err := l.Run(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +371,6 @@ func TestWrongTopologies(t *testing.T) {
 
 // TestDownRestoresTheMachine uses the command as a user does, and kills its server.
 func TestDownRestoresTheMachine(t *testing.T) {
-	binary := build(t)
 	file, err := filepath.Abs("testdata/three.toml")
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +381,7 @@ func TestDownRestoresTheMachine(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(home) })
 	command := func(args ...string) string {
-		out, err := exec.Command(binary, append([]string{"lab"}, args...)...).CombinedOutput()
+		out, err := exec.Command(ringway, append([]string{"lab"}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Errorf("lab %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
@@ -326,7 +392,7 @@ func TestDownRestoresTheMachine(t *testing.T) {
 	if out := command("status", file); !strings.Contains(out, "running") {
 		t.Errorf("status:\n%s", out)
 	}
-	if out, err := exec.Command(binary, "lab", "up", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "is up already") {
+	if out, err := exec.Command(ringway, "lab", "up", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "is up already") {
 		t.Errorf("a second up: %v, %s", err, out)
 	}
 	command("down", file)
@@ -334,7 +400,7 @@ func TestDownRestoresTheMachine(t *testing.T) {
 
 	// Killed in the middle: the up command and its server, at any moment.
 	for _, after := range []time.Duration{5 * time.Millisecond, 40 * time.Millisecond, 100 * time.Millisecond} {
-		up := exec.Command(binary, "lab", "up", file, "--emulate")
+		up := exec.Command(ringway, "lab", "up", file, "--emulate")
 		if err := up.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -361,14 +427,23 @@ func TestDownRestoresTheMachine(t *testing.T) {
 func machineState(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	for _, ask := range []string{"dev", "route", "ipv6_route"} {
-		text, err := os.ReadFile("/proc/thread-self/net/" + ask)
+	// The fields of each that are no counters.
+	for _, ask := range []struct {
+		file   string
+		fields []int
+	}{{"dev", []int{0}}, {"route", []int{0, 1, 2, 3, 6, 7}}, {"ipv6_route", []int{0, 1, 2, 3, 4, 5, 8, 9}}} {
+		text, err := os.ReadFile("/proc/thread-self/net/" + ask.file)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
 		for _, line := range strings.Split(string(text), "\n") {
-			name, _, _ := strings.Cut(strings.TrimSpace(line), ":") // not its counters
-			fmt.Fprintln(&all, name)
+			fields := strings.Fields(line)
+			for _, i := range ask.fields {
+				if i < len(fields) {
+					fmt.Fprint(&all, fields[i], " ")
+				}
+			}
+			fmt.Fprintln(&all)
 		}
 	}
 	spaces, err := filepath.Glob("/run/netns/rw-*-threesites-*")
@@ -400,4 +475,88 @@ func TestExamplesAreLabs(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestEngineDies: a lab whose emulator is killed says so, and goes away in order.
+func TestEngineDies(t *testing.T) {
+	l := newTestLab(t, "testdata/three.toml")
+	if s := l.Status(); s.Fault != "" || len(s.Links) != 6 {
+		t.Errorf("a healthy lab: %q, %d directions", s.Fault, len(s.Links))
+	}
+	engine := l.wan.(*emulated)
+	if err := engine.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	err := l.Set("a-b", []string{"delay=1ms"})
+	if err == nil || !strings.Contains(err.Error(), "the link emulator has ended (signal: killed)") {
+		t.Errorf("a change by an emulator that is dead: %v", err)
+	}
+	for _, command := range []string{"run", "heal"} {
+		if err := l.Do(command); err == nil || !strings.Contains(err.Error(), "take the lab down") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	var text strings.Builder
+	if err := l.Status().WriteText(&text); err != nil || !strings.Contains(text.String(), "WARNING: the link emulator has ended") {
+		t.Errorf("%v: status is\n%s", err, text.String())
+	}
+}
+
+// TestEngineGoesWithTheLab kills a lab's server: its emulator ends with it, and down
+// and up find nothing in their way.
+func TestEngineGoesWithTheLab(t *testing.T) {
+	file, err := filepath.Abs("testdata/three.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := Home(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	command := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command(ringway, append([]string{"lab"}, args...)...).CombinedOutput(); err != nil {
+			t.Errorf("lab %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	before := machineState(t)
+	for range 2 {
+		command("up", file, "--emulate")
+		pid, err := os.ReadFile(filepath.Join(home, "pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine := childrenOf(t, string(pid))
+		if len(engine) != 1 {
+			t.Fatalf("the lab has the processes %v, want an emulator", engine)
+		}
+		if err := end(string(pid)); err != nil {
+			t.Fatal(err)
+		}
+		for wait := time.Now().Add(10 * time.Second); alive(engine[0]); time.Sleep(pollTime) {
+			if time.Now().After(wait) {
+				t.Fatal("the emulator outlives its lab")
+			}
+		}
+	}
+	command("down", file)
+	expectState(t, before, "after down")
+}
+
+// childrenOf lists the processes that a process has started.
+func childrenOf(t *testing.T, pid string) (children []string) {
+	t.Helper()
+	lists, err := filepath.Glob(filepath.Join("/proc", pid, "task", "*", "children"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a thread may end
+			t.Fatal(err)
+		}
+		children = append(children, strings.Fields(string(text))...)
+	}
+	return children
 }

@@ -19,6 +19,8 @@ type machine struct {
 	*nodePlan
 	site   *sitePlan
 	space  *netlab.Space
+	folder string  // of its logs and traces
+	loss   float64 // share that it loses of what its LAN sends it
 	starts int
 	paused bool
 	cmd    *exec.Cmd // nil: none was started
@@ -48,12 +50,12 @@ func (m *machine) start(l *Lab) error {
 		return fmt.Errorf("node %s runs already", m.Name)
 	}
 	m.starts++
-	log, err := os.Create(filepath.Join(l.folder, "log", fmt.Sprintf("%s-%d.log", m.Name, m.starts)))
+	log, err := os.Create(filepath.Join(m.folder, "log", fmt.Sprintf("%s-%d.log", m.Name, m.starts)))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	args := []string{"node", "--topology", l.file, "--name", m.Name, "--trace", filepath.Join(l.folder, "trace")}
+	args := []string{"node", "--topology", l.file, "--name", m.Name, "--trace", filepath.Join(m.folder, "trace")}
 	if l.plan.topology.Certs == "" {
 		args = append(args, "--insecure")
 	}
@@ -99,6 +101,9 @@ func (m *machine) stop() error {
 	}
 	select {
 	case <-m.ended:
+		if m.err != nil {
+			return fmt.Errorf("node %s did not end well: %w", m.Name, m.err)
+		}
 		return nil
 	case <-time.After(stopTime):
 		return errors.Join(fmt.Errorf("node %s did not end in order within %v", m.Name, stopTime), m.kill())

@@ -24,39 +24,11 @@ type wan interface {
 	// down cuts both directions, or joins them.
 	down(a, b string, cut bool) error
 	status() []netem.Direction
+	// fault says why the links carry nothing any more, or less well than they should.
+	fault() error
 	kind() string
 	close() error
 }
-
-// emulated is a wan by internal/netem: for kernels without tc netem.
-type emulated struct{ *netem.Engine }
-
-func newEmulated() (wan, error) {
-	engine, err := netem.New(netem.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return emulated{engine}, nil
-}
-
-func (e emulated) kind() string { return "emulated" }
-func (e emulated) close() error { return e.Engine.Close() }
-
-func (e emulated) connect(l *linkPlan, a, b *netlab.Space, p netem.Profile) error {
-	return e.Engine.Connect(netem.Link{Profile: p,
-		A: netem.End{Site: l.a.Name, Space: a.Path(), Interface: l.b.Name},
-		B: netem.End{Site: l.b.Name, Space: b.Path(), Interface: l.a.Name}})
-}
-
-func (e emulated) change(a, b, settings string, oneWay bool) error {
-	if oneWay {
-		return e.Engine.ChangeOneWay(a, b, settings)
-	}
-	return e.Engine.Change(a, b, settings)
-}
-
-func (e emulated) down(a, b string, cut bool) error { return e.Engine.SetDown(a, b, cut) }
-func (e emulated) status() []netem.Direction        { return e.Engine.Status() }
 
 // kernel is a wan by tc netem.
 type kernel struct {
@@ -88,6 +60,7 @@ func newKernel() (wan, error) {
 }
 
 func (k *kernel) kind() string { return "tc netem" }
+func (k *kernel) fault() error { return nil }
 func (k *kernel) close() error { return nil }
 
 func (k *kernel) connect(l *linkPlan, a, b *netlab.Space, p netem.Profile) error {

@@ -8,12 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A request is one line of JSON on the control socket; its reply is another.
@@ -37,79 +37,51 @@ type reply struct {
 const (
 	maxRequest = 16 << 10
 	maxReply   = 2 * maxLinks * (32 << 10) // a direction's histogram included
-	maxClients = 32
-	callTime   = 10 * time.Second // for a request that has begun, or a reply
+	callTime   = 10 * time.Second          // for a request and its reply
 )
 
-// Listen makes the control socket of an engine at a path, in place of one that nobody
-// listens on any more. Only its owner may connect.
-func Listen(path string) (net.Listener, error) {
-	listener, err := listen(path)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		conn, dialErr := net.Dial("unix", path)
-		if dialErr == nil {
-			conn.Close()
-			return nil, fmt.Errorf("control socket %s: a link emulator listens there: stop it first", path)
-		}
-		if !errors.Is(dialErr, syscall.ECONNREFUSED) {
-			return nil, fmt.Errorf("control socket %s: %w", path, dialErr)
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("control socket %s of an engine that has ended: %w", path, err)
-		}
-		listener, err = listen(path)
-	}
+// inherited is the first file that a process gets besides the standard ones.
+const inherited = 3
+
+// Pair makes the two ends of a control socket: a client, and a file for the process of
+// an engine to inherit as its only extra one. The engine ends when the client does.
+func Pair() (*Client, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("control socket %s: %w", path, err)
+		return nil, nil, fmt.Errorf("control socket: %w", err)
 	}
-	return listener, nil
-}
-
-func listen(path string) (net.Listener, error) {
-	listener, err := net.Listen("unix", path)
+	conn, err := connOf(fds[0])
 	if err != nil {
-		return nil, err
+		unix.Close(fds[1])
+		return nil, nil, err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	return listener, nil
+	return &Client{conn: conn, in: bufio.NewReader(conn)}, os.NewFile(uintptr(fds[1]), "control"), nil
 }
 
-// Serve has the engine do what comes over the control socket, until a client says stop
-// or the context ends. It closes the listener, not the engine.
-func Serve(ctx context.Context, listener net.Listener, e *Engine) error {
-	ctx, stop := context.WithCancel(ctx)
-	var clients sync.WaitGroup
-	defer clients.Wait()
-	defer stop() // first: it disconnects the clients
-	context.AfterFunc(ctx, func() { listener.Close() })
-	places := make(chan struct{}, maxClients)
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("control socket: %w", err)
-		}
-		select {
-		case places <- struct{}{}:
-		default: // one client too many
-			conn.Close()
-			continue
-		}
-		clients.Go(func() {
-			defer func() { <-places }()
-			defer conn.Close()
-			defer context.AfterFunc(ctx, func() { conn.Close() })()
-			serve(conn, e, stop)
-		})
+// Inherited returns the control socket that this process has from whoever called Pair.
+func Inherited() (net.Conn, error) { return connOf(inherited) }
+
+// connOf takes a socket over.
+func connOf(fd int) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), "control")
+	defer file.Close() // the connection has a copy
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w: was this process started by a lab?", err)
 	}
+	return conn, nil
 }
 
-// serve answers the requests of a client until it leaves or talks nonsense.
-func serve(conn net.Conn, e *Engine, stop func()) {
+// Serve has the engine do what comes over a control socket, until the client leaves or
+// says stop, or the context ends. It closes the socket, not the engine.
+func Serve(ctx context.Context, conn net.Conn, e *Engine) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	serve(conn, e)
+}
+
+// serve answers requests until the client leaves, says stop or talks nonsense.
+func serve(conn net.Conn, e *Engine) {
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxRequest)
 	for lines.Scan() {
@@ -130,7 +102,6 @@ func serve(conn net.Conn, e *Engine, stop func()) {
 			return
 		}
 		if r.Do == "stop" && answer.Error == "" {
-			stop()
 			return
 		}
 	}
@@ -168,6 +139,9 @@ func (e *Engine) obey(r request) ([]Direction, error) {
 	}
 }
 
+// ErrGone is what a Client's methods say when nobody answers any more.
+var ErrGone = errors.New("has it ended?")
+
 // A Client drives an engine in another process. Its methods are the engine's, and may
 // be called concurrently.
 type Client struct {
@@ -176,16 +150,7 @@ type Client struct {
 	in   *bufio.Reader
 }
 
-// Dial connects to the control socket of an engine.
-func Dial(path string) (*Client, error) {
-	conn, err := net.DialTimeout("unix", path, callTime)
-	if err != nil {
-		return nil, fmt.Errorf("link emulator: %w: does it run?", err)
-	}
-	return &Client{conn: conn, in: bufio.NewReader(conn)}, nil
-}
-
-// Close leaves the engine running.
+// Close ends the engine's process too.
 func (c *Client) Close() error { return c.conn.Close() }
 
 // Stop ends the engine's process, and with it all links.
@@ -251,7 +216,7 @@ func (c *Client) call(r request) (reply, error) {
 		return reply{}, fmt.Errorf("link emulator: %w", err)
 	}
 	if _, err := c.conn.Write(append(line, '\n')); err != nil {
-		return reply{}, fmt.Errorf("link emulator: %w: has it ended?", err)
+		return reply{}, fmt.Errorf("link emulator: %w: %w", err, ErrGone)
 	}
 	return c.answer()
 }
@@ -265,7 +230,7 @@ func (c *Client) answer() (reply, error) {
 	if err != nil {
 		// What the next call would read is not its answer.
 		c.conn.Close()
-		return reply{}, fmt.Errorf("link emulator: no answer: %w: has it ended?", err)
+		return reply{}, fmt.Errorf("link emulator: no answer: %w: %w", err, ErrGone)
 	}
 	if answer.Error != "" {
 		return reply{}, errors.New(answer.Error)

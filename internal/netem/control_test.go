@@ -6,40 +6,22 @@ import (
 	"context"
 	"encoding/json"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-// serveOn serves an engine at a path until the test ends.
-func serveOn(t *testing.T, e *Engine, path string) (stop func() error) {
+// serveOn serves an engine to whoever has the other end of the socket.
+func serveOn(t *testing.T, e *Engine) net.Conn {
 	t.Helper()
-	listener, err := Listen(path)
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	result := make(chan error, 1)
-	go func() { result <- Serve(ctx, listener, e) }()
-	ended := false
-	stop = func() error {
-		if ended {
-			return nil
-		}
-		ended = true
-		cancel()
-		return <-result
-	}
-	t.Cleanup(func() { must(t, stop()) })
-	return stop
-}
-
-func socketPath(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "netem")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	return filepath.Join(folder, "control")
+	here, there := net.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Serve(context.Background(), there, e)
+	}()
+	t.Cleanup(func() { here.Close(); <-ended })
+	return here
 }
 
 func TestControl(t *testing.T) {
@@ -94,40 +76,31 @@ func TestControl(t *testing.T) {
 	}
 }
 
-func TestControlSocketOfTheDeadAndTheLiving(t *testing.T) {
-	path := socketPath(t)
+// TestControlEnds: whoever serves an engine notices that its client has gone, and that
+// it is not wanted any more.
+func TestControlEnds(t *testing.T) {
+	p := startEngine(t, 1)
+	must(t, p.Close())
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("after its client left: %v", err)
+	}
+	here, there := net.Pipe()
+	defer here.Close()
+	ctx, stop := context.WithCancel(t.Context())
 	e := newEngine(t)
-	// One that its owner did not remove.
-	dead, err := net.Listen("unix", path)
-	must(t, err)
-	dead.(*net.UnixListener).SetUnlinkOnClose(false)
-	dead.Close()
-	stop := serveOn(t, e, path)
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v (%v), want 0600", info.Mode(), err)
-	}
-	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "a link emulator listens there") {
-		t.Errorf("second engine: %v", err)
-	}
-	client, err := Dial(path)
-	must(t, err)
-	defer client.Close()
-	if all, err := client.Status(); err != nil || len(all) != 0 {
-		t.Errorf("status %v (%v)", all, err)
-	}
-	must(t, stop())
-	if _, err := Dial(path); err == nil {
-		t.Error("the socket is there after the end")
-	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		Serve(ctx, there, e)
+	}()
+	stop()
+	<-ended
 }
 
 func TestControlHearsNonsense(t *testing.T) {
-	path := socketPath(t)
-	serveOn(t, newEngine(t), path)
+	e := newEngine(t)
 	ask := func(line string) string {
-		conn, err := net.Dial("unix", path)
-		must(t, err)
-		defer conn.Close()
+		conn := serveOn(t, e)
 		conn.SetDeadline(time.Now().Add(patience))
 		conn.Write([]byte(line + "\n")) // it may hang up
 		answer := make([]byte, 1000)
@@ -148,15 +121,6 @@ func TestControlHearsNonsense(t *testing.T) {
 	}
 	if got := ask(strings.Repeat("x", maxRequest+1)); got != "" {
 		t.Errorf("a line without end: %s", got)
-	}
-	// More clients than there are places for.
-	for range maxClients {
-		conn, err := net.Dial("unix", path)
-		must(t, err)
-		defer conn.Close()
-	}
-	if got := ask(`{"do":"status"}`); got != "" {
-		t.Errorf("one client too many is answered: %s", got)
 	}
 }
 

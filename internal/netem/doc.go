@@ -71,16 +71,17 @@
 // four times the processor time and had ten times the error (BenchmarkSixRegions).
 // Options.Workers is for more cores, and more packets than one thread can move.
 //
-// A laboratory runs an engine in a process of its own, so that it outlives commands:
+// A laboratory runs an engine in a process of its own, which does nothing else:
 //
-//	netem.Prioritize()                       // links before the nodes that use them
-//	listener, err := netem.Listen(path)      // a unix socket, for its owner only
-//	err = netem.Serve(ctx, listener, engine) // until a client says stop
+//	client, file, err := netem.Pair()        // a socket; the client has Engine's methods
+//	cmd.ExtraFiles = []*os.File{file}        // the other end is for the engine's process
 //
-//	client, err := netem.Dial(path)          // elsewhere; with the methods of Engine
-//	err = client.SetDown("paris", "tokyo", true)
+//	err = netem.Prioritize()                 // there: links before the nodes that use them
+//	conn, err := netem.Inherited()
+//	netem.Serve(ctx, conn, engine)           // until the client leaves, or says stop
 //
-// On the socket, a request is a line of JSON and so is its answer. Go's own scheduler
+// On the socket, a request is a line of JSON and so is its answer. An engine whose client
+// ends, however that happens, ends too and its links vanish. Go's own scheduler
 // makes threads wait for each other; Prioritize therefore raises all of them. Without
 // it, on a machine that is busy, packets are tens of milliseconds late.
 //

@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -21,18 +19,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asEngine has the test program be an engine with a control socket at that path.
-const (
-	asEngine  = "RINGWAY_NETEM_TEST_ENGINE"
-	asWorkers = "RINGWAY_NETEM_TEST_WORKERS"
-)
+// asEngine has the test program be an engine with so many workers.
+const asEngine = "RINGWAY_NETEM_TEST_ENGINE"
 
 func TestMain(m *testing.M) {
 	if code, done := netlab.Elevate(); done {
 		os.Exit(code)
 	}
-	if path := os.Getenv(asEngine); path != "" {
-		if err := beEngine(path); err != nil {
+	if workers := os.Getenv(asEngine); workers != "" {
+		if err := beEngine(workers); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -41,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func beEngine(path string) error {
-	workers, err := strconv.Atoi(os.Getenv(asWorkers))
+func beEngine(count string) error {
+	workers, err := strconv.Atoi(count)
 	if err != nil {
 		return err
 	}
@@ -50,17 +45,15 @@ func beEngine(path string) error {
 	if err != nil {
 		return err
 	}
-	defer e.Close()
 	if err := Prioritize(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	listener, err := Listen(path)
+	conn, err := Inherited()
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM)
-	defer stop()
-	return Serve(ctx, listener, e)
+	Serve(context.Background(), conn, e)
+	return e.Close()
 }
 
 const patience = 20 * time.Second
@@ -89,26 +82,19 @@ type engineProcess struct {
 
 func startEngine(t testing.TB, workers int) *engineProcess {
 	t.Helper()
-	// Not the test's folder: its name may be too long for a socket's.
-	folder, err := os.MkdirTemp("", "netem")
+	client, file, err := Pair()
 	must(t, err)
-	path := filepath.Join(folder, "control")
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), asEngine+"="+path, asWorkers+"="+strconv.Itoa(workers))
+	cmd.Env = append(os.Environ(), asEngine+"="+strconv.Itoa(workers))
+	cmd.ExtraFiles = []*os.File{file}
 	cmd.Stderr = os.Stderr
 	must(t, cmd.Start())
-	p := &engineProcess{cmd: cmd}
+	must(t, file.Close())
+	p := &engineProcess{Client: client, cmd: cmd}
 	t.Cleanup(func() {
-		if p.Client != nil {
-			p.Close()
-		}
+		p.Close()
 		cmd.Process.Kill()
 		cmd.Wait()
-		os.RemoveAll(folder)
-	})
-	eventually(t, "the engine's control socket", func() bool {
-		p.Client, err = Dial(path)
-		return err == nil
 	})
 	return p
 }

@@ -40,6 +40,9 @@ func startOf(pid string) (uint64, error) {
 	if len(fields) <= place {
 		return 0, fmt.Errorf("/proc/%s/stat has %d fields", pid, len(fields))
 	}
+	if string(fields[0]) == "Z" {
+		return 0, fmt.Errorf("process %s has ended, which nobody has noticed yet: %w", pid, fs.ErrNotExist)
+	}
 	return strconv.ParseUint(string(fields[place]), 10, 64)
 }
 

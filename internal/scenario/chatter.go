@@ -29,11 +29,18 @@ const (
 	moodEvery   = 50 // a fickle client changes its mind about once in so many messages
 )
 
-// A Chatter is two clients at each node of a site that send all the time: messages of
-// all services and sizes, to one group or to two. A client whose node goes away
-// connects again as soon as the node takes it.
+// A Place is where clients connect: a node, which may be dead at present.
+type Place interface {
+	fmt.Stringer // its name
+	Dial(ctx context.Context, client string) (*Session, error)
+	Lives() int // so many processes have been started there
+}
+
+// A Chatter is two clients at each node that send all the time: messages of all services
+// and sizes, to one group or to two. A client whose node goes away connects again as soon
+// as the node takes it.
 type Chatter struct {
-	site  *Site
+	names []string // of the nodes
 	every time.Duration
 	seats []*seat
 	stop  context.CancelFunc
@@ -46,7 +53,8 @@ type Chatter struct {
 // A seat is a client's place at a node.
 type seat struct {
 	chatter *Chatter
-	node    *Node
+	place   Place
+	node    string
 	name    string
 	fickle  bool
 
@@ -57,12 +65,13 @@ type seat struct {
 
 // NewChatter connects clients to every node and lets them chat until Close. Each sends
 // a message in so much time, on average.
-func NewChatter(site *Site, every time.Duration) *Chatter {
+func NewChatter[P Place](places []P, every time.Duration) *Chatter {
 	ctx, stop := context.WithCancel(context.Background())
-	c := &Chatter{site: site, every: every, stop: stop}
-	for _, n := range site.Nodes {
+	c := &Chatter{every: every, stop: stop}
+	for _, p := range places {
+		c.names = append(c.names, p.String())
 		for _, s := range []*seat{{name: "steady"}, {name: "fickle", fickle: true}} {
-			s.chatter, s.node = c, n
+			s.chatter, s.place, s.node = c, p, p.String()
 			c.seats = append(c.seats, s)
 		}
 	}
@@ -98,7 +107,7 @@ func (c *Chatter) Sessions() []*Session {
 // sit connects, chats until the session ends, and connects again.
 func (s *seat) sit(ctx context.Context) {
 	for ctx.Err() == nil {
-		session, err := s.node.Dial(ctx, s.name)
+		session, err := s.place.Dial(ctx, s.name)
 		if err == nil {
 			s.mu.Lock()
 			s.sessions = append(s.sessions, session)
@@ -198,7 +207,7 @@ func (c *Chatter) Views(ctx context.Context, parts ...[]string) error {
 }
 
 // All waits until all clients are in one view.
-func (c *Chatter) All(ctx context.Context) error { return c.Views(ctx, c.site.Names()) }
+func (c *Chatter) All(ctx context.Context) error { return c.Views(ctx, c.names) }
 
 // Together waits until the clients of these nodes are in one view of GroupAll, with or
 // without others.
@@ -210,10 +219,10 @@ func (c *Chatter) Together(ctx context.Context, part []string) error {
 func (c *Chatter) Faults() error {
 	var faults []error
 	for _, s := range c.seats {
-		lives := s.node.lives()
+		lives := s.place.Lives()
 		s.mu.Lock()
 		if len(s.sessions) > lives {
-			faults = append(faults, fmt.Errorf("%s at %s needed %d sessions in %d lives of the node", s.name, s.node.Name, len(s.sessions), lives))
+			faults = append(faults, fmt.Errorf("%s at %s needed %d sessions in %d lives of the node", s.name, s.node, len(s.sessions), lives))
 		}
 		s.mu.Unlock()
 	}
@@ -226,12 +235,12 @@ func (c *Chatter) inOneView(part []string, alone bool) error {
 	var sessions []*Session
 	var names []string
 	for _, s := range c.seats {
-		if !slices.Contains(part, s.node.Name) {
+		if !slices.Contains(part, s.node) {
 			continue
 		}
 		session := s.present()
 		if session == nil {
-			return fmt.Errorf("%s has no session at %s", s.name, s.node.Name)
+			return fmt.Errorf("%s has no session at %s", s.name, s.node)
 		}
 		sessions, names = append(sessions, session), append(names, session.Name)
 	}
@@ -324,7 +333,7 @@ func (c *Chatter) quiet() error {
 		sending := s.sending
 		s.mu.Unlock()
 		if sending {
-			return fmt.Errorf("%s at %s still sends", s.name, s.node.Name)
+			return fmt.Errorf("%s at %s still sends", s.name, s.node)
 		}
 	}
 	return nil

@@ -1,9 +1,9 @@
-// Package scenario runs whole sites of real node processes in network namespaces,
-// breaks them, and looks at what clients see: as tests, and to measure how long
-// everything takes (scripts/bench-views).
+// Package scenario runs real node processes in network namespaces, breaks them, and looks
+// at what clients see: a whole site, as tests and to measure how long everything takes
+// (scripts/bench-views), and labs of any topology, by scripts.
 //
 //	site, err := scenario.NewSite(scenario.Config{Nodes: 5, Binary: ringway})
-//	chatter := scenario.NewChatter(site, scenario.ChatEvery) // clients that send all the time
+//	chatter := scenario.NewChatter(site.Nodes, scenario.ChatEvery) // clients that send all the time
 //	err = site.Nodes[2].Kill()
 //	err = chatter.Views(ctx, []string{"n1", "n2", "n4", "n5"})
 //	err = site.Nodes[2].Start()
@@ -19,9 +19,57 @@
 // a failing test prints the ends. Everything is gone after Close, and if the process
 // that made it is killed, with the next one's start.
 //
+// # Scripts
+//
+// A Script is a scenario in a lab (internal/lab), a page of text in the folder scripts:
+//
+//	# The site's LAN loses 5 %, then a node dies.
+//	lab one-site.toml
+//
+//	set lon loss=5%
+//	settle
+//	kill lon-2
+//	view without lon-2
+//	run lon-2
+//	view all
+//
+// A Stage plays it: all nodes start, with two clients each that chat; when they have
+// settled, the script does its lines, one after the other, and a line that waits fails
+// after a minute. In the end everything must be well: all clients in one view, with
+// everything that they sent. Then clients' records, processes and traces are judged.
+//
+// Settings, before anything else:
+//
+//	lab FILE              the topology, relative to the script; its nodes need admin ports
+//	chat TIME             how often each client sends, on average; default 40ms
+//	disk NODE SIZE        the node's logs and traces are on a disk of its own, as 256kb
+//
+// What `ringway lab` does as well; a site stands for all its nodes:
+//
+//	kill stop run restart pause continue NODE…
+//	set LINK|SITE|NODE KEY=VALUE…, cut A-B, join A-B, partition A,B/C, heal
+//
+// More faults:
+//
+//	files NODE NUMBER     the process may have so many files open
+//	crowd NODE            clients connect until the node takes no more
+//	leave NODE            they go, and the node takes a new one
+//
+// What is waited for:
+//
+//	settle                all clients are in one view and everything has arrived
+//	view all              a view of exactly these clients: all,
+//	view without A B      all but those at A and B,
+//	view A B / C          or one for each part
+//	together A B          a view with these, with others or without
+//	filled NODE           its disk is full, and it says so
+//	go TIME               clients chat
+//
+// Those in scripts/waiting do not hold yet; each says what it waits for.
+//
 // # Chatter
 //
-// A Chatter has two clients at each node. They send messages of all services and of
+// A Chatter has two clients at each Place, a node of a site or of a lab. They send messages of all services and of
 // sizes from nothing to a hundred packets, to one group or to two, and one of them
 // joins and leaves a group now and then. Each keeps a record of everything it gets.
 // Settled waits until all are in one view and everything sent there has arrived at

@@ -69,6 +69,8 @@ func TestJudge(t *testing.T) {
 	for name, s := range map[string]script{
 		"all well":               {a: "v1:ab 1.4 2.5 2.6 v2:ab 1.6", b: "v1:ab 1.4 2.5 2.6 v2:ab 1.6"},
 		"reliable in any order":  {a: "v1:ab 1.2 1.5", b: "v1:ab 1.5 1.2"},
+		"FIFO across sites":      {a: "v1:ab 1.3 v2:ab", b: "v1:ab v2:ab 1.3", edit: func(a, _ *transcript) { a.Site = "far" }},
+		"FIFO within a site":     {a: "v1:ab 1.3 v2:ab", b: "v1:ab v2:ab 1.3", want: "did not"},
 		"apart":                  {a: "v1:ab 1.4 ~ n2:a 1.5", b: "v1:ab ~ n3:b 2.4"},
 		"apart and together":     {a: "v1:ab ~ n2:a 1.4 n4:a|b 1.5", b: "v1:ab ~ n3:b 2.4 n4:a|b 1.5"},
 		"nobody sent it":         {a: "v1:ab 3.5", b: "v1:ab", want: "nobody sent"},

@@ -73,10 +73,15 @@ func (j *judge) synchrony() {
 }
 
 func (j *judge) sameMessages(key viewKey, p, q installed) {
+	// A site's ring gives FIFO messages a place among views. Between sites they have none.
+	weakest := client.FIFO
+	if p.at.Site != q.at.Site {
+		weakest = client.Causal
+	}
 	ordered := func(e *epoch) []MessageID {
 		var ids []MessageID
 		for _, m := range e.messages {
-			if m.service >= client.FIFO {
+			if m.service >= weakest {
 				ids = append(ids, m.id)
 			}
 		}

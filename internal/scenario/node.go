@@ -4,12 +4,9 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -17,9 +14,7 @@ import (
 	"regexp"
 	"sync"
 	"syscall"
-	"time"
 
-	"ringway/internal/admin"
 	"ringway/internal/netlab"
 )
 
@@ -30,9 +25,10 @@ type Node struct {
 	Space *netlab.Space
 	Cable *netlab.Cable
 
+	operator
+
 	site    *Site
 	address netip.Addr
-	http    http.Client
 
 	mu      sync.Mutex
 	starts  int
@@ -58,12 +54,7 @@ func newNode(s *Site, i int) (*Node, error) {
 	if n.Cable, err = s.Switch.Plug(n.Space, netip.PrefixFrom(n.address, 24)); err != nil {
 		return nil, err
 	}
-	n.http = http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			return n.Space.Dial(ctx, network, address)
-		},
-	}}
+	n.operator = newOperator(n.Name, adminPort, n.Space.Dial)
 	return n, nil
 }
 
@@ -118,8 +109,11 @@ func (n *Node) present() *process {
 	return n.process
 }
 
-// lives returns how many processes have been started here.
-func (n *Node) lives() int {
+// String returns the node's name.
+func (n *Node) String() string { return n.Name }
+
+// Lives returns how many processes have been started here.
+func (n *Node) Lives() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.starts
@@ -195,43 +189,22 @@ func (n *Node) reap() {
 	if p := n.present(); p != nil {
 		<-p.ended
 	}
-	n.http.CloseIdleConnections()
-}
-
-// Status asks the node's admin port.
-func (n *Node) Status(ctx context.Context) (*admin.Status, error) {
-	body, err := n.get(ctx, "/status")
-	if err != nil {
-		return nil, err
-	}
-	var status admin.Status
-	if err := json.Unmarshal(body, &status); err != nil {
-		return nil, fmt.Errorf("status of %s: %w", n.Name, err)
-	}
-	return &status, nil
-}
-
-// maxAnswer bounds what is read of an admin port's answer.
-const maxAnswer = 4 << 20
-
-func (n *Node) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+adminPort+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := n.http.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s of %s: %s", path, n.Name, answer.Status)
-	}
-	return io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 }
 
 // deadly is what a log must never have: Go's last words.
 var deadly = regexp.MustCompile(`(?m)^(panic: |fatal error: |WARNING: DATA RACE|SIG[A-Z]+: )`)
+
+// lastWords returns those of Go that the end of a log has.
+func lastWords(file string) error {
+	log, err := tail(file)
+	if err != nil {
+		return err
+	}
+	if at := deadly.FindIndex(log); at != nil {
+		return fmt.Errorf("%s: %s", filepath.Base(file), log[at[0]:min(len(log), at[0]+4000)])
+	}
+	return nil
+}
 
 // Fault says what the node did wrong in any of its lives.
 func (n *Node) Fault() error {
@@ -239,12 +212,7 @@ func (n *Node) Fault() error {
 	defer n.mu.Unlock()
 	faults := n.faults
 	for i := range n.starts {
-		log, err := tail(n.logFile(i + 1))
-		if err != nil {
-			faults = append(faults, err)
-		} else if at := deadly.FindIndex(log); at != nil {
-			faults = append(faults, fmt.Errorf("node %s in life %d: %s", n.Name, i+1, log[at[0]:min(len(log), at[0]+4000)]))
-		}
+		faults = append(faults, lastWords(n.logFile(i+1)))
 	}
 	return errors.Join(faults...)
 }

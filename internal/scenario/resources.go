@@ -18,8 +18,8 @@ type Resources struct {
 }
 
 // Resources asks the node's metrics.
-func (n *Node) Resources(ctx context.Context) (Resources, error) {
-	body, err := n.get(ctx, "/metrics")
+func (o *operator) Resources(ctx context.Context) (Resources, error) {
+	body, err := o.get(ctx, "/metrics")
 	if err != nil {
 		return Resources{}, err
 	}
@@ -31,11 +31,11 @@ func (n *Node) Resources(ctx context.Context) (Resources, error) {
 			continue
 		}
 		if found[name], err = strconv.ParseFloat(value, 64); err != nil {
-			return Resources{}, fmt.Errorf("metrics of %s: %w", n.Name, err)
+			return Resources{}, fmt.Errorf("metrics of %s: %w", o.node, err)
 		}
 	}
 	if len(found) != 2 {
-		return Resources{}, fmt.Errorf("metrics of %s: only %v of goroutines and memory", n.Name, found)
+		return Resources{}, fmt.Errorf("metrics of %s: only %v of goroutines and memory", o.node, found)
 	}
 	return Resources{int(found["go_goroutines"]), int64(found["process_resident_memory_bytes"])}, nil
 }

@@ -46,10 +46,6 @@ func withRingway(run func() int) int {
 	return run()
 }
 
-// patience bounds every wait. A test that passes does not use it up: a ring on an idle
-// machine needs a second at most.
-const patience = time.Minute
-
 // A run is a site with a chatter, in a test.
 type run struct {
 	*testing.T
@@ -82,7 +78,7 @@ func startWith(t *testing.T, binary string) *run {
 	if slow {
 		every *= 4
 	}
-	r.chatter = NewChatter(site, every)
+	r.chatter = NewChatter(site.Nodes, every)
 	r.wait("the clients", r.chatter.Settled)
 	for _, n := range site.Nodes {
 		r.before = append(r.before, r.resources(n))
@@ -105,30 +101,12 @@ func (r *run) clean() {
 			r.Logf("-- %s: %s\n%s", n.Name, describe(n), n.Log())
 		}
 		for _, s := range r.chatter.Sessions() {
-			r.Logf("-- %s, session %d\n%s", s.Name, s.Tag, history(s, r.begun))
+			r.Logf("-- %s, session %d\n%s", s.Name, s.Tag, s.history(r.begun))
 		}
 	}
 	if err := r.site.Close(); err != nil {
 		r.Error(err)
 	}
-}
-
-// maxViews bounds how many views of a session a failing test prints.
-const maxViews = 40
-
-// history lists the last views that a session had, and signals.
-func history(s *Session, since time.Time) string {
-	var lines []string
-	for _, r := range s.Log() {
-		at := r.At.Sub(since).Round(10 * time.Microsecond)
-		switch {
-		case r.Signal != "":
-			lines = append(lines, fmt.Sprintf("%12v signal of %s", at, r.Signal))
-		case r.View != nil:
-			lines = append(lines, fmt.Sprintf("%12v view %s of %s by %s: %v, along %v", at, r.View.ID, r.View.Group, r.View.Cause, r.View.Members, r.View.MovedTogether))
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-maxViews):], "\n")
 }
 
 // describe says how the node is, for somebody who wonders why a test failed.

@@ -18,6 +18,7 @@ import (
 
 // A Session is one connection of a client that keeps a record of everything it got.
 type Session struct {
+	Site string // the site's name, where there are several
 	Node string // the node's name
 	Name string // private group
 	Tag  uint32 // names the session in its messages
@@ -67,11 +68,15 @@ var tags atomic.Uint32
 
 // Dial connects to the node and begins to receive.
 func (n *Node) Dial(ctx context.Context, name string) (*Session, error) {
-	conn, err := client.Dial(ctx, n.Address(), client.Options{Name: name, Membership: true})
+	return open(ctx, "", n.Name, n.Address(), client.Options{Name: name, Membership: true})
+}
+
+func open(ctx context.Context, site, node, address string, options client.Options) (*Session, error) {
+	conn, err := client.Dial(ctx, address, options)
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Node: n.Name, Name: conn.Name(), Tag: tags.Add(1), conn: conn, views: map[string]*client.View{}, changed: make(chan struct{}), end: make(chan struct{})}
+	s := &Session{Site: site, Node: node, Name: conn.Name(), Tag: tags.Add(1), conn: conn, views: map[string]*client.View{}, changed: make(chan struct{}), end: make(chan struct{})}
 	go s.receive()
 	return s, nil
 }

@@ -24,7 +24,7 @@ const (
 	adminPort  = "127.0.0.1:4805" // of each node, in its own namespace
 )
 
-// sites number the networks of this process.
+// sites number the networks of this process, whether of sites or of federations.
 var sites atomic.Uint32
 
 // Config says which site to run.

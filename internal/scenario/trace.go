@@ -24,7 +24,14 @@ func (s *Site) CheckTraces(ctx context.Context) error {
 	if len(files) < len(s.Nodes) {
 		return fmt.Errorf("%d traces of %d nodes", len(files), len(s.Nodes))
 	}
-	out, err := exec.CommandContext(ctx, s.cfg.Binary, "trace", "check", "--one-clock", "--quiet-end", s.traceFolder()).CombinedOutput() //nolint:gosec // what Build built
+	return checkTraces(ctx, s.cfg.Binary, s.traceFolder())
+}
+
+// checkTraces has the program judge the traces of a run that ended quietly, which may be
+// in several folders.
+func checkTraces(ctx context.Context, binary string, folders ...string) error {
+	args := append([]string{"trace", "check", "--one-clock", "--quiet-end"}, folders...)
+	out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput() //nolint:gosec // what Build built
 	if err != nil {
 		return fmt.Errorf("ringway trace check: %w\n%s", err, out[:min(len(out), tailBytes)])
 	}

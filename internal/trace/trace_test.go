@@ -120,10 +120,14 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWriter(full, slog.New(slog.DiscardHandler))
-	for range 100 * batchEvents {
+	const events = 100 * batchEvents
+	for range events {
 		w.Put(event("a", 1, evs.Start))
 	}
 	if err := w.Close(); err == nil || !errors.Is(err, w.err) {
 		t.Errorf("closing a trace on a full disk: %v", err)
+	}
+	if w.Lost() != events {
+		t.Errorf("%d of %d events are lost", w.Lost(), events)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ringway/internal/evs"
@@ -31,6 +32,7 @@ type Writer struct {
 	queue chan []evs.Event
 	done  sync.WaitGroup
 	err   error // of the writing goroutine, read after done
+	lost  atomic.Uint64
 }
 
 // Create makes the file of a node's life in a folder, which it makes too.
@@ -67,6 +69,10 @@ func (w *Writer) Flush() {
 	}
 }
 
+// Lost returns how many events are not in the file because it could not be written: 0,
+// or all from one on.
+func (w *Writer) Lost() uint64 { return w.lost.Load() }
+
 // Close writes what is left.
 func (w *Writer) Close() error {
 	w.Flush()
@@ -75,34 +81,38 @@ func (w *Writer) Close() error {
 	return errors.Join(w.err, w.file.Close())
 }
 
-// run writes until the queue is closed. A file that cannot be written ends there, with
-// a whole line; the node goes on.
+// run writes until the queue is closed. A file that cannot be written ends there; the
+// node goes on.
 func (w *Writer) run() {
 	out := bufio.NewWriterSize(w.file, 64<<10)
 	tick := time.NewTicker(FlushInterval)
 	defer tick.Stop()
-	fail := func(err error) {
-		if err != nil && w.err == nil {
-			w.err = fmt.Errorf("trace: %w", err)
-			w.log.Warn("the trace ends here: it cannot be written", "file", w.file.Name(), "error", err)
+	buffered := 0 // events, that are perhaps not in the file yet
+	for more := true; more; {
+		var batch []evs.Event
+		select {
+		case batch, more = <-w.queue:
+		case <-tick.C:
+		}
+		buffered += len(batch)
+		if w.err == nil {
+			w.fail(evs.Encode(out, batch))
+		}
+		if w.err == nil && (batch == nil || !more) {
+			if w.fail(out.Flush()); w.err == nil {
+				buffered = 0
+			}
+		}
+		if w.err != nil {
+			w.lost.Add(uint64(buffered))
+			buffered = 0
 		}
 	}
-	for {
-		select {
-		case batch, more := <-w.queue:
-			if !more {
-				if w.err == nil {
-					fail(out.Flush())
-				}
-				return
-			}
-			if w.err == nil {
-				fail(evs.Encode(out, batch))
-			}
-		case <-tick.C:
-			if w.err == nil {
-				fail(out.Flush())
-			}
-		}
+}
+
+func (w *Writer) fail(err error) {
+	if err != nil {
+		w.err = fmt.Errorf("trace: %w", err)
+		w.log.Warn("the trace ends here: it cannot be written", "file", w.file.Name(), "error", err)
 	}
 }

@@ -41,6 +41,14 @@ func (r *Replica) QueuedBytes(c membership.ClientID) int {
 	return 0
 }
 
+// GroupsOf returns in how many groups a client of this node is.
+func (r *Replica) GroupsOf(c membership.ClientID) int {
+	if r.m == nil || r.m.clients[c] == nil {
+		return 0
+	}
+	return len(r.m.clients[c].groups)
+}
+
 // QueuedTotal returns how many requests of all clients wait, and their bytes.
 func (r *Replica) QueuedTotal() (messages, bytes int) { return r.proposer.count, r.proposer.bytes }
 

@@ -68,14 +68,14 @@ func (s *Server) Status() Status {
 	status := Status{
 		Accepted: s.stats.accepted.Load(), Refused: s.stats.refused.Load(), Ended: s.stats.ended.Load(),
 		TooSlow: s.stats.tooSlow.Load(), BadRequests: s.stats.badHeader.Load(),
-		Received: s.stats.received.Load(), Sent: s.stats.sent.Load(),
+		Received: s.stats.received.Load(), Sent: s.stats.sent.Load(), AcceptFailed: s.stats.acceptFailed.Load(),
 	}
 	for _, session := range sessions {
 		session.mu.Lock()
 		queued, bytes := session.queued, session.bytes
 		session.mu.Unlock()
 		status.Sessions = append(status.Sessions, Client{
-			Name: session.private, Address: session.address(), Since: session.since,
+			ID: session.id.ID, Name: session.private, Address: session.address(), Since: session.since,
 			QueuedMessages: queued, QueuedBytes: bytes, Received: session.received.Load(), Sent: session.sent.Load(),
 		})
 	}

@@ -37,6 +37,7 @@ type Server struct {
 type counters struct {
 	accepted, refused, ended, tooSlow, badHeader atomic.Uint64
 	received, sent                               atomic.Uint64
+	acceptFailed                                 atomic.Uint64
 }
 
 // NewServer returns a server of the backend.
@@ -97,20 +98,28 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	slots := make(chan struct{}, maxHandshakes)
+	failing := false // the last one could not be accepted
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			if ctx.Err() != nil || s.isClosed() {
 				return nil
 			}
-			if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED) {
-				s.cfg.Log.Warn("a client could not be accepted", "error", err)
-				if !pause(ctx, 100*time.Millisecond) {
+			if isPassing(err) {
+				if s.stats.acceptFailed.Add(1); !failing {
+					s.cfg.Log.Warn("clients cannot be accepted at present: they wait", "listener", l.Addr().String(), "error", err)
+				}
+				failing = true
+				if !pause(ctx, acceptPause) {
 					return nil
 				}
 				continue
 			}
 			return fmt.Errorf("accept clients on %s: %w", l.Addr(), err)
+		}
+		if failing {
+			s.cfg.Log.Info("clients are accepted again", "listener", l.Addr().String())
+			failing = false
 		}
 		select {
 		case slots <- struct{}{}:
@@ -136,6 +145,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			session.serve()
 		}()
 	}
+}
+
+// acceptPause is how long new clients wait for the next attempt when the process, or the
+// machine, has no place for one more.
+const acceptPause = 100 * time.Millisecond
+
+// isPassing says that accepting failed for want of something that comes back, or for a
+// client that has gone.
+func isPassing(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // pause waits, and says whether the context is still alive.
