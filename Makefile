@@ -6,7 +6,7 @@ LINT_VER  := v2.15.0
 FUZZTIME  ?= 20s
 SIMTIME   ?= 2m
 
-.PHONY: build test race fuzz sim scenarios bench lint demo clean
+.PHONY: build test race fuzz sim scenarios uml bench lint demo clean
 
 # build the one binary into bin/
 build:
@@ -31,6 +31,10 @@ sim:
 # real nodes and clients in the lab, broken as internal/scenario/scripts say (root)
 scenarios:
 	$(GO) test ./internal/scenario -run TestScripts -count=1 -v
+
+# examples/netem under a kernel with netem, and steps of the clock (user-mode Linux)
+uml:
+	./scripts/uml-test
 
 # micro benchmarks of the hot path, then throughput of a three-node site
 bench: build

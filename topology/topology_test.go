@@ -377,7 +377,7 @@ cost = 40
 
 // TestExplain holds what `ringway check` prints of the examples, as text and as JSON.
 func TestExplain(t *testing.T) {
-	for _, name := range []string{"single-site", "two-sites", "cloud-unicast", "six-regions", "hub-and-spoke"} {
+	for _, name := range []string{"single-site", "two-sites", "cloud-unicast", "three-sites", "six-regions", "hub-and-spoke"} {
 		top, err := Load(filepath.Join("../examples/topologies", name+".toml"))
 		if err != nil {
 			t.Error(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ringway/internal/lab"
+	"ringway/topology"
 )
 
 func newLab() *cobra.Command {
@@ -44,7 +45,7 @@ Commands are for the lab that is up; if several are, name the --topology.`,
 		},
 	}
 	cmd.PersistentFlags().StringVar(&topology, "topology", "", "of which lab (default $RINGWAY_TOPOLOGY, or the one that is up)")
-	cmd.AddCommand(newLabUp(), newLabServe(), newLabEngine(), newLabDown(&topology), newLabStatus(&topology), newLabExec(&topology))
+	cmd.AddCommand(newLabUp(), newLabPlan(), newLabServe(), newLabEngine(), newLabDown(&topology), newLabStatus(&topology), newLabExec(&topology))
 	for _, c := range []struct{ name, args, short string }{
 		{"run", "[NODE…]", "Start nodes, or all"},
 		{"kill", "NODE…", "End nodes as a power failure does"},
@@ -181,6 +182,24 @@ func newLabUp() *cobra.Command {
 	flags.BoolVar(&c.Emulate, "emulate", false, "shape links by our own emulator even if the kernel has tc netem")
 	flags.BoolVar(&run, "run", false, "start the nodes")
 	return cmd
+}
+
+func newLabPlan() *cobra.Command {
+	return &cobra.Command{
+		Use:   "plan FILE",
+		Short: "Print what the lab of a topology would have: sites, nodes, links",
+		Args:  args(1, 1, "one topology FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := topology.Load(args[0])
+			if err != nil {
+				return fmt.Errorf("lab plan: %w", err)
+			}
+			if err := lab.Describe(t, cmd.OutOrStdout()); err != nil {
+				return fmt.Errorf("lab plan: %w", err)
+			}
+			return nil
+		},
+	}
 }
 
 // newLabServe is what `lab up` starts in the background.

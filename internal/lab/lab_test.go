@@ -466,7 +466,7 @@ func expectState(t *testing.T, before, when string) {
 // TestExamplesAreLabs: what the examples describe can be a lab, where its addresses are
 // not those of one machine.
 func TestExamplesAreLabs(t *testing.T) {
-	for _, name := range []string{"single-site", "six-regions", "hub-and-spoke", "cloud-unicast"} {
+	for _, name := range []string{"single-site", "three-sites", "six-regions", "hub-and-spoke", "cloud-unicast"} {
 		top, err := topology.Load("../../examples/topologies/" + name + ".toml")
 		if err != nil {
 			t.Fatal(err)
