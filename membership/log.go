@@ -10,4 +10,7 @@ type LogID struct {
 	View     ViewID
 }
 
+// Source is the instance that the log is of.
+func (l LogID) Source() SiteInstance { return SiteInstance{Instance: l.Instance, Site: l.Site} }
+
 func (l LogID) String() string { return fmt.Sprintf("%v/%v/%v", l.Site, l.Instance, l.View) }

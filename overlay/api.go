@@ -29,12 +29,12 @@ type Config struct {
 	Log  *slog.Logger // nil: none
 }
 
-// A LogEntry is a record of a site's log as the overlay sees it: a number, sites,
-// and bytes whose meaning it does not know.
+// A LogEntry is a record of an instance's log as the overlay sees it: a number,
+// instances, and bytes whose meaning it does not know.
 type LogEntry struct {
 	N     uint64
-	Dests []membership.SiteID // at most membership.MaxSites
-	Data  []byte              // at most MaxEntryBytes
+	Dests []membership.InstanceID // at most membership.MaxSites
+	Data  []byte                  // at most MaxEntryBytes
 }
 
 // A Handler receives what the overlay brings. Slices that it is given are its own
@@ -43,32 +43,33 @@ type LogEntry struct {
 // other.
 type Handler interface {
 	// Records brings entries of a pulled log, in the order of their numbers, only
-	// those with the own site among their destinations, each at most once. While
+	// those with the own instance among their destinations, each at most once. While
 	// it blocks, the log's stream is held back up to its origin.
 	Records(log membership.LogID, entries []LogEntry)
-	// Promise brings the newest broadcast of some site.
+	// Promise brings the newest broadcast of some other instance.
 	Promise(data []byte)
-	// Control brings a message that another site's gateway sent to this site.
-	Control(from membership.SiteID, data []byte)
-	// Reach says what link state knows of every other site, whenever that changed.
+	// Control brings a message that a gateway of another instance sent to this one.
+	Control(from membership.SiteInstance, data []byte)
+	// Reach tells of every other instance that can be reached, whenever that changed.
 	Reach(reach []Reach)
 }
 
-// A Reach is what link state says about another site.
+// A Reach is what link state says about another instance that can be reached. A site
+// whose ring is split has several; the own site may be among them.
 type Reach struct {
-	Site      membership.SiteID
-	Reachable bool
-	Instance  membership.InstanceID
-	View      membership.ViewID
-	Epoch     uint64
-	Delay     time.Duration // one way, along the present path
+	membership.SiteInstance
+	View   membership.ViewID // the newest that a gateway of it advertises
+	Epoch  uint64            // the highest known there
+	Wanted uint64            // epoch that it wants a new view to have at least; 0: it wants none
+	Delay  time.Duration     // one way, along the present path to the nearest of its gateways
 }
 
 // A State is what a gateway advertises of its site.
 type State struct {
-	Instance membership.InstanceID
+	Instance membership.InstanceID // 0: it belongs to none yet
 	View     membership.ViewID
 	Epoch    uint64 // highest known
+	Wanted   uint64 // epoch that a new view should have at least; 0: none is wanted
 }
 
 // A Position is a place in a log: everything below From is there already.

@@ -142,21 +142,21 @@ func (w *entryWriter) flush() error {
 	return err
 }
 
-// An importer hands a log's entries for the own site to the Handler, one batch
+// An importer hands a log's entries for the own instance to the Handler, one batch
 // after the other.
 type importer struct {
 	store    *store
 	handler  Handler
-	site     membership.SiteID
-	skip     atomic.Uint64 // the site has everything below from elsewhere
-	cursor   atomic.Uint64 // everything below was handed over
+	of       membership.SiteInstance // for whom: the own instance when it began
+	skip     atomic.Uint64           // the site has everything below from elsewhere
+	cursor   atomic.Uint64           // everything below was handed over
 	stop     chan struct{}
 	stopping bool // the loop's: stop is closed
 	rewound  bool // the loop's: the site wants to go back, so cursor no longer counts
 }
 
 func (m *importer) run() {
-	wants := []want{{Site: m.site}}
+	wants := []want{{Instance: m.of.Instance}}
 	cursor := m.skip.Load()
 	for {
 		select {

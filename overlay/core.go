@@ -26,7 +26,7 @@ type core struct {
 	incarnation uint64
 	throttle    routing.Throttle
 	routes      *routing.Routes
-	reach       []Reach // as last told
+	reach       []Reach // as last told, by site and instance
 
 	feeds    map[membership.LogID]*feed
 	branches map[*branch]struct{}
@@ -52,6 +52,11 @@ type link struct {
 	lanes       [maxLanes]*lane
 	incarnation uint64 // the peer's, when last connected
 	downs       uint64
+}
+
+// instance is what this gateway advertises of itself.
+func (c *core) instance() membership.SiteInstance {
+	return membership.SiteInstance{Instance: c.state.Instance, Site: c.site}
 }
 
 // first returns the lane that carries everything that must keep its order; nil
@@ -194,6 +199,7 @@ func (c *core) takeInbox() {
 		c.broadcast(p)
 	}
 	for _, m := range controls {
+		m.From = c.instance()
 		c.route(m)
 	}
 }

@@ -11,13 +11,16 @@
 //     whether it is up.
 //   - Link state. It advertises its own links, signed, floods what others advertise,
 //     and computes routes (package routing).
-//   - Logs. Every site is a log of numbered entries, each with destinations. A gateway
-//     subscribes at its parent in the tree of the log's site; for its own site, if
+//   - Logs. Every site instance is a log of numbered entries, each with destinations. A
+//     site in one piece is one instance; a split one has several, each with the gateways
+//     that advertise it. A gateway subscribes at its parent in the tree of the log's
+//     origin; for its own instance, if
 //     routing made it the importer, and for the children that subscribed here. So an
 //     entry crosses a link once, and only towards sites that it is for.
-//   - Promises: small, newest wins, datagrams, down the own site's tree and along a
+//   - Promises: small, newest wins, datagrams, down the own instance's tree and along a
 //     second path that shares no gateway with it.
-//   - Control messages: to one gateway of a site, hop by hop, on a stream of their own.
+//   - Control messages: to one gateway of an instance, hop by hop, on a stream of their
+//     own.
 //
 // # State
 //
@@ -32,7 +35,7 @@
 //  1. Entries of a log reach the Handler in the order of their numbers, each at most
 //     once while the log is pulled. Nothing is lost by a lost link or a new parent:
 //     whoever subscribes says from which number on, for each site.
-//  2. A store covers sites from a floor on (type store). A taker whose position is no
+//  2. A store covers instances from a floor on (type store). A taker whose position is no
 //     longer held is refused (refusedDropped), looks for another holder that is nearer
 //     to the origin, and at last insists; the parent then goes back upstream, and for
 //     a bounded time lets the log wait for that child.

@@ -7,19 +7,19 @@ import (
 	"ringway/membership"
 )
 
-// A feed is a log of another site that this gateway imports, relays, or both: a
+// A feed is a log of another instance that this gateway imports, relays, or both: a
 // store, who takes from it, and the subscription at the parent that fills it. It
 // belongs to the event loop.
 type feed struct {
 	id    membership.LogID
 	store *store
 
-	pulled     bool   // the own site wants it
+	pulled     bool   // the own instance wants it
 	importFrom uint64 // everything below is there already
 	importer   *importer
 	branches   map[*branch]struct{}
 
-	sites    []want    // what the store covers
+	sites    []want    // what the store covers; see want
 	up       *upstream // nil: none now
 	refused  map[membership.NodeID]refusal
 	insist   bool // no other holder is left: the parent shall go back for it
@@ -52,7 +52,7 @@ func (c *core) shareMemory() {
 func (c *core) pull(positions []pullPosition) {
 	wanted := map[membership.LogID]bool{}
 	for _, p := range positions {
-		if p.Log.Site == c.site || len(wanted) >= membership.MaxSites {
+		if p.Log.Source() == c.instance() || len(wanted) >= membership.MaxSites {
 			continue
 		}
 		wanted[p.Log] = true
@@ -84,7 +84,7 @@ func (c *core) rerouted(f *feed) {
 	if f.up == nil {
 		f.retryAt = 0
 	}
-	parent, _ := c.routes.Parent(f.id.Site, c.self.ID)
+	parent, _ := c.routes.Parent(f.id.Source(), c.self.ID)
 	for b := range f.branches {
 		if b.lane.peer.ID == parent {
 			b.end(refusedLoop)
@@ -98,7 +98,7 @@ func (c *core) reconcile(f *feed, now time.Duration) {
 	f.wakeAt = 0
 	c.reconcileImporter(f)
 	f.endHolds(now)
-	wants := f.wants(c.site)
+	wants := f.wants()
 	c.cover(f, wants)
 	if len(wants) == len(f.sites) {
 		f.shrunkAt = 0
@@ -114,14 +114,14 @@ func (c *core) reconcile(f *feed, now time.Duration) {
 	c.follow(f, now)
 }
 
-// wants returns what the feed's takers need: for each site, from where.
-func (f *feed) wants(own membership.SiteID) (wants []want) {
+// wants returns what the feed's takers need: for each instance, from where.
+func (f *feed) wants() (wants []want) {
 	if m := f.importer; m != nil && !m.stopping {
-		wants = addWant(wants, own, max(m.cursor.Load(), m.skip.Load()))
+		wants = addWant(wants, m.of.Instance, max(m.cursor.Load(), m.skip.Load()))
 	}
 	for b := range f.branches {
 		for _, w := range b.sub.Wants {
-			wants = addWant(wants, w.Site, max(w.From, b.cursor.Load()))
+			wants = addWant(wants, w.Instance, max(w.From, b.cursor.Load()))
 		}
 	}
 	return wants
@@ -169,10 +169,10 @@ func (c *core) narrow(f *feed, wants []want) {
 // Other children that fell behind are refused, and look elsewhere first.
 func (c *core) cover(f *feed, wants []want) {
 	for _, w := range wants {
-		if !slices.ContainsFunc(f.sites, func(s want) bool { return s.Site == w.Site }) {
+		if !slices.ContainsFunc(f.sites, func(s want) bool { return s.Instance == w.Instance }) {
 			f.reset = true
 		}
-		if w.Site == c.site && f.importer != nil && !f.store.holds([]want{w}, 0) {
+		if m := f.importer; m != nil && w.Instance == m.of.Instance && !f.store.holds([]want{w}, 0) {
 			f.reset = true
 		}
 	}
@@ -185,18 +185,18 @@ func (c *core) cover(f *feed, wants []want) {
 	c.count.resets.Add(1)
 }
 
-// reconcileImporter starts or stops the importer: routing says which gateway of a
-// site imports a log.
+// reconcileImporter starts or stops the importer: routing says which gateway of an
+// instance imports a log.
 func (c *core) reconcileImporter(f *feed) {
-	chosen, ok := c.routes.Importer(c.site, f.id.Site)
-	if !f.pulled || !ok || chosen != c.self.ID {
+	chosen, ok := c.routes.Importer(c.instance(), f.id.Source())
+	if !f.pulled || !ok || chosen != c.self.ID || f.importer != nil && f.importer.of != c.instance() {
 		c.stopImporter(f)
 		return
 	}
 	if f.importer != nil {
 		return
 	}
-	m := &importer{store: f.store, handler: c.handler, site: c.site, stop: make(chan struct{})}
+	m := &importer{store: f.store, handler: c.handler, of: c.instance(), stop: make(chan struct{})}
 	m.skip.Store(f.importFrom)
 	m.cursor.Store(f.importFrom)
 	f.importer = m

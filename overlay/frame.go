@@ -13,7 +13,7 @@ import (
 
 // protocolVersion is that of everything in this file. The ALPN names its major
 // part, so that peers of another refuse each other during the handshake.
-const protocolVersion = 1
+const protocolVersion = 2
 
 const helloMagic = 0x314c5752 // "RWL1"
 
@@ -62,7 +62,7 @@ func maxFrame(k frameKind) int {
 	case frameRefusal:
 		return 1
 	case frameEntry:
-		return entryHeaderBytes + 4*membership.MaxSites + MaxEntryBytes
+		return entryHeaderBytes + destBytes*membership.MaxSites + MaxEntryBytes
 	}
 	return 0
 }
@@ -195,29 +195,37 @@ func decodeDigest(body []byte) ([]routing.Summary, error) {
 	return digest, breach(err)
 }
 
-// A controlMessage goes to one site, hop by hop.
+// A controlMessage goes to one gateway of an instance, hop by hop.
 type controlMessage struct {
-	From membership.SiteID
-	To   membership.SiteID
+	From membership.SiteInstance
+	To   membership.SiteInstance
 	Hops uint8 // how often it may still be passed on
 	Data []byte
 }
 
-const controlHeaderBytes = 9
+const controlHeaderBytes = 25
 
 func (c *controlMessage) append(b []byte) []byte {
 	start := len(b)
 	b = beginFrame(b, frameControl)
-	b = wire.AppendUint32(b, uint32(c.From))
-	b = wire.AppendUint32(b, uint32(c.To))
+	b = appendInstance(b, c.From)
+	b = appendInstance(b, c.To)
 	b = append(b, c.Hops)
 	b = append(b, c.Data...)
 	return endFrame(b, start)
 }
 
+func appendInstance(b []byte, x membership.SiteInstance) []byte {
+	return wire.AppendUint64(wire.AppendUint32(b, uint32(x.Site)), uint64(x.Instance))
+}
+
+func readInstance(r *wire.Reader) membership.SiteInstance {
+	return membership.SiteInstance{Site: membership.SiteID(r.Uint32()), Instance: membership.InstanceID(r.Uint64())}
+}
+
 func decodeControl(body []byte) (controlMessage, error) {
 	r := wire.NewReader(body)
-	c := controlMessage{From: membership.SiteID(r.Uint32()), To: membership.SiteID(r.Uint32()), Hops: r.Uint8()}
+	c := controlMessage{From: readInstance(&r), To: readInstance(&r), Hops: r.Uint8()}
 	if c.Hops > maxHops {
 		r.Fail(fmt.Errorf("%w: %d hops", wire.ErrLimit, c.Hops))
 	}

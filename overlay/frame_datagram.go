@@ -47,7 +47,7 @@ func (a answer) append(b []byte) []byte {
 type promise struct {
 	Hops        uint8 // how often it may still be passed on
 	Origin      membership.NodeID
-	Site        membership.SiteID // of Origin
+	Instance    membership.InstanceID // of Origin
 	Incarnation uint64
 	Number      uint64
 	// Routed says that the origin chose the path, and Route which gateways are still
@@ -57,13 +57,13 @@ type promise struct {
 	Data   []byte
 }
 
-const promiseHeaderBytes = 27
+const promiseHeaderBytes = 31
 
 // append appends p without the byte or header that goes before it.
 func (p *promise) append(b []byte) []byte {
 	b = append(b, p.Hops)
 	b = wire.AppendUint32(b, uint32(p.Origin))
-	b = wire.AppendUint32(b, uint32(p.Site))
+	b = wire.AppendUint64(b, uint64(p.Instance))
 	b = wire.AppendUint64(b, p.Incarnation)
 	b = wire.AppendUint64(b, p.Number)
 	b = wire.AppendBool(b, p.Routed)
@@ -75,7 +75,7 @@ func (p *promise) append(b []byte) []byte {
 }
 
 func decodePromise(r *wire.Reader) (promise, error) {
-	p := promise{Hops: r.Uint8(), Origin: membership.NodeID(r.Uint32()), Site: membership.SiteID(r.Uint32()), Incarnation: r.Uint64(), Number: r.Uint64(), Routed: r.Bool()}
+	p := promise{Hops: r.Uint8(), Origin: membership.NodeID(r.Uint32()), Instance: membership.InstanceID(r.Uint64()), Incarnation: r.Uint64(), Number: r.Uint64(), Routed: r.Bool()}
 	n := int(r.Uint8())
 	if p.Hops > maxHops || n > maxRoute || n > 0 && !p.Routed {
 		r.Fail(fmt.Errorf("%w: promise with %d hops and a route of %d", wire.ErrLimit, p.Hops, n))

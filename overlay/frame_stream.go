@@ -12,15 +12,16 @@ import (
 	"ringway/membership"
 )
 
-// A want is a destination that a subscription covers: entries for Site from
+// A want is a destination that a subscription covers: entries for Instance from
 // number From on.
 type want struct {
-	Site membership.SiteID
-	From uint64
+	Instance membership.InstanceID
+	From     uint64
 }
 
 const (
-	wantBytes  = 12
+	wantBytes  = 16
+	destBytes  = 8
 	logIDBytes = 4 + 8 + membership.ViewIDBytes
 )
 
@@ -38,11 +39,11 @@ func readLogID(r *wire.Reader) membership.LogID {
 // once, in the order of numbers.
 type subscribe struct {
 	Log      membership.LogID
-	Distance time.Duration // the child's, to the log's site: a parent must be nearer
+	Distance time.Duration // the child's, from the log's origin: a parent must be nearer
 	// Insist asks a parent that no longer holds a position to go back for it
 	// upstream, which costs it all that it holds of the log.
 	Insist bool
-	Wants  []want // ascending by site
+	Wants  []want // ascending by instance
 }
 
 func (s *subscribe) append(b []byte) []byte {
@@ -53,7 +54,7 @@ func (s *subscribe) append(b []byte) []byte {
 	b = wire.AppendBool(b, s.Insist)
 	b = wire.AppendUint32(b, uint32(len(s.Wants)))
 	for _, w := range s.Wants {
-		b = wire.AppendUint32(b, uint32(w.Site))
+		b = wire.AppendUint64(b, uint64(w.Instance))
 		b = wire.AppendUint64(b, w.From)
 	}
 	return endFrame(b, start)
@@ -65,13 +66,13 @@ func decodeSubscribe(body []byte) (subscribe, error) {
 	n := r.Count(membership.MaxSites, wantBytes)
 	s.Wants = make([]want, n)
 	for i := range s.Wants {
-		s.Wants[i] = want{membership.SiteID(r.Uint32()), r.Uint64()}
-		if i > 0 && s.Wants[i].Site <= s.Wants[i-1].Site {
-			r.Fail(fmt.Errorf("sites of a subscription do not ascend"))
+		s.Wants[i] = want{membership.InstanceID(r.Uint64()), r.Uint64()}
+		if i > 0 && s.Wants[i].Instance <= s.Wants[i-1].Instance {
+			r.Fail(fmt.Errorf("instances of a subscription do not ascend"))
 		}
 	}
 	if r.Err() == nil && n == 0 {
-		r.Fail(fmt.Errorf("subscription without sites"))
+		r.Fail(fmt.Errorf("subscription without instances"))
 	}
 	return s, breach(r.Done())
 }
@@ -115,12 +116,12 @@ const entryHeaderBytes = 9
 
 // appendEntryHeader appends all of an entry's frame but its data.
 func appendEntryHeader(b []byte, e *LogEntry) []byte {
-	b = wire.AppendUint32(b, uint32(entryHeaderBytes+4*len(e.Dests)+len(e.Data)))
+	b = wire.AppendUint32(b, uint32(entryHeaderBytes+destBytes*len(e.Dests)+len(e.Data)))
 	b = append(b, byte(frameEntry))
 	b = wire.AppendUint64(b, e.N)
 	b = append(b, byte(len(e.Dests)))
 	for _, d := range e.Dests {
-		b = wire.AppendUint32(b, uint32(d))
+		b = wire.AppendUint64(b, uint64(d))
 	}
 	return b
 }
@@ -133,7 +134,7 @@ const arenaBytes = 64 << 10
 type entryReader struct {
 	in    *bufio.Reader
 	arena []byte
-	dests []membership.SiteID // the last entry's: neighbours mostly have the same
+	dests []membership.InstanceID // the last entry's: neighbours mostly have the same
 }
 
 func newEntryReader(r io.Reader) *entryReader {
@@ -173,7 +174,7 @@ func (r *entryReader) next() (LogEntry, error) {
 }
 
 func (r *entryReader) entry(n int) (LogEntry, error) {
-	var head [entryHeaderBytes + 4*membership.MaxSites]byte
+	var head [entryHeaderBytes + destBytes*membership.MaxSites]byte
 	if n < entryHeaderBytes {
 		return LogEntry{}, breach(wire.ErrShort)
 	}
@@ -183,26 +184,26 @@ func (r *entryReader) entry(n int) (LogEntry, error) {
 	h := wire.NewReader(head[:entryHeaderBytes])
 	e := LogEntry{N: h.Uint64()}
 	dests := int(h.Uint8())
-	n -= entryHeaderBytes + 4*dests
+	n -= entryHeaderBytes + destBytes*dests
 	if dests == 0 || dests > membership.MaxSites || n < 0 || n > MaxEntryBytes {
-		return LogEntry{}, breach(fmt.Errorf("%w: entry for %d sites", wire.ErrLimit, dests))
+		return LogEntry{}, breach(fmt.Errorf("%w: entry for %d instances", wire.ErrLimit, dests))
 	}
-	if _, err := io.ReadFull(r.in, head[:4*dests]); err != nil {
+	if _, err := io.ReadFull(r.in, head[:destBytes*dests]); err != nil {
 		return LogEntry{}, err
 	}
-	e.Dests = r.sites(head[:4*dests])
+	e.Dests = r.instances(head[:destBytes*dests])
 	var err error
 	e.Data, err = r.data(n)
 	return e, err
 }
 
-// sites decodes a list of destinations, sharing the last entry's if it is the same.
-func (r *entryReader) sites(b []byte) []membership.SiteID {
+// instances decodes a list of destinations, sharing the last entry's if it is the same.
+func (r *entryReader) instances(b []byte) []membership.InstanceID {
 	h := wire.NewReader(b)
-	var list [membership.MaxSites]membership.SiteID
-	n := len(b) / 4
+	var list [membership.MaxSites]membership.InstanceID
+	n := len(b) / destBytes
 	for i := range n {
-		list[i] = membership.SiteID(h.Uint32())
+		list[i] = membership.InstanceID(h.Uint64())
 	}
 	if !slices.Equal(list[:n], r.dests) {
 		r.dests = slices.Clone(list[:n])

@@ -18,9 +18,9 @@ import (
 func samples() map[frameKind][]byte {
 	h := linkHello{Version: 1, Lane: 3, Node: 77, Incarnation: 1 << 40, Federation: "acme"}
 	sub := subscribe{Log: logOf("a"), Distance: 5 * time.Millisecond, Insist: true, Wants: []want{{1, 10}, {2, 1 << 50}}}
-	c := controlMessage{From: 1, To: 2, Hops: maxHops, Data: []byte("control")}
-	p := promise{Hops: 2, Origin: 9, Site: 8, Incarnation: 7, Number: 6, Routed: true, Route: []membership.NodeID{5, 4}, Data: []byte("promise")}
-	e := LogEntry{N: 12, Dests: []membership.SiteID{3, 4}, Data: []byte("entry")}
+	c := controlMessage{From: membership.SiteInstance{Instance: 3, Site: 1}, To: membership.SiteInstance{Instance: 4, Site: 2}, Hops: maxHops, Data: []byte("control")}
+	p := promise{Hops: 2, Origin: 9, Instance: 8, Incarnation: 7, Number: 6, Routed: true, Route: []membership.NodeID{5, 4}, Data: []byte("promise")}
+	e := LogEntry{N: 12, Dests: []membership.InstanceID{3, 4}, Data: []byte("entry")}
 	adv := routing.Advertisement{Gateway: 1, Site: 2, Incarnation: 3, Counter: 4, Edges: []routing.Edge{{To: 5, Cost: time.Millisecond, RTT: time.Millisecond, Lanes: 1}}}
 	signed := &routing.Signed{Advertisement: adv, Body: adv.Append(nil), Certificate: []byte("c"), Signature: []byte("s")}
 	return map[frameKind][]byte{
@@ -81,7 +81,7 @@ func TestFramesComeBackAsWritten(t *testing.T) {
 	for k, frame := range samples() {
 		if k == frameEntry {
 			e, err := newEntryReader(bytes.NewReader(frame)).next()
-			if err != nil || e.N != 12 || !slices.Equal(e.Dests, []membership.SiteID{3, 4}) || string(e.Data) != "entry" {
+			if err != nil || e.N != 12 || !slices.Equal(e.Dests, []membership.InstanceID{3, 4}) || string(e.Data) != "entry" {
 				t.Errorf("entry: %+v, %v", e, err)
 			}
 			continue
@@ -104,7 +104,7 @@ func TestFramesComeBackAsWritten(t *testing.T) {
 }
 
 func TestGramsComeBackAsWritten(t *testing.T) {
-	p := promise{Hops: 1, Origin: 2, Site: 3, Incarnation: 4, Number: 5, Data: []byte("x")}
+	p := promise{Hops: 1, Origin: 2, Instance: 3, Incarnation: 4, Number: 5, Data: []byte("x")}
 	for _, c := range []struct {
 		gram []byte
 		want any
@@ -121,9 +121,9 @@ func TestGramsComeBackAsWritten(t *testing.T) {
 
 // A length alone must not make the reader allocate: the peer has to send the bytes.
 func TestBodyIsAllocatedAsItComes(t *testing.T) {
-	e := LogEntry{N: 1, Dests: sites("b"), Data: nil}
+	e := LogEntry{N: 1, Dests: instances("b"), Data: nil}
 	head := appendEntryHeader(nil, &e)
-	copy(head, wire.AppendUint32(nil, uint32(entryHeaderBytes+4+MaxEntryBytes)))
+	copy(head, wire.AppendUint32(nil, uint32(entryHeaderBytes+destBytes+MaxEntryBytes)))
 	short := append(head, make([]byte, 1000)...)
 	if n := testing.AllocsPerRun(1, func() {
 		if _, err := newEntryReader(bytes.NewReader(short)).next(); !errors.Is(err, io.ErrUnexpectedEOF) {

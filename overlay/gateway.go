@@ -169,7 +169,7 @@ func (g *Gateway) Announce(s State) {
 func (g *Gateway) Append(log membership.LogID, entries []LogEntry) {
 	for i := range entries {
 		if len(entries[i].Data) > MaxEntryBytes || len(entries[i].Dests) > membership.MaxSites {
-			g.log.Error("entry of the own log refused: too large, or to too many sites", "log", log, "n", entries[i].N, "bytes", len(entries[i].Data), "sites", len(entries[i].Dests))
+			g.log.Error("entry of the own log refused: too large, or to too many instances", "log", log, "n", entries[i].N, "bytes", len(entries[i].Data), "instances", len(entries[i].Dests))
 			return
 		}
 	}
@@ -225,7 +225,7 @@ type pullPosition struct {
 	fresh bool
 }
 
-// Broadcast sends a promise to all other sites. It may be lost; a newer one
+// Broadcast sends a promise to all other instances. It may be lost; a newer one
 // supersedes it.
 func (g *Gateway) Broadcast(data []byte) {
 	if len(data) > MaxPromiseBytes {
@@ -242,9 +242,9 @@ func (g *Gateway) Broadcast(data []byte) {
 	g.in.signal()
 }
 
-// Control sends a message to a gateway of another site. It arrives, in order, while
-// routes and links stay as they are; otherwise it may be lost.
-func (g *Gateway) Control(to membership.SiteID, data []byte) {
+// Control sends a message to a gateway of another instance. It arrives, in order,
+// while routes and links stay as they are; otherwise it may be lost.
+func (g *Gateway) Control(to membership.SiteInstance, data []byte) {
 	if len(data) > MaxControlBytes {
 		g.log.Error("control message refused: too large", "bytes", len(data), "limit", MaxControlBytes)
 		return
@@ -255,7 +255,7 @@ func (g *Gateway) Control(to membership.SiteID, data []byte) {
 		g.count.controlsDropped.Add(1)
 		return
 	}
-	g.in.controls = append(g.in.controls, controlMessage{From: g.self.Site.ID, To: to, Hops: maxHops, Data: data})
+	g.in.controls = append(g.in.controls, controlMessage{To: to, Hops: maxHops, Data: data})
 	g.in.bytes += len(data)
 	g.in.signal()
 }

@@ -22,7 +22,7 @@ func TestLinksComeUpAndHellosMeasure(t *testing.T) {
 			return l.State == LinkUp && l.RTT > 0 && l.RTT < time.Second && l.Jitter > 0 && l.Offset != 0 && l.Lanes == 1 && l.BytesSent > 0
 		})
 	}
-	r := f.rec["a-1"].reached(membership.SiteIDOf("b"))
+	r, _ := f.rec["a-1"].reached(membership.SiteIDOf("b"))
 	if r.Instance != instanceOf(r.Site) || r.View != testView || r.Epoch != 1 || r.Delay <= 0 {
 		t.Errorf("reach of b: %+v", r)
 	}
@@ -33,11 +33,11 @@ func TestLinkStateFollowsAnnouncementsAndStops(t *testing.T) {
 	f.gate["c-1"].Announce(State{Instance: 99, View: testView, Epoch: 5})
 	c := membership.SiteIDOf("c")
 	eventually(t, "a hears what c announces, through b", func() bool {
-		r := f.rec["a-1"].reached(c)
+		r, _ := f.rec["a-1"].reached(c)
 		return r.Instance == 99 && r.Epoch == 5
 	})
 	f.stop["c-1"]()
-	eventually(t, "a hears that c is gone", func() bool { return !f.rec["a-1"].reached(c).Reachable })
+	eventually(t, "a hears that c is gone", func() bool { return !f.rec["a-1"].reaches(c) })
 	if n := f.link("b-1", "c-1").Flaps; n != 0 {
 		t.Errorf("a planned stop counts as %d flaps", n)
 	}
@@ -99,7 +99,7 @@ func TestRecordsResumeAfterACut(t *testing.T) {
 	eventually(t, "first records", func() bool { return f.rec["b-1"].count(log) > 0 })
 	f.cut("a-1", "b-1", true)
 	f.gate["a-1"].Append(log, entries(500, 500, 1000, "b"))
-	eventually(t, "hellos notice the cut", func() bool { return !f.rec["a-1"].reached(membership.SiteIDOf("b")).Reachable })
+	eventually(t, "hellos notice the cut", func() bool { return !f.rec["a-1"].reaches(membership.SiteIDOf("b")) })
 	f.cut("a-1", "b-1", false)
 	f.gate["a-1"].Append(log, entries(1000, 500, 1000, "b"))
 	eventually(t, "all records", func() bool { return f.rec["b-1"].count(log) >= 1500 })
@@ -199,10 +199,10 @@ func TestPromisesReachAllSites(t *testing.T) {
 func TestControlReachesAllSites(t *testing.T) {
 	f := newFederation(t, []string{"a-1", "b-1", "c-1"}, "a-b", "b-c").all().converged()
 	for i := range 100 {
-		f.gate["a-1"].Control(membership.SiteIDOf("c"), fmt.Appendf(nil, "%d", i))
+		f.gate["a-1"].Control(of("c"), fmt.Appendf(nil, "%d", i))
 	}
-	f.gate["a-1"].Control(membership.SiteIDOf("b"), []byte("to b"))
-	from := membership.SiteIDOf("a").String() + ":"
+	f.gate["a-1"].Control(of("b"), []byte("to b"))
+	from := of("a").Instance.String() + ":"
 	b, c := f.rec["b-1"], f.rec["c-1"]
 	eventually(t, "the neighbour's", func() bool { return b.has(&b.controls, from+"to b") })
 	eventually(t, "the relayed", func() bool { return c.has(&c.controls, from+"99") })

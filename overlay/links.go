@@ -8,6 +8,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"ringway/membership"
 	"ringway/routing"
 )
 
@@ -115,7 +116,7 @@ func (c *core) heardAnswer(lane *lane, now time.Duration, wall int64, a answer) 
 func (c *core) publish(now time.Duration) {
 	want := routing.Advertisement{
 		Gateway: c.self.ID, Site: c.site, Incarnation: c.incarnation,
-		Instance: c.state.Instance, View: c.state.View, Epoch: c.state.Epoch,
+		Instance: c.state.Instance, View: c.state.View, Epoch: c.state.Epoch, Wanted: c.state.Wanted,
 	}
 	if c.draining {
 		want.Flags |= routing.Draining
@@ -148,7 +149,7 @@ func (c *core) publish(now time.Duration) {
 // merely repeated must not use up what the throttle allows.
 func (c *core) changed(former, s *routing.Signed, now time.Duration) {
 	if former != nil && former.Flags == s.Flags && former.Instance == s.Instance && former.View == s.View &&
-		former.Epoch == s.Epoch && slices.EqualFunc(former.Edges, s.Edges, sameEdge) {
+		former.Epoch == s.Epoch && former.Wanted == s.Wanted && slices.EqualFunc(former.Edges, s.Edges, sameEdge) {
 		return
 	}
 	c.throttle.Change(now)
@@ -211,27 +212,31 @@ func (c *core) recompute() {
 	}
 }
 
-// reachable lists what link state says of the other sites. Of several gateways of
-// one, that with the lowest id which belongs to an instance and can be reached
-// speaks: a choice that does not move with measured costs.
+// reachable lists the other instances that can be reached. What the gateways of one
+// advertise differs for a moment when it moves on; the newest counts, because all of
+// them follow one ring.
 func (c *core) reachable() []Reach {
-	var reach []Reach
-	for _, s := range c.cfg.Topology.Sites {
-		if s.ID == c.site {
+	reach := []Reach{} // not nil: nobody to be reached is news as well
+	own := c.instance()
+	for _, s := range c.db.All() {
+		of := membership.SiteInstance{Instance: s.Instance, Site: s.Site}
+		distance, ok := c.routes.Distance(s.Gateway)
+		if !ok || of.Instance == 0 || of == own {
 			continue
 		}
-		r := Reach{Site: s.ID}
-		for _, signed := range c.db.All() {
-			if signed.Site != s.ID || signed.Instance == 0 {
-				continue
-			}
-			if distance, ok := c.routes.Distance(signed.Gateway); ok {
-				r.Reachable, r.Delay = true, distance
-				r.Instance, r.View, r.Epoch = signed.Instance, signed.View, signed.Epoch
-				break
-			}
+		i := slices.IndexFunc(reach, func(r Reach) bool { return r.SiteInstance == of })
+		if i < 0 {
+			i = len(reach)
+			reach = append(reach, Reach{SiteInstance: of, View: s.View, Delay: distance})
 		}
-		reach = append(reach, r)
+		r := &reach[i]
+		if s.View.Compare(r.View) > 0 {
+			r.View = s.View
+		}
+		r.Epoch, r.Wanted, r.Delay = max(r.Epoch, s.Epoch), max(r.Wanted, s.Wanted), min(r.Delay, distance)
 	}
+	slices.SortFunc(reach, func(a, b Reach) int {
+		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Instance, b.Instance))
+	})
 	return reach
 }

@@ -43,12 +43,12 @@ type recorder struct {
 	data     map[membership.LogID]int
 	promises []string
 	controls []string
-	reach    map[membership.SiteID]Reach
+	reach    []Reach
 	gate     chan struct{} // not nil: Records waits until it is closed
 }
 
 func newRecorder() *recorder {
-	return &recorder{numbers: map[membership.LogID][]uint64{}, data: map[membership.LogID]int{}, reach: map[membership.SiteID]Reach{}}
+	return &recorder{numbers: map[membership.LogID][]uint64{}, data: map[membership.LogID]int{}}
 }
 
 func (r *recorder) Records(log membership.LogID, entries []LogEntry) {
@@ -72,18 +72,16 @@ func (r *recorder) Promise(data []byte) {
 	r.promises = append(r.promises, string(data))
 }
 
-func (r *recorder) Control(from membership.SiteID, data []byte) {
+func (r *recorder) Control(from membership.SiteInstance, data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.controls = append(r.controls, fmt.Sprintf("%v:%s", from, data))
+	r.controls = append(r.controls, fmt.Sprintf("%v:%s", from.Instance, data))
 }
 
 func (r *recorder) Reach(reach []Reach) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, x := range reach {
-		r.reach[x.Site] = x
-	}
+	r.reach = reach
 }
 
 func (r *recorder) got(log membership.LogID) []uint64 {
@@ -98,10 +96,21 @@ func (r *recorder) count(log membership.LogID) int {
 	return len(r.numbers[log])
 }
 
-func (r *recorder) reached(site membership.SiteID) Reach {
+// reached returns what is known of a site's first instance that can be reached.
+func (r *recorder) reached(site membership.SiteID) (Reach, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.reach[site]
+	i := slices.IndexFunc(r.reach, func(x Reach) bool { return x.Site == site })
+	if i < 0 {
+		return Reach{}, false
+	}
+	return r.reach[i], true
+}
+
+// reaches says whether a site can be reached.
+func (r *recorder) reaches(site membership.SiteID) bool {
+	_, ok := r.reached(site)
+	return ok
 }
 
 func (r *recorder) has(list *[]string, what string) bool {
@@ -256,7 +265,7 @@ func (f *federation) converged() *federation {
 			if site == g.self.Site {
 				continue
 			}
-			eventually(f.t, name+" reaches "+site.Name, func() bool { return f.rec[name].reached(site.ID).Reachable })
+			eventually(f.t, name+" reaches "+site.Name, func() bool { return f.rec[name].reaches(site.ID) })
 		}
 	}
 	return f
@@ -284,9 +293,15 @@ func logOf(site string) membership.LogID {
 	return membership.LogID{Site: s, Instance: instanceOf(s), View: testView}
 }
 
-func sites(names ...string) (ids []membership.SiteID) {
+// of returns the instance of a site that is in one piece.
+func of(site string) membership.SiteInstance {
+	id := membership.SiteIDOf(site)
+	return membership.SiteInstance{Instance: instanceOf(id), Site: id}
+}
+
+func instances(names ...string) (ids []membership.InstanceID) {
 	for _, n := range names {
-		ids = append(ids, membership.SiteIDOf(n))
+		ids = append(ids, of(n).Instance)
 	}
 	return ids
 }
@@ -295,7 +310,7 @@ func sites(names ...string) (ids []membership.SiteID) {
 func entries(from, count uint64, size int, dests ...string) []LogEntry {
 	list := make([]LogEntry, count)
 	for i := range list {
-		list[i] = LogEntry{N: from + uint64(i), Dests: sites(dests...), Data: bytes.Repeat([]byte{byte(i)}, size)}
+		list[i] = LogEntry{N: from + uint64(i), Dests: instances(dests...), Data: bytes.Repeat([]byte{byte(i)}, size)}
 	}
 	return list
 }

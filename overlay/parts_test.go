@@ -134,7 +134,7 @@ func TestStoreServesByDestination(t *testing.T) {
 		}
 		s.appendOwn(entries(n, 1, 10, to))
 	}
-	b, c := sites("b")[0], sites("c")[0]
+	b, c := instances("b")[0], instances("c")[0]
 	if got := all(t, s, []want{{b, 10}}, 0); !slices.Equal(got, []uint64{10, 12, 14, 16, 18}) {
 		t.Errorf("b from 10: %v", got)
 	}
@@ -149,7 +149,7 @@ func TestStoreServesByDestination(t *testing.T) {
 
 func TestStoreBound(t *testing.T) {
 	s := newStore(logOf("a"), true, 100*(100+entryOverhead))
-	b, c := sites("b")[0], sites("c")[0]
+	b, c := instances("b")[0], instances("c")[0]
 	s.appendOwn(entries(0, 1, 100, "c"))
 	if dropped := s.appendOwn(entries(1, 299, 100, "b")); dropped != 200 {
 		t.Errorf("%d dropped", dropped)
@@ -176,7 +176,7 @@ func TestStoreBound(t *testing.T) {
 
 func TestStoreHoldsBackUpstream(t *testing.T) {
 	s := newStore(logOf("a"), false, 1) // always beyond its share
-	b := sites("b")[0]
+	b := instances("b")[0]
 	s.reset([]want{{b, 0}})
 	term, from := s.newTerm([]want{{b, 0}})
 	if from[0].From != 0 {

@@ -43,11 +43,14 @@ func (w *promiseWindow) first(incarnation, number uint64) bool {
 // the second path was quicker.
 type promiseWindows struct{ any, tree promiseWindow }
 
-// broadcast sends a promise of the own site down its tree and along second paths.
+// broadcast sends a promise of the own instance down its tree and along second paths.
 func (c *core) broadcast(data []byte) {
+	if c.state.Instance == 0 {
+		return
+	}
 	c.numbered++
 	p := promise{
-		Hops: maxHops, Origin: c.self.ID, Site: c.site,
+		Hops: maxHops, Origin: c.self.ID, Instance: c.state.Instance,
 		Incarnation: c.cfg.Incarnation, Number: c.numbered, Data: data,
 	}
 	c.count.promisesSent.Add(1)
@@ -59,11 +62,11 @@ func (c *core) broadcast(data []byte) {
 }
 
 // passDown sends a promise to this gateway's children in the origin's tree. The
-// origin also gives it to the other gateways of its site, whose subtrees it cannot
+// origin also gives it to the other gateways of its instance, whose subtrees it cannot
 // reach otherwise.
 func (c *core) passDown(p *promise, from *lane) {
 	gram := p.append([]byte{byte(gramPromise)})
-	for _, child := range c.routes.Children(p.Site, c.self.ID) {
+	for _, child := range c.routes.Children(c.sourceOf(p), c.self.ID) {
 		if lane := c.links[child].first(); lane != nil && lane != from {
 			lane.promise(p.Origin, gram)
 		}
@@ -72,10 +75,16 @@ func (c *core) passDown(p *promise, from *lane) {
 		return
 	}
 	for _, l := range c.order {
-		if lane := l.first(); lane != nil && l.peer.Site == c.self.Site {
+		if lane := l.first(); lane != nil && c.ours(l.peer.ID) {
 			lane.promise(p.Origin, gram)
 		}
 	}
+}
+
+// ours says whether a gateway advertises the own instance.
+func (c *core) ours(id membership.NodeID) bool {
+	s, ok := c.db.Get(id)
+	return ok && s.Site == c.site && s.Instance == c.state.Instance
 }
 
 // sendPromise sends a promise to a neighbour on its own route.
@@ -85,18 +94,18 @@ func (c *core) sendPromise(to membership.NodeID, p *promise) {
 	}
 }
 
-// secondPaths chooses, for each other site, a path that shares no gateway with the
+// secondPaths chooses, for each other instance, a path that shares no gateway with the
 // tree's.
 func (c *core) secondPaths() {
 	c.seconds = nil
 	if len(c.cfg.Topology.Sites) > maxDisjointSites {
 		return
 	}
-	for _, s := range c.cfg.Topology.Sites {
-		if s.ID == c.site {
+	for _, of := range c.routes.Instances() {
+		if of == c.instance() {
 			continue
 		}
-		nearest, ok := c.routes.Nearest(s.ID)
+		nearest, ok := c.routes.Nearest(of)
 		if !ok {
 			continue
 		}
@@ -111,9 +120,8 @@ func (c *core) promiseCame(from *lane, p *promise) {
 	if p.Origin == c.self.ID {
 		return
 	}
-	origin := c.gateways[p.Origin]
-	if origin == nil || origin.Site.ID != p.Site {
-		from.breach(breach(fmt.Errorf("promise of gateway %v in site %v, which the topology does not have", p.Origin, p.Site)))
+	if c.gateways[p.Origin] == nil || p.Instance == 0 {
+		from.breach(breach(fmt.Errorf("promise of gateway %v, which the topology does not have, or of no instance", p.Origin)))
 		return
 	}
 	w := c.heard[p.Origin]
@@ -122,7 +130,7 @@ func (c *core) promiseCame(from *lane, p *promise) {
 		c.heard[p.Origin] = w
 	}
 	if w.any.first(p.Incarnation, p.Number) {
-		if p.Site != c.site {
+		if c.sourceOf(p) != c.instance() {
 			c.count.promisesReceived.Add(1)
 			c.count.promisesDropped.Add(uint64(c.out.putPromise(p.Origin, p.Data)))
 		}
@@ -143,9 +151,18 @@ func (c *core) promiseCame(from *lane, p *promise) {
 	}
 }
 
+// sourceOf returns the instance that a promise is of.
+func (c *core) sourceOf(p *promise) membership.SiteInstance {
+	site := c.site
+	if p.Origin != c.self.ID {
+		site = c.gateways[p.Origin].Site.ID
+	}
+	return membership.SiteInstance{Instance: p.Instance, Site: site}
+}
+
 // route sends a control message on its way.
 func (c *core) route(m controlMessage) {
-	if m.To == c.site {
+	if m.To == c.instance() {
 		if !c.out.putControl(m) {
 			c.count.controlsDropped.Add(1)
 		}
@@ -168,8 +185,8 @@ func (c *core) route(m controlMessage) {
 
 // controlCame takes a control message from a neighbour.
 func (c *core) controlCame(from *lane, m controlMessage) {
-	if !knownSite(c.cfg.Topology, m.From) || !knownSite(c.cfg.Topology, m.To) {
-		from.breach(breach(fmt.Errorf("control message from site %v to %v", m.From, m.To)))
+	if !knownSite(c.cfg.Topology, m.From.Site) || !knownSite(c.cfg.Topology, m.To.Site) {
+		from.breach(breach(fmt.Errorf("control message from site %v to %v", m.From.Site, m.To.Site)))
 		return
 	}
 	c.route(m)

@@ -116,7 +116,7 @@ func TestPeersThatBreakRulesAreDisconnected(t *testing.T) {
 	}
 	sub := subscribe{Log: logOf("b"), Wants: []want{{2, 0}}}
 	wrongOrder := subscribe{Log: logOf("b"), Wants: []want{{2, 0}, {1, 0}}}
-	stranger := promise{Origin: 4711, Site: 4712, Incarnation: 1, Number: 1}
+	stranger := promise{Origin: 4711, Instance: 4712, Incarnation: 1, Number: 1}
 	two := func(frame []byte) func(*lane) error {
 		return func(l *lane) error {
 			s, err := l.conn.OpenStream()

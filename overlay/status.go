@@ -28,7 +28,7 @@ type Status struct {
 	Advertisements []AdvertisementStatus // by gateway
 	Routes         []routing.Route       // by cost
 	Logs           []LogStatus           // own first
-	Reach          []Reach               // in the order of the topology
+	Reach          []Reach               // by site and instance
 	Counters       map[string]uint64     // by stable name
 }
 
@@ -142,7 +142,7 @@ func (c *core) status() Status {
 		s.Advertisements = append(s.Advertisements, AdvertisementStatus{
 			Gateway: c.nodeName(a.Gateway), Site: c.siteName(a.Site), Incarnation: a.Incarnation, Counter: a.Counter,
 			Draining: a.Flags&routing.Draining != 0,
-			State:    State{Instance: a.Instance, View: a.View, Epoch: a.Epoch}, Edges: a.Edges,
+			State:    State{Instance: a.Instance, View: a.View, Epoch: a.Epoch, Wanted: a.Wanted}, Edges: a.Edges,
 		})
 	}
 	if c.own != nil {

@@ -20,8 +20,8 @@ var errStale = errors.New("another stream has taken over")
 // Invariants:
 //
 //  1. Numbers of entries ascend.
-//  2. For each site s covered, everything for s from floors[s] on that is below
-//     next is here. An own log covers all sites.
+//  2. For each instance i covered, everything for i from floors[i] on that is below
+//     next is here. An own log covers all instances.
 //  3. bytes is the sum of the entries' sizes; it exceeds the limit only by the
 //     newest entry or by what a holder has not taken.
 //
@@ -41,7 +41,7 @@ type store struct {
 	term    uint64 // which upstream stream may append
 
 	floorAll uint64 // own log: below it nothing is here that has not been trimmed
-	floors   map[membership.SiteID]uint64
+	floors   map[membership.InstanceID]uint64
 	maxFloor uint64 // above all floors
 
 	// holders are takers that must not be dropped from under: the importer, and
@@ -67,7 +67,7 @@ func (e *stored) size() int { return len(e.Data) + entryOverhead }
 
 func newStore(id membership.LogID, own bool, limit int) *store {
 	return &store{
-		id: id, own: own, limit: limit, floors: map[membership.SiteID]uint64{}, holders: map[any]uint64{},
+		id: id, own: own, limit: limit, floors: map[membership.InstanceID]uint64{}, holders: map[any]uint64{},
 		grown: make(chan struct{}), drained: make(chan struct{}),
 	}
 }
@@ -191,9 +191,9 @@ func (s *store) trim(below uint64) {
 	if s.floorAll <= below {
 		s.floorAll = 0
 	}
-	for site, floor := range s.floors {
+	for of, floor := range s.floors {
 		if floor <= below {
-			delete(s.floors, site)
+			delete(s.floors, of)
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (s *store) holdsLocked(wants []want, cursor uint64) bool {
 		return true
 	}
 	for _, w := range wants {
-		floor, covered := s.floors[w.Site]
+		floor, covered := s.floors[w.Instance]
 		if s.own {
 			floor, covered = max(floor, s.floorAll), true
 		}
@@ -266,7 +266,7 @@ func (s *store) take(buf []LogEntry, wants []want, cursor uint64, limit, maxByte
 func covers(wants []want, e *stored) bool {
 	for _, d := range e.Dests {
 		for _, w := range wants {
-			if w.Site == d && w.From <= e.N {
+			if w.Instance == d && w.From <= e.N {
 				return true
 			}
 		}
@@ -329,7 +329,7 @@ func (s *store) reset(wants []want) {
 	s.maxFloor = 0
 	clear(s.floors)
 	for _, w := range wants {
-		s.floors[w.Site] = w.From
+		s.floors[w.Instance] = w.From
 	}
 	s.term++
 	signal(&s.grown)
@@ -337,7 +337,7 @@ func (s *store) reset(wants []want) {
 }
 
 // newTerm shuts out the present upstream stream and returns the next one's term and
-// where it has to go on for each of the sites.
+// where it has to go on for each of the instances.
 func (s *store) newTerm(sites []want) (uint64, []want) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -345,18 +345,18 @@ func (s *store) newTerm(sites []want) (uint64, []want) {
 	signal(&s.drained)
 	from := slices.Clone(sites)
 	for i := range from {
-		from[i].From = max(s.next, s.floors[from[i].Site])
+		from[i].From = max(s.next, s.floors[from[i].Instance])
 	}
 	return s.term, from
 }
 
-// narrow makes the log cover no more than sites.
+// narrow makes the log cover no more instances than these.
 func (s *store) narrow(sites []want) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for site := range s.floors {
-		if !slices.ContainsFunc(sites, func(w want) bool { return w.Site == site }) {
-			delete(s.floors, site)
+	for of := range s.floors {
+		if !slices.ContainsFunc(sites, func(w want) bool { return w.Instance == of }) {
+			delete(s.floors, of)
 		}
 	}
 }

@@ -13,13 +13,9 @@ import (
 // other site in the present view, and those of the views before and after it.
 const maxFeeds = 3 * membership.MaxSites
 
-// distance returns the cost from this gateway to the nearest one of a site.
-func (c *core) distance(site membership.SiteID) (time.Duration, bool) {
-	nearest, ok := c.routes.Nearest(site)
-	if !ok {
-		return 0, false
-	}
-	return c.routes.Distance(nearest)
+// depth returns the cost from the gateways of a log's origin to this one.
+func (c *core) depth(id membership.LogID) (time.Duration, bool) {
+	return c.routes.Depth(id.Source(), c.self.ID)
 }
 
 // follow keeps the feed subscribed at the right parent.
@@ -36,7 +32,7 @@ func (c *core) follow(f *feed, now time.Duration) {
 		f.wake(f.retryAt)
 		return
 	}
-	distance, ok := c.distance(f.id.Site)
+	distance, ok := c.depth(f.id)
 	if !ok {
 		return
 	}
@@ -54,9 +50,9 @@ func (c *core) follow(f *feed, now time.Duration) {
 }
 
 // parent returns where to subscribe: the gateway before this one in the tree of the
-// log's site or, if that refused, another one that is nearer to the site.
+// log's origin or, if that refused, another one that is nearer to it.
 func (c *core) parent(f *feed) *lane {
-	tree, ok := c.routes.Parent(f.id.Site, c.self.ID)
+	tree, ok := c.routes.Parent(f.id.Source(), c.self.ID)
 	if !ok {
 		return nil
 	}
@@ -64,7 +60,7 @@ func (c *core) parent(f *feed) *lane {
 		return c.links[tree].first()
 	}
 	for _, l := range c.order {
-		if _, refused := f.refused[l.peer.ID]; !refused && l.first() != nil && c.nearer(l, f.id.Site) {
+		if _, refused := f.refused[l.peer.ID]; !refused && l.first() != nil && c.nearer(l, f.id) {
 			return l.first()
 		}
 	}
@@ -77,14 +73,11 @@ func (c *core) parent(f *feed) *lane {
 	return c.links[tree].first()
 }
 
-// nearer says whether a neighbour may be nearer to a site than this gateway.
-func (c *core) nearer(l *link, site membership.SiteID) bool {
-	if l.peer.Site.ID == site {
-		return true
-	}
-	own, ok := c.distance(site)
-	theirs, known := c.routes.SiteDistance(site, l.peer.Site.ID)
-	return ok && known && l.peer.Site.ID != c.site && theirs < own
+// nearer says whether a neighbour is nearer to a log's origin than this gateway.
+func (c *core) nearer(l *link, id membership.LogID) bool {
+	own, ok := c.depth(id)
+	theirs, known := c.routes.Depth(id.Source(), l.peer.ID)
+	return ok && known && theirs < own
 }
 
 func backoff(failures int) time.Duration {
@@ -122,7 +115,7 @@ func (c *core) upstreamEnded(u *upstream, err error) {
 
 // subscribed takes a child's subscription.
 func (c *core) subscribed(b *branch) {
-	if b.sub.Log.Site == c.site {
+	if b.sub.Log.Source() == c.instance() {
 		c.serveOwn(b)
 	} else {
 		c.serveRelay(b)
@@ -134,7 +127,7 @@ func (c *core) refuse(b *branch, why refusal) {
 	c.wg.Go(func() { b.refuse(why) })
 }
 
-// serveOwn serves the own site's log. One that has not begun is waited for.
+// serveOwn serves the own instance's log. One that has not begun is waited for.
 func (c *core) serveOwn(b *branch) {
 	id := b.sub.Log
 	switch {
@@ -144,8 +137,6 @@ func (c *core) serveOwn(b *branch) {
 		} else {
 			c.refuse(b, refusedDropped)
 		}
-	case c.state.Instance != 0 && c.state.Instance != id.Instance:
-		c.refuse(b, refusedUnknown)
 	case c.own != nil && c.own.id.Instance == id.Instance && id.View.Compare(c.own.id.View) < 0:
 		c.refuse(b, refusedGone)
 	case len(c.parked) >= maxStreams*max(len(c.order), 1):
@@ -161,16 +152,16 @@ func (c *core) unpark() {
 	c.parked = nil
 	for _, b := range parked {
 		if b.stream.Context().Err() == nil {
-			c.serveOwn(b)
+			c.subscribed(b)
 		}
 	}
 }
 
-// serveRelay serves another site's log, which this gateway has or gets for it.
+// serveRelay serves another instance's log, which this gateway has or gets for it.
 func (c *core) serveRelay(b *branch) {
 	id := b.sub.Log
-	distance, ok := c.distance(id.Site)
-	tree, _ := c.routes.Parent(id.Site, c.self.ID)
+	distance, ok := c.depth(id)
+	tree, _ := c.routes.Parent(id.Source(), c.self.ID)
 	switch {
 	case !ok:
 		c.refuse(b, refusedUnknown)
@@ -185,7 +176,7 @@ func (c *core) serveRelay(b *branch) {
 	f := c.feed(id)
 	covered := true
 	for _, w := range b.sub.Wants {
-		covered = covered && slices.ContainsFunc(f.sites, func(s want) bool { return s.Site == w.Site })
+		covered = covered && slices.ContainsFunc(f.sites, func(s want) bool { return s.Instance == w.Instance })
 	}
 	if covered && !f.store.holds(b.sub.Wants, 0) {
 		if !b.sub.Insist {

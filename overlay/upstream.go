@@ -83,20 +83,20 @@ func abandon(s *quic.Stream) {
 	s.CancelWrite(streamDone)
 }
 
-// addWant adds site from n to wants, which stay ascending by site; of two positions
+// addWant adds an instance from n to wants, which stay ascending; of two positions
 // the lower one counts.
-func addWant(wants []want, site membership.SiteID, n uint64) []want {
+func addWant(wants []want, of membership.InstanceID, n uint64) []want {
 	for i := range wants {
 		switch {
-		case wants[i].Site == site:
+		case wants[i].Instance == of:
 			wants[i].From = min(wants[i].From, n)
 			return wants
-		case wants[i].Site > site:
+		case wants[i].Instance > of:
 			wants = append(wants, want{})
 			copy(wants[i+1:], wants[i:])
-			wants[i] = want{site, n}
+			wants[i] = want{of, n}
 			return wants
 		}
 	}
-	return append(wants, want{site, n})
+	return append(wants, want{of, n})
 }

@@ -153,7 +153,7 @@ func TestVirtualTime(t *testing.T) {
 			}
 			return time.Since(began)
 		}
-		until("first contact", 2*time.Second, func() bool { return b.reached(site).Reachable })
+		until("first contact", 2*time.Second, func() bool { return b.reaches(site) })
 		gates[1].Pull([]Position{{Log: logOf("a")}})
 		a.Append(logOf("a"), entries(0, 10, 100, "b"))
 		until("records", time.Second, func() bool { return len(b.got(logOf("a"))) == 10 })
@@ -165,7 +165,7 @@ func TestVirtualTime(t *testing.T) {
 		wire.mu.Lock()
 		wire.cut = true
 		wire.mu.Unlock()
-		if took := until("cut noticed", time.Second, func() bool { return !b.reached(site).Reachable }); took > 5*interval+2*delay+50*time.Millisecond {
+		if took := until("cut noticed", time.Second, func() bool { return !b.reaches(site) }); took > 5*interval+2*delay+50*time.Millisecond {
 			t.Errorf("the cut is noticed after %v", took)
 		}
 		a.Append(logOf("a"), entries(10, 10, 100, "b"))

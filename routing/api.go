@@ -35,7 +35,8 @@ type Advertisement struct {
 	Flags       Flags
 	Instance    membership.InstanceID // of the gateway's site
 	View        membership.ViewID
-	Epoch       uint64
+	Epoch       uint64 // highest known there
+	Wanted      uint64 // epoch that a new view should have at least; 0: no new view is wanted
 	Edges       []Edge // at most MaxEdges
 }
 

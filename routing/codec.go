@@ -10,7 +10,7 @@ import (
 
 // Sizes on the wire.
 const (
-	codecVersion     = 1
+	codecVersion     = 2
 	edgeBytes        = 4 + 8 + 8 + 4 + 1
 	maxCertificate   = 8 << 10 // DER of one leaf certificate
 	maxSignature     = 512
@@ -33,6 +33,7 @@ func (a *Advertisement) Append(b []byte) []byte {
 	b = wire.AppendUint64(b, uint64(a.Instance))
 	b = a.View.Append(b)
 	b = wire.AppendUint64(b, a.Epoch)
+	b = wire.AppendUint64(b, a.Wanted)
 	b = wire.AppendUint32(b, uint32(len(a.Edges)))
 	for _, e := range a.Edges {
 		b = wire.AppendUint32(b, uint32(e.To))
@@ -53,7 +54,7 @@ func DecodeAdvertisement(body []byte) (Advertisement, error) {
 	a := Advertisement{
 		Gateway: membership.NodeID(r.Uint32()), Site: membership.SiteID(r.Uint32()),
 		Incarnation: r.Uint64(), Counter: r.Uint64(), Flags: Flags(r.Uint8()),
-		Instance: membership.InstanceID(r.Uint64()), View: membership.ReadViewID(&r), Epoch: r.Uint64(),
+		Instance: membership.InstanceID(r.Uint64()), View: membership.ReadViewID(&r), Epoch: r.Uint64(), Wanted: r.Uint64(),
 	}
 	n := r.Count(MaxEdges, edgeBytes)
 	if n > 0 {

@@ -18,13 +18,16 @@
 //     end a path, not lie within one.
 //  3. Equal cost: the path over the lower gateway ids wins, so that all who have the
 //     same database find the same paths.
-//  4. The tree of a site has all its gateways as roots at distance zero. Data of a
-//     site flows down its tree. Roots that drain feed only what the other roots do not
-//     reach.
-//  5. In every other site the gateway nearest to the roots (ties: the lowest id) is
-//     the importer; one that drains only if all that can be reached do. So a gateway
+//  4. Every site instance that some gateway advertises has a tree, whose roots, at
+//     distance zero, are the gateways that advertise it. Data of the instance flows down
+//     its tree. Roots that drain feed only what the other roots do not reach.
+//  5. In every other instance, be it of the same site, the gateway nearest to the roots
+//     (ties: the lowest id) is the importer; one that drains only if all that can be reached do. So a gateway
 //     that drains loses its children and its imports wherever somebody can take over,
 //     and cuts nobody off where nobody can.
+//
+// A site whose ring is split is two instances, each with gateways of its own, and so
+// two trees. A gateway that advertises no instance passes data on and imports nothing.
 //
 // Gateways of one site are neighbours like any others; their LAN edge has the cost
 // LANCost.

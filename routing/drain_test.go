@@ -1,7 +1,6 @@
 package routing
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ type gateway struct {
 func databaseOf(self membership.NodeID, gateways ...gateway) *Database {
 	d := NewDatabase(self)
 	for _, g := range gateways {
-		a := Advertisement{Gateway: g.id, Site: g.site, Flags: g.flags, Incarnation: 1, Counter: 1}
+		a := Advertisement{Gateway: g.id, Site: g.site, Instance: instance(int(g.site)).Instance, Flags: g.flags, Incarnation: 1, Counter: 1}
 		for to, ms := range g.edges {
 			a.Edges = append(a.Edges, Edge{To: to, Cost: time.Duration(ms) * time.Millisecond})
 		}
@@ -57,21 +56,18 @@ func TestDrainingGatewaysHandOver(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := Compute(square(c.flags))
-			importer, ok := r.Importer(2, 1)
+			importer, ok := r.Importer(instance(2), instance(1))
 			if !ok || importer != c.importer {
 				t.Fatalf("importer is %v (%v), want %v", importer, ok, c.importer)
 			}
-			if parent, ok := r.Parent(1, importer); !ok || parent != c.parent {
+			if parent, ok := r.Parent(instance(1), importer); !ok || parent != c.parent {
 				t.Errorf("parent is %v (%v), want %v", parent, ok, c.parent)
 			}
-			if d, ok := r.SiteDistance(1, 2); !ok || d != c.distance {
+			if d, ok := r.Depth(instance(1), importer); !ok || d != c.distance {
 				t.Errorf("distance is %v (%v), want %v", d, ok, c.distance)
 			}
-			if below := r.SitesBelow(1, c.parent); !slices.Contains(below, 2) {
-				t.Errorf("sites below the parent: %v", below)
-			}
 			for _, root := range []membership.NodeID{1, 2} {
-				if up, ok := r.Parent(1, root); ok {
+				if up, ok := r.Parent(instance(1), root); ok {
 					t.Errorf("gateway %v of the origin has parent %v", root, up)
 				}
 			}
@@ -85,7 +81,7 @@ func TestOnlyPathThroughADrainingRootStays(t *testing.T) {
 		gateway{1, 1, Draining, map[membership.NodeID]int{2: 1, 3: 10}},
 		gateway{2, 1, 0, map[membership.NodeID]int{1: 1}},
 		gateway{3, 2, 0, map[membership.NodeID]int{1: 10}}))
-	if parent, ok := r.Parent(1, 3); !ok || parent != 1 {
+	if parent, ok := r.Parent(instance(1), 3); !ok || parent != 1 {
 		t.Fatalf("parent of 3 is %v (%v): the site is cut off before its gateway went", parent, ok)
 	}
 	if path := r.Path(3); path != nil {
@@ -98,11 +94,11 @@ func TestOnlyPathThroughADrainingRootStays(t *testing.T) {
 func TestDrainingCutsNobodyOff(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := network(t)
-		reached := func() map[[2]membership.SiteID]bool {
-			r, set := Compute(d), map[[2]membership.SiteID]bool{}
-			for _, origin := range r.Sites() {
-				for _, site := range r.Sites() {
-					_, set[[2]membership.SiteID{origin, site}] = r.Importer(site, origin)
+		reached := func() map[[2]membership.SiteInstance]bool {
+			r, set := Compute(d), map[[2]membership.SiteInstance]bool{}
+			for _, origin := range r.Instances() {
+				for _, site := range r.Instances() {
+					_, set[[2]membership.SiteInstance{origin, site}] = r.Importer(site, origin)
 				}
 			}
 			return set
@@ -124,9 +120,9 @@ func TestDrainingCutsNobodyOff(t *testing.T) {
 			}
 		}
 		r := Compute(d)
-		for _, origin := range r.Sites() {
+		for _, origin := range r.Instances() {
 			for i, id := range r.graph.ids {
-				if importer, ok := r.Importer(r.graph.site[i], origin); ok && r.graph.drains[r.graph.index[importer]] &&
+				if importer, ok := r.Importer(r.graph.of[i], origin); ok && r.graph.drains[r.graph.index[importer]] &&
 					!r.graph.drains[i] && r.trees[origin].distance[i] != unreachable {
 					t.Fatalf("%v drains and imports, though %v could", importer, id)
 				}

@@ -14,7 +14,7 @@ import (
 type graph struct {
 	ids     []membership.NodeID // ascending
 	index   map[membership.NodeID]int
-	site    []membership.SiteID
+	of      []membership.SiteInstance // whose gateway; instance 0: of none yet
 	transit []bool
 	drains  []bool
 	edges   [][]halfEdge // by target
@@ -31,7 +31,7 @@ func newGraph(all []*Signed) *graph {
 	for i, s := range all {
 		g.ids = append(g.ids, s.Gateway)
 		g.index[s.Gateway] = i
-		g.site = append(g.site, s.Site)
+		g.of = append(g.of, membership.SiteInstance{Instance: s.Instance, Site: s.Site})
 		g.transit = append(g.transit, s.Flags&(Draining|NoTransit) == 0)
 		g.drains = append(g.drains, s.Flags&Draining != 0)
 	}
@@ -120,7 +120,7 @@ func (s *search) run(g *graph) {
 	}
 }
 
-// speaks says whether gateway i rather than j stands for their site: one that stays
+// speaks says whether gateway i rather than j stands for their instance: one that stays
 // rather than one that drains, then the nearer one. Ties are for the lower id, which
 // the caller offers first as j; a j below zero is no gateway.
 func (g *graph) speaks(t *tree, i, j int) bool {

@@ -34,7 +34,7 @@ func TestEdgesNeedBothEnds(t *testing.T) {
 	if table := r.Table(); !slices.Equal(table, want) {
 		t.Errorf("table %v, want %v", table, want)
 	}
-	for _, ok := range []bool{second(r.Distance(9)), second(r.Parent(9, 1)), second(r.Importer(9, 1)), second(r.Importer(1, 9)), second(r.SiteDistance(1, 9)), second(r.Nearest(9))} {
+	for _, ok := range []bool{second(r.Distance(9)), second(r.Parent(instance(9), 1)), second(r.Importer(instance(9), instance(1))), second(r.Importer(instance(1), instance(9))), second(r.Depth(instance(1), 9)), second(r.Nearest(instance(9)))} {
 		if ok {
 			t.Error("something is known of what nobody advertises")
 		}

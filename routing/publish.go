@@ -67,7 +67,7 @@ func (p *Publisher) due(now time.Duration, want *Advertisement) bool {
 }
 
 func sameBesideCosts(a, b *Advertisement) bool {
-	if a.Flags != b.Flags || a.Instance != b.Instance || a.View != b.View || a.Epoch != b.Epoch ||
+	if a.Flags != b.Flags || a.Instance != b.Instance || a.View != b.View || a.Epoch != b.Epoch || a.Wanted != b.Wanted ||
 		a.Incarnation != b.Incarnation || len(a.Edges) != len(b.Edges) {
 		return false
 	}

@@ -17,67 +17,64 @@ type Routes struct {
 	graph *graph
 	self  int // -1: not in the database
 	own   tree
-	trees map[membership.SiteID]*siteTree
+	trees map[membership.SiteInstance]*originTree
 }
 
-// A siteTree is the tree of one site's log.
-type siteTree struct {
+// An originTree is the tree of one instance's log.
+type originTree struct {
 	tree
 	children [][]int
-	importer map[membership.SiteID]int
-	below    [][]membership.SiteID
+	importer map[membership.SiteInstance]int
 }
 
-// Compute finds all paths. Its cost is one shortest-path run for each site.
+// Compute finds all paths. Its cost is one shortest-path run for each instance.
 func Compute(d *Database) *Routes {
 	g := newGraph(d.All())
-	r := &Routes{graph: g, self: -1, trees: map[membership.SiteID]*siteTree{}}
+	r := &Routes{graph: g, self: -1, trees: map[membership.SiteInstance]*originTree{}}
 	if i, ok := g.index[d.self]; ok {
 		r.self = i
 		r.own = g.shortest([]int{i}, nil)
 	}
-	for _, site := range r.Sites() {
-		r.trees[site] = g.siteTree(site)
+	for _, origin := range r.Instances() {
+		r.trees[origin] = g.originTree(origin)
 	}
 	return r
 }
 
-// Sites returns every site that has a gateway in the database, ascending.
-func (r *Routes) Sites() []membership.SiteID {
-	sites := slices.Clone(r.graph.site)
-	slices.Sort(sites)
-	return slices.Compact(sites)
+// Instances returns every instance that a gateway advertises, ascending by site, then
+// by instance.
+func (r *Routes) Instances() []membership.SiteInstance {
+	all := slices.Clone(r.graph.of)
+	all = slices.DeleteFunc(all, func(x membership.SiteInstance) bool { return x.Instance == 0 })
+	slices.SortFunc(all, func(a, b membership.SiteInstance) int {
+		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Instance, b.Instance))
+	})
+	return slices.Compact(all)
 }
 
-func (g *graph) siteTree(origin membership.SiteID) *siteTree {
+func (g *graph) originTree(origin membership.SiteInstance) *originTree {
 	var roots []int
-	for i, s := range g.site {
-		if s == origin {
+	for i, of := range g.of {
+		if of == origin {
 			roots = append(roots, i)
 		}
 	}
-	t := &siteTree{tree: g.shortest(roots, nil), importer: map[membership.SiteID]int{}}
+	t := &originTree{tree: g.shortest(roots, nil), importer: map[membership.SiteInstance]int{}}
 	t.children = make([][]int, len(g.ids))
 	for i, p := range t.parent {
 		if p >= 0 {
 			t.children[p] = append(t.children[p], i)
 		}
-		best, known := t.importer[g.site[i]]
+		if g.of[i].Instance == 0 {
+			continue // it belongs to no ring that could take the log in
+		}
+		best, known := t.importer[g.of[i]]
 		if !known {
 			best = -1
 		}
 		if g.speaks(&t.tree, i, best) {
-			t.importer[g.site[i]] = i
+			t.importer[g.of[i]] = i
 		}
-	}
-	t.below = make([][]membership.SiteID, len(g.ids))
-	for site, i := range t.importer {
-		for at := i; at >= 0; at = t.parent[at] {
-			t.below[at] = append(t.below[at], site)
-		}
-	}
-	for i := range t.below {
-		slices.Sort(t.below[i])
 	}
 	return t
 }
@@ -117,12 +114,12 @@ func (r *Routes) Distance(to membership.NodeID) (time.Duration, bool) {
 	return r.own.distance[i], true
 }
 
-// Nearest returns the gateway of a site that this one reaches at the least cost; one
-// that drains only if there is no other.
-func (r *Routes) Nearest(site membership.SiteID) (membership.NodeID, bool) {
+// Nearest returns the gateway of an instance that this one reaches at the least cost;
+// one that drains only if there is no other.
+func (r *Routes) Nearest(of membership.SiteInstance) (membership.NodeID, bool) {
 	best := -1
-	for i, s := range r.graph.site {
-		if s == site && r.self >= 0 && r.graph.speaks(&r.own, i, best) {
+	for i, x := range r.graph.of {
+		if x == of && r.self >= 0 && r.graph.speaks(&r.own, i, best) {
 			best = i
 		}
 	}
@@ -133,7 +130,7 @@ func (r *Routes) Nearest(site membership.SiteID) (membership.NodeID, bool) {
 }
 
 // tree returns the tree of origin's log and the index of g in it.
-func (r *Routes) tree(origin membership.SiteID, g membership.NodeID) (*siteTree, int, bool) {
+func (r *Routes) tree(origin membership.SiteInstance, g membership.NodeID) (*originTree, int, bool) {
 	t, ok := r.trees[origin]
 	i, known := r.graph.index[g]
 	return t, i, ok && known
@@ -141,7 +138,7 @@ func (r *Routes) tree(origin membership.SiteID, g membership.NodeID) (*siteTree,
 
 // Parent returns the gateway from which g gets origin's log. Gateways of origin have
 // no parent.
-func (r *Routes) Parent(origin membership.SiteID, g membership.NodeID) (membership.NodeID, bool) {
+func (r *Routes) Parent(origin membership.SiteInstance, g membership.NodeID) (membership.NodeID, bool) {
 	t, i, ok := r.tree(origin, g)
 	if !ok || t.parent[i] < 0 {
 		return 0, false
@@ -150,7 +147,7 @@ func (r *Routes) Parent(origin membership.SiteID, g membership.NodeID) (membersh
 }
 
 // Children returns the gateways that get origin's log from g, by id.
-func (r *Routes) Children(origin membership.SiteID, g membership.NodeID) []membership.NodeID {
+func (r *Routes) Children(origin membership.SiteInstance, g membership.NodeID) []membership.NodeID {
 	t, i, ok := r.tree(origin, g)
 	if !ok {
 		return nil
@@ -158,40 +155,26 @@ func (r *Routes) Children(origin membership.SiteID, g membership.NodeID) []membe
 	return r.graph.names(t.children[i])
 }
 
-// SitesBelow returns, ascending, the sites whose importer of origin's log is g or
-// gets it through g.
-func (r *Routes) SitesBelow(origin membership.SiteID, g membership.NodeID) []membership.SiteID {
+// Depth returns the cost from origin's gateways to g, over origin's tree.
+func (r *Routes) Depth(origin membership.SiteInstance, g membership.NodeID) (time.Duration, bool) {
 	t, i, ok := r.tree(origin, g)
-	if !ok {
-		return nil
+	if !ok || t.distance[i] == unreachable {
+		return 0, false
 	}
-	return t.below[i]
+	return t.distance[i], true
 }
 
-// Importer returns the gateway of site that imports origin's log.
-func (r *Routes) Importer(site, origin membership.SiteID) (membership.NodeID, bool) {
+// Importer returns the gateway of an instance that imports origin's log.
+func (r *Routes) Importer(of, origin membership.SiteInstance) (membership.NodeID, bool) {
 	t, ok := r.trees[origin]
 	if !ok {
 		return 0, false
 	}
-	i, ok := t.importer[site]
+	i, ok := t.importer[of]
 	if !ok {
 		return 0, false
 	}
 	return r.graph.ids[i], true
-}
-
-// SiteDistance returns the cost between two sites, over the origin's tree.
-func (r *Routes) SiteDistance(origin, to membership.SiteID) (time.Duration, bool) {
-	t, ok := r.trees[origin]
-	if !ok {
-		return 0, false
-	}
-	i, ok := t.importer[to]
-	if !ok {
-		return 0, false
-	}
-	return t.distance[i], true
 }
 
 // DisjointPaths returns up to two paths from this gateway to another that share no
@@ -244,7 +227,7 @@ func (r *Routes) Table() []Route {
 			continue
 		}
 		hop, _ := r.NextHop(id)
-		table = append(table, Route{To: id, Site: r.graph.site[i], NextHop: hop, Cost: r.own.distance[i]})
+		table = append(table, Route{To: id, Site: r.graph.of[i].Site, NextHop: hop, Cost: r.own.distance[i]})
 	}
 	slices.SortFunc(table, func(a, b Route) int { return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(a.To, b.To)) })
 	return table

@@ -26,7 +26,7 @@ type wan struct {
 	done    <-chan struct{}
 
 	own       membership.LogID
-	logs      map[membership.SiteID]membership.LogID
+	logs      []membership.LogID
 	site      membership.SiteID
 	refreshed time.Duration
 	asked     map[membership.LogID]uint64 // positions of the latest pull
@@ -42,7 +42,7 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 	if s := fx.State; s != nil {
 		w.own = membership.LogID{Site: w.site, Instance: s.Instance, View: s.View}
 		w.logs = s.Logs
-		w.gateway.Announce(overlay.State{Instance: s.Instance, View: s.View, Epoch: s.Epoch})
+		w.gateway.Announce(overlay.State{Instance: s.Instance, View: s.View, Epoch: s.Epoch, Wanted: s.Wanted})
 		w.pull()
 	}
 	if len(fx.Records) > 0 {
@@ -72,7 +72,7 @@ func (w *wan) append(records []merge.Record) {
 	clear(w.entries)
 }
 
-// pull tells the overlay which logs this site imports, and from where.
+// pull tells the overlay which logs this instance imports, and from where.
 func (w *wan) pull() {
 	w.refreshed = w.loop.now()
 	positions := make([]overlay.Position, 0, len(w.logs))
@@ -123,7 +123,7 @@ func (w *wan) Promise(data []byte) {
 }
 
 // Control implements overlay.Handler.
-func (w *wan) Control(from membership.SiteID, data []byte) {
+func (w *wan) Control(from membership.SiteInstance, data []byte) {
 	l := w.loop
 	w.in.call(func() { l.core.ControlIn(l.now(), from, data, &l.fx) })
 }
@@ -132,12 +132,7 @@ func (w *wan) Control(from membership.SiteID, data []byte) {
 func (w *wan) Reach(reach []overlay.Reach) {
 	known := make([]merge.Reach, 0, len(reach))
 	for _, r := range reach {
-		if r.Reachable {
-			known = append(known, merge.Reach{
-				SiteInstance: merge.SiteInstance{Instance: r.Instance, Site: r.Site},
-				View:         r.View, Epoch: r.Epoch, Delay: r.Delay,
-			})
-		}
+		known = append(known, merge.Reach{SiteInstance: r.SiteInstance, View: r.View, Epoch: r.Epoch, Wanted: r.Wanted, Delay: r.Delay})
 	}
 	l := w.loop
 	w.in.call(func() { l.core.Reach(l.now(), known, &l.fx) })

@@ -23,10 +23,10 @@ type export struct {
 	first   uint64 // number of records[0]
 	records []merge.Record
 	pulls   []*pull
-	// trimmed has for each site the number behind the last record to it that is
+	// trimmed has for each instance the number behind the last record to it that is
 	// gone. Whoever asks for less has lost something; records to others it may
 	// well ask for, and they are gone.
-	trimmed map[membership.SiteID]uint64
+	trimmed map[membership.InstanceID]uint64
 }
 
 // A pull is a stream of one log from a gateway of its site to the gateway that
@@ -52,7 +52,7 @@ func (l *life) noteState(state *merge.State) {
 		for _, p := range l.export.pulls {
 			p.broken = true
 		}
-		l.export = export{log: log, trimmed: map[membership.SiteID]uint64{}}
+		l.export = export{log: log, trimmed: map[membership.InstanceID]uint64{}}
 	}
 }
 
@@ -127,7 +127,12 @@ func (w *wan) tendPull(l *life, s *site) {
 	if l.pulls == nil {
 		l.pulls = make([]*pull, len(w.f.sites))
 	}
-	want, wanted := l.state.Logs[s.id]
+	at := slices.IndexFunc(l.state.Logs, func(log membership.LogID) bool { return log.Site == s.id })
+	wanted := at >= 0
+	var want membership.LogID
+	if wanted {
+		want = l.state.Logs[at]
+	}
 	if p := l.pulls[s.index]; p != nil {
 		if wanted && p.log == want && !p.broken && p.from.alive() && p.epoch == w.epoch[s.index][l.site.index] && !p.fellBack() {
 			return
@@ -179,14 +184,14 @@ func (w *wan) subscribe(to, from *life, log membership.LogID) {
 // pump sends everything that the importer has not been sent yet.
 func (p *pull) pump() {
 	x := &p.from.export
-	if gone := x.trimmed[p.to.site.id]; p.next < gone {
+	if gone := x.trimmed[p.to.state.Instance]; p.next < gone {
 		p.from.f.report("stream", "%s asks %s for record %d, but %d was for it and is trimmed", p.to.name, p.from.name, p.next, gone-1)
 	}
 	p.next = max(p.next, x.first)
 	var batch [][]byte
 	var done uint64
 	for end := x.first + uint64(len(x.records)); p.next < end; p.next++ {
-		if r := &x.records[p.next-x.first]; slices.Contains(r.Dests, p.to.site.id) {
+		if r := &x.records[p.next-x.first]; slices.Contains(r.Dests, p.to.state.Instance) {
 			batch, done = append(batch, r.Data), r.N+1
 		}
 	}

@@ -174,14 +174,15 @@ func (w *wan) promise(from *life, data []byte) {
 
 // control sends a control message to one site.
 func (w *wan) control(from *life, c merge.Control) {
-	to := w.f.siteOf[c.To]
+	to := w.f.siteOf[c.To.Site]
 	if to == nil {
-		w.f.report("control", "node %s sends a control to unknown site %v", from.name, c.To)
+		w.f.report("control", "node %s sends a control to unknown site %v", from.name, c.To.Site)
 		return
 	}
 	w.f.stats.Controls++
+	of := merge.SiteInstance{Instance: from.state.Instance, Site: from.site.id}
 	w.carry(from.site, to, w.trip(from.site, to), true, func(l *life) {
-		l.step(func(now time.Duration, fx *core.Effects) { l.core.ControlIn(now, from.site.id, c.Data, fx) })
+		l.step(func(now time.Duration, fx *core.Effects) { l.core.ControlIn(now, of, c.Data, fx) })
 	})
 }
 
@@ -309,7 +310,7 @@ func (l *life) tellReach() {
 			continue
 		}
 		r := merge.Reach{SiteInstance: merge.SiteInstance{Instance: a.state.Instance, Site: at.id},
-			View: a.state.View, Epoch: a.state.Epoch, Delay: l.f.wan.path[at.index][l.site.index]}
+			View: a.state.View, Epoch: a.state.Epoch, Wanted: a.state.Wanted, Delay: l.f.wan.path[at.index][l.site.index]}
 		if i, twice := seen[r.SiteInstance]; twice {
 			if reach[i].View.Compare(r.View) < 0 {
 				reach[i].View = r.View

@@ -112,17 +112,17 @@ func (c *Core) PromiseIn(now time.Duration, data []byte, fx *Effects) {
 	c.settle(now, fx)
 }
 
-// ControlIn takes a control message of another site's gateway.
-func (c *Core) ControlIn(now time.Duration, from membership.SiteID, data []byte, fx *Effects) {
+// ControlIn takes a control message of another instance's gateway.
+func (c *Core) ControlIn(now time.Duration, from merge.SiteInstance, data []byte, fx *Effects) {
 	c.begin(now, fx)
 	c.Replica.ControlIn(now, from, data, &c.mergeFx)
 	c.settle(now, fx)
 }
 
-// Reach tells which other sites link state shows, all of them each time.
-func (c *Core) Reach(now time.Duration, sites []merge.Reach, fx *Effects) {
+// Reach tells which other instances link state shows, all of them each time.
+func (c *Core) Reach(now time.Duration, instances []merge.Reach, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Reach(now, sites, &c.mergeFx)
+	c.Replica.Reach(now, instances, &c.mergeFx)
 	c.settle(now, fx)
 }
 

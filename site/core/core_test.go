@@ -126,7 +126,7 @@ func TestGarbage(t *testing.T) {
 	for _, data := range [][]byte{nil, {0}, {82, 1}, make([]byte, 64), make([]byte, 1400)} {
 		c.Receive(now, data, &fx)
 		c.PromiseIn(now, data, &fx)
-		c.ControlIn(now, membership.SiteIDOf("there"), data, &fx)
+		c.ControlIn(now, merge.SiteInstance{Instance: 5, Site: membership.SiteIDOf("there")}, data, &fx)
 		c.Import(now, membership.LogID{Site: membership.SiteIDOf("there"), Instance: 5}, [][]byte{data}, &fx)
 	}
 	c.Reach(now, []merge.Reach{{SiteInstance: merge.SiteInstance{Instance: 5, Site: 99}}}, &fx)

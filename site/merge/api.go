@@ -120,7 +120,7 @@ type Output struct {
 // A Record is an exported record, ready to leave the site.
 type Record struct {
 	N     uint64 // its number in the log, from 0 without gaps
-	Dests []membership.SiteID
+	Dests []membership.InstanceID
 	Data  []byte
 }
 
@@ -128,26 +128,29 @@ type Record struct {
 type State struct {
 	Instance membership.InstanceID
 	View     membership.ViewID
-	Epoch    uint64                                 // highest epoch known
-	Members  []SiteInstance                         // of the view, ascending by instance
-	Logs     map[membership.SiteID]membership.LogID // that this site pulls: one for each other member
+	Epoch    uint64             // highest epoch known
+	Wanted   uint64             // epoch that a new view should have at least; 0: none is wanted
+	Members  []SiteInstance     // of the view, ascending by instance
+	Logs     []membership.LogID // that this instance pulls: one for each other member
 }
 
 // A SiteInstance is a member of a site view.
 type SiteInstance = membership.SiteInstance
 
-// A Reach is what link state says about another site.
+// A Reach is what link state says about another instance that can be reached. Another
+// instance of the own site may be among them.
 type Reach struct {
 	SiteInstance
-	View  membership.ViewID
-	Epoch uint64
-	Delay time.Duration // one way, along the present path; a hint
+	View   membership.ViewID
+	Epoch  uint64
+	Wanted uint64        // epoch that it wants a new view to have at least; 0: it wants none
+	Delay  time.Duration // one way, along the present path; a hint
 }
 
-// A Control is a message to another site's gateways, reliable while the link
+// A Control is a message to a gateway of another instance, reliable while the link
 // lives; machines repeat what must not be lost.
 type Control struct {
-	To   membership.SiteID
+	To   SiteInstance
 	Data []byte
 }
 

@@ -121,7 +121,7 @@ func FuzzControl(f *testing.F) {
 	f.Fuzz(func(tt *testing.T, data []byte) {
 		var fx Effects
 		r := t.replica(tt, &fx)
-		r.controlIn(t.node.w.sites[1].id, data)
+		r.controlIn(t.node.replica.m.view.Members[1], data)
 		if frame, ok := r.nextControl(); ok {
 			r.apply(&ring.Event{Kind: ring.Deliver, From: t.node.id, Pos: ring.Position{Counter: r.m.line.Counter, Seq: r.m.line.Seq + 1}, Frame: frame.Data})
 		}

@@ -370,7 +370,7 @@ func (r *Replica) released(n uint64, rec *record) Record {
 		return out // stable everywhere already; numbers have no gaps
 	}
 	for rest := rec.dests.Without(r.m.self); rest != 0; rest &= rest - 1 {
-		out.Dests = append(out.Dests, r.m.view.Members[rest.First()].Site)
+		out.Dests = append(out.Dests, r.m.view.Members[rest.First()].Instance)
 	}
 	if len(out.Dests) > 0 {
 		out.Data = rec.append(make([]byte, 0, recordHeadBytes+64+8*len(rec.idx)+len(rec.data)), &r.m.view)

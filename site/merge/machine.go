@@ -224,10 +224,10 @@ func (m *machine) frozen() bool { return m.proposal != nil }
 
 // state is what the overlay advertises.
 func (m *machine) state(site membership.SiteID) *State {
-	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Members: m.view.Members, Logs: map[membership.SiteID]membership.LogID{}}
+	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Members: m.view.Members}
 	for i, x := range m.view.Members {
 		if i != m.self {
-			s.Logs[x.Site] = membership.LogID{Site: x.Site, Instance: x.Instance, View: m.view.ID}
+			s.Logs = append(s.Logs, membership.LogID{Site: x.Site, Instance: x.Instance, View: m.view.ID})
 		}
 	}
 	return s

@@ -132,7 +132,7 @@ func (r *Replica) repeatView() {
 			c := control{controlPropose, *latest}
 			data = c.append(nil)
 		}
-		r.fx.Controls = append(r.fx.Controls, Control{To: x.Site, Data: data})
+		r.fx.Controls = append(r.fx.Controls, Control{To: x, Data: data})
 	}
 	if data != nil {
 		r.views.repeated = r.now
@@ -140,16 +140,16 @@ func (r *Replica) repeatView() {
 	}
 }
 
-// controlIn takes a message of another site's gateway.
-func (r *Replica) controlIn(from membership.SiteID, data []byte) {
+// controlIn takes a message of another instance's gateway.
+func (r *Replica) controlIn(from SiteInstance, data []byte) {
 	var c control
 	if err := c.read(data); err != nil {
 		r.badFrames++
-		r.fx.Faults = append(r.fx.Faults, Fault{from, err.Error()})
+		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, err.Error()})
 		return
 	}
-	if _, ok := c.view.Site(from); !ok {
-		r.fx.Faults = append(r.fx.Faults, Fault{from, "control message: proposes a view without itself"})
+	if !slices.Contains(c.view.Members, from) {
+		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, "control message: proposes a view without itself"})
 		return
 	}
 	m := r.m

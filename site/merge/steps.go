@@ -99,15 +99,15 @@ func (r *Replica) PromiseIn(now time.Duration, data []byte, fx *Effects) {
 	r.end()
 }
 
-// ControlIn takes a control message of another site's gateway.
-func (r *Replica) ControlIn(now time.Duration, from membership.SiteID, data []byte, fx *Effects) {
+// ControlIn takes a control message of another instance's gateway.
+func (r *Replica) ControlIn(now time.Duration, from SiteInstance, data []byte, fx *Effects) {
 	r.begin(now, fx)
 	r.controlIn(from, data)
 	fx.Kick = fx.Kick || len(r.views.queue) > 0
 	r.end()
 }
 
-// Reach tells what link state says of the other sites, all of them each time.
+// Reach tells which other instances link state shows, all of them each time.
 func (r *Replica) Reach(now time.Duration, reach []Reach, fx *Effects) {
 	r.begin(now, fx)
 	clear(r.gateway.reach)

@@ -91,7 +91,7 @@ func (s *simSite) pull(from *simSite, id membership.LogID) {
 		}
 		r := log.records[f.next-log.base]
 		for _, d := range r.Dests {
-			if d == s.id {
+			if d == gw.state.Instance {
 				batch = append(batch, r.Data)
 			}
 		}
@@ -118,8 +118,10 @@ func (s *simSite) feedLoop() {
 			continue
 		}
 		for _, from := range s.w.sites {
-			if id, ok := gw.state.Logs[from.id]; ok {
-				s.pull(from, id)
+			for _, id := range gw.state.Logs {
+				if id.Site == from.id {
+					s.pull(from, id)
+				}
 			}
 		}
 		break
@@ -144,14 +146,14 @@ func (s *simSite) broadcast(data []byte) {
 	}
 }
 
-func (s *simSite) control(c Control) {
+func (s *simSite) control(from membership.InstanceID, c Control) {
 	for _, t := range s.w.sites {
-		if t.id != c.To {
+		if t.id != c.To.Site {
 			continue
 		}
 		s.w.after(s.w.way(s.index, t.index), func() {
 			if gws := t.gateways(); len(gws) > 0 && s.w.linked(s.index, t.index) {
-				gws[0].replica.ControlIn(s.w.now, s.id, c.Data, &gws[0].fx)
+				gws[0].replica.ControlIn(s.w.now, SiteInstance{Instance: from, Site: s.id}, c.Data, &gws[0].fx)
 				gws[0].carry()
 			}
 		})

@@ -365,7 +365,7 @@ func (n *simNode) carry() {
 		n.site.broadcast(p)
 	}
 	for _, c := range fx.Controls {
-		n.site.control(c)
+		n.site.control(n.state.Instance, c)
 	}
 	for _, f := range fx.Faults {
 		if w.blames {
