@@ -98,11 +98,7 @@ func (n *Node) DTLS() netip.AddrPort {
 func listeners(n *Node) []string {
 	texts := make([]string, 0, len(n.Clients))
 	for _, c := range n.Clients {
-		text := c.Address
-		if c.Network == "unix" {
-			text = "unix:" + text
-		}
-		texts = append(texts, text)
+		texts = append(texts, c.String())
 	}
 	return texts
 }
@@ -174,27 +170,6 @@ func (g Group) slowSite() string {
 		return "evict after " + shortDuration(g.SlowAfter)
 	}
 	return "wait"
-}
-
-func (e *explainer) access(t *Topology) {
-	e.line("")
-	e.line("access: methods %s", strings.Join(t.Access.Methods, ", "))
-	if len(t.Access.Allow) == 0 {
-		e.line("  every client may send to and join every group")
-		return
-	}
-	rows := [][]string{{"client", "may send to", "may join"}}
-	for _, rule := range t.Access.Allow {
-		rows = append(rows, []string{rule.Client, patterns(rule.Send), patterns(rule.Join)})
-	}
-	e.table(append(rows, []string{"any other", "-", "-"}))
-}
-
-func patterns(list []string) string {
-	if len(list) == 0 {
-		return "-"
-	}
-	return strings.Join(list, " ")
 }
 
 func (e *explainer) timing(t *Topology) {

@@ -54,8 +54,21 @@ type (
 		SlowAfter time.Duration `json:"slow_after_ns"`
 	}
 	explainedAccess struct {
-		Methods []string         `json:"methods"`
-		Allow   []explainedAllow `json:"allow"`
+		Methods    []string         `json:"methods"`
+		Addresses  []string         `json:"addresses,omitempty"` // none: everywhere
+		TokenFile  string           `json:"token_file,omitempty"`
+		Tokens     int              `json:"tokens,omitempty"`
+		SlowReader SlowReader       `json:"slow_reader"`
+		BlockTime  time.Duration    `json:"block_time_ns"`
+		Limits     explainedLimits  `json:"limits"`
+		Allow      []explainedAllow `json:"allow"`
+	}
+	explainedLimits struct {
+		Sessions           int `json:"sessions,omitempty"`
+		SessionsPerAddress int `json:"sessions_per_address,omitempty"`
+		JoinsPerSecond     int `json:"joins_per_second,omitempty"`
+		QueueMessages      int `json:"queue_messages,omitempty"`
+		QueueBytes         int `json:"queue_bytes,omitempty"`
 	}
 	explainedAllow struct {
 		Client string   `json:"client"`
@@ -75,7 +88,7 @@ func (t *Topology) ExplainJSON(w io.Writer) error {
 	x := explained{
 		Type: "topology", Federation: t.Name, Certs: t.Certs, AllLoopback: t.AllLoopback(),
 		Sites: []explainedSite{}, Links: []explainedLink{}, Groups: []explainedRule{}, Paths: []explainedPath{},
-		Access: explainedAccess{Methods: t.Access.Methods, Allow: []explainedAllow{}},
+		Access: explainAccess(&t.Access),
 		Timing: t.DerivedTiming(),
 	}
 	for _, s := range t.Sites {
@@ -99,12 +112,23 @@ func (t *Topology) ExplainJSON(w io.Writer) error {
 		}
 		x.Groups = append(x.Groups, explainedRule{Match: g.Match, Scope: g.scope(), SlowSite: slow, SlowAfter: g.SlowAfter})
 	}
-	for _, rule := range t.Access.Allow {
-		x.Access.Allow = append(x.Access.Allow, explainedAllow{
+	return json.NewEncoder(w).Encode(x)
+}
+
+func explainAccess(a *Access) explainedAccess {
+	x := explainedAccess{
+		Methods: a.Methods, TokenFile: a.TokenFile, Tokens: len(a.Tokens), SlowReader: a.SlowReader, BlockTime: a.BlockTime,
+		Limits: explainedLimits(a.Limits), Allow: []explainedAllow{},
+	}
+	if a.Addresses != nil {
+		x.Addresses = a.Addresses.list()
+	}
+	for _, rule := range a.Allow {
+		x.Allow = append(x.Allow, explainedAllow{
 			Client: rule.Client, Send: append([]string{}, rule.Send...), Join: append([]string{}, rule.Join...),
 		})
 	}
-	return json.NewEncoder(w).Encode(x)
+	return x
 }
 
 func explainSite(s *Site) explainedSite {

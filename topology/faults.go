@@ -61,6 +61,7 @@ type collector struct {
 	path    string
 	faults  []Fault
 	dropped int
+	others  []*collector // of files that this one names; their faults come behind
 }
 
 // add reports a fault at a line. The same words about the same line are said once:
@@ -78,18 +79,27 @@ func (c *collector) add(line int, format string, args ...any) {
 
 // err returns the faults by line, or nil if there are none.
 func (c *collector) err() error {
-	if len(c.faults) == 0 {
+	faults := c.sorted()
+	for _, other := range c.others {
+		faults = append(faults, other.sorted()...)
+	}
+	if len(faults) == 0 {
 		return nil
 	}
+	errs := &multierror.Error{ErrorFormat: oneLineEach}
+	for _, fault := range faults {
+		errs = multierror.Append(errs, fault)
+	}
+	return &Faults{errs: errs}
+}
+
+// sorted returns the faults of one file by line, and how many are not among them.
+func (c *collector) sorted() []Fault {
 	slices.SortStableFunc(c.faults, func(a, b Fault) int { return a.Line - b.Line })
 	if c.dropped > 0 {
 		c.faults = append(c.faults, Fault{Path: c.path, Message: fmt.Sprintf("and %d more faults: mend these first", c.dropped)})
 	}
-	errs := &multierror.Error{ErrorFormat: oneLineEach}
-	for _, fault := range c.faults {
-		errs = multierror.Append(errs, fault)
-	}
-	return &Faults{errs: errs}
+	return c.faults
 }
 
 func oneLineEach(errs []error) string {

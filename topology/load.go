@@ -21,7 +21,7 @@ func Load(path string) (*Topology, error) {
 	if err != nil {
 		return nil, wholeFile(path, err)
 	}
-	return Parse(path, data)
+	return read(path, data, true)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -50,8 +50,11 @@ func wholeFile(path string, cause error) error {
 
 // Parse validates a topology file that was read already. The path is for messages,
 // and the certs folder is relative to its folder. If anything is wrong, the error is
-// a *Faults that says everything that is wrong.
-func Parse(path string, data []byte) (*Topology, error) {
+// a *Faults that says everything that is wrong. It reads no other file: not the one of
+// the tokens either.
+func Parse(path string, data []byte) (*Topology, error) { return read(path, data, false) }
+
+func read(path string, data []byte, files bool) (*Topology, error) {
 	c := &collector{path: path}
 	if path == "" {
 		c.path = "topology"
@@ -60,7 +63,7 @@ func Parse(path string, data []byte) (*Topology, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	r := &reader{collector: c, lines: lines}
+	r := &reader{collector: c, lines: lines, files: files}
 	t := r.topology(path, tree)
 	if err := c.err(); err != nil {
 		return nil, err

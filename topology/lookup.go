@@ -1,7 +1,9 @@
 package topology
 
 import (
+	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +140,21 @@ func DefaultGroup() Group {
 }
 
 const defaultSlowAfter = 10 * time.Second
+
+// From says whether clients may connect from an address; the zero one stands for a unix
+// socket. byAddress: they choose method IP, which takes nobody at their word where the
+// file has no addresses: it then admits the clients of this machine.
+func (a Access) From(address netip.Addr, byAddress bool) bool {
+	unix := !address.IsValid()
+	address = address.Unmap().WithZone("")
+	if a.Addresses == nil {
+		return !byAddress || unix || address.IsLoopback()
+	}
+	if unix {
+		return a.Addresses.Unix
+	}
+	return slices.ContainsFunc(a.Addresses.Prefixes, func(p netip.Prefix) bool { return p.Contains(address) })
+}
 
 // MaySend says whether the client of that private name may send to the group.
 func (a Access) MaySend(client, group string) bool {

@@ -20,6 +20,7 @@ type reader struct {
 	sites map[*Site]table
 	nodes map[*Node]table
 	links []linkTable // with a table in the file
+	files bool        // files that the topology names are read, too
 }
 
 // A linkTable is a link as it stands in the file; its link is nil where the sites
@@ -43,9 +44,6 @@ const (
 	maxRules     = 1024 // entries of [[group]], and of [[access.allow]]; each name is held against all
 )
 
-// clientMethods are the Spread authentication methods that a node can offer.
-var clientMethods = []string{"NULL", "IP", "TOKEN"}
-
 // topology reads the whole file. What it returns is only valid if the collector has
 // no fault.
 func (r *reader) topology(path string, tree map[string]any) *Topology {
@@ -59,7 +57,7 @@ func (r *reader) topology(path string, tree map[string]any) *Topology {
 	}
 	r.links = r.readLinks(t, top)
 	t.Groups = r.groups(top)
-	t.Access = r.access(top)
+	t.Access = r.access(path, top)
 	r.timing(t, top)
 	r.check(t, top)
 	return t
@@ -320,67 +318,6 @@ func (t table) choice(key, usual, other string) bool {
 		t.fault(key, "%s %s is not known: write %q or %q", key, quote(text), usual, other)
 	}
 	return text == other
-}
-
-func (r *reader) access(top table) Access {
-	access := Access{Methods: []string{"NULL"}}
-	a, ok := top.table("access", "access")
-	if !ok {
-		return access
-	}
-	a.keys("methods", "allow")
-	if methods, ok := a.texts("methods", `["NULL"]`); ok {
-		access.Methods = methods
-		checkMethods(a, methods)
-	}
-	rules := a.tables("allow", numbered("rule"))
-	if len(rules) > maxRules {
-		rules[maxRules].here("one rule too many: at most %d fit", maxRules)
-	}
-	for _, rule := range rules {
-		access.Allow = append(access.Allow, r.rule(rule))
-	}
-	return access
-}
-
-func checkMethods(a table, methods []string) {
-	if len(methods) == 0 {
-		a.fault("methods", "methods is empty, so that no client could connect: write some of %s", strings.Join(clientMethods, ", "))
-	}
-	for i, method := range methods {
-		switch {
-		case !slices.Contains(clientMethods, method):
-			a.faultAt(a.elementLine("methods", i), "method %s is not known: write some of %s", quote(method), strings.Join(clientMethods, ", "))
-		case slices.Contains(methods[:i], method):
-			a.faultAt(a.elementLine("methods", i), "method %q stands twice: name it once", method)
-		}
-	}
-}
-
-func (r *reader) rule(t table) Rule {
-	var rule Rule
-	t.keys("client", "send", "join")
-	if client, ok := t.needed("client", "logger*"); ok {
-		if problem := checkPattern(client); problem != "" {
-			t.fault("client", "client %s %s", quote(client), problem)
-		}
-		rule.Client = client
-	}
-	patterns := func(key string) []string {
-		texts, _ := t.texts(key, `["logs.*"]`)
-		if len(texts) > maxRules {
-			t.fault(key, "%s has %d patterns: at most %d fit", key, len(texts), maxRules)
-			return nil
-		}
-		for i, pattern := range texts {
-			if problem := checkPattern(pattern); problem != "" {
-				t.faultAt(t.elementLine(key, i), "%s %s %s", key, quote(pattern), problem)
-			}
-		}
-		return texts
-	}
-	rule.Send, rule.Join = patterns("send"), patterns("join")
-	return rule
 }
 
 func (r *reader) timing(t *Topology, top table) {

@@ -121,6 +121,24 @@ func (t table) number(key, example string) (float64, bool) {
 	}
 }
 
+// integer reads a whole number from low to high; 0 if there is none.
+func (t table) integer(key, example string, low, high int) int {
+	value, ok := t.data[key]
+	if !ok {
+		return 0
+	}
+	n, ok := value.(int64)
+	switch {
+	case !ok:
+		t.fault(key, "%s is %s: write a whole number, as in %s = %s", key, describe(value), key, example)
+	case n < int64(low) || n > int64(high):
+		t.fault(key, "%s %d is out of range: from %d to %d", key, n, low, high)
+	default:
+		return int(n)
+	}
+	return 0
+}
+
 // duration reads a Go duration from low to high.
 func (t table) duration(key, example string, low, high time.Duration) (time.Duration, bool) {
 	value, ok := t.data[key]

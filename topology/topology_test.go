@@ -124,7 +124,7 @@ func TestEverything(t *testing.T) {
 			{Match: "metrics.*", SiteScope: true, SlowAfter: 10 * time.Second},
 			{Match: "m*", EvictSlow: true, SlowAfter: 5 * time.Second},
 		},
-		Access: Access{
+		Access: Access{SlowReader: Disconnect, BlockTime: defaultBlockTime,
 			Methods: []string{"IP", "NULL"},
 			Allow:   []Rule{{Client: "logger*", Send: []string{"logs.*"}, Join: []string{}}, {Client: "[a-k]*", Join: []string{"*"}}},
 		},

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"time"
 
@@ -44,7 +45,7 @@ func (n *Node) IsGateway() bool { return n.Gateway.IsValid() }
 
 // A ClientListener is one address that clients connect to.
 type ClientListener struct {
-	Network string // "tcp" or "unix"
+	Network string // "tcp", "tls" or "unix"
 	Address string // host:port, or a path
 }
 
@@ -71,11 +72,57 @@ type Group struct {
 	SlowAfter time.Duration
 }
 
-// Access says what clients may do.
+// Access says which clients may connect and what they may do.
 type Access struct {
-	Methods []string // Spread auth methods offered, in order
-	Allow   []Rule   // none: everything is allowed
+	Methods []string // Spread auth methods offered, in order; each admits by itself
+	// Addresses are those that clients may connect from, whatever method they choose;
+	// nil: all, but for method IP alone, which then admits this machine only.
+	Addresses *Addresses
+	TokenFile string // of method TOKEN; "" if that is not offered
+	// Tokens are those of the file. Parse, which reads no files, leaves them out.
+	Tokens []Token
+	Allow  []Rule // none: everything is allowed
+	Limits Limits
+
+	SlowReader SlowReader    // of sessions that ask for nothing else
+	BlockTime  time.Duration // how long a session may hold senders back; 0: none may
 }
+
+// Addresses says where clients may be.
+type Addresses struct {
+	Prefixes []netip.Prefix // masked, IPv4 never as IPv6
+	Unix     bool           // those of unix sockets
+}
+
+// A Token admits the clients whose private name matches.
+type Token struct {
+	Hash   [sha256.Size]byte // SHA-256 of the token
+	Client string            // shell pattern
+	Note   string            // the operator's own words
+}
+
+// Limits bound what clients take. Zero: the node's default, or no limit where there is
+// none.
+type Limits struct {
+	Sessions           int // of the node
+	SessionsPerAddress int // none by default; clients of unix sockets count as one address
+	JoinsPerSecond     int // of a session, joins and leaves; it waits above them. None by default
+	QueueMessages      int // messages that wait for a session to read them
+	QueueBytes         int // their bytes, and those of views
+}
+
+// A SlowReader says what becomes of a session that does not read what it is sent.
+type SlowReader string
+
+// The policies for slow readers.
+const (
+	Disconnect SlowReader = "disconnect"  // it is ended when its queue is full
+	DropOldest SlowReader = "drop-oldest" // unreliable messages go first
+	Block      SlowReader = "block"       // who sends to it is held back, for a time
+)
+
+// Known says whether s is one of the policies.
+func (s SlowReader) Known() bool { return s == Disconnect || s == DropOldest || s == Block }
 
 // A Rule allows the clients whose private name matches Client (a shell pattern)
 // to send to and join the groups that match, and no others. The first rule that

@@ -118,10 +118,21 @@ func withoutBrackets(text string) string {
 	return text
 }
 
+// String writes the listener as the file has it.
+func (c ClientListener) String() string {
+	switch c.Network {
+	case "unix":
+		return "unix:" + c.Address
+	case "tls":
+		return tlsScheme + c.Address
+	}
+	return c.Address
+}
+
 // addrPort returns the listener's address; false for a unix socket, and for one
 // that is no number (only in a topology that Load did not make).
 func (c ClientListener) addrPort() (netip.AddrPort, bool) {
-	if c.Network != "tcp" {
+	if c.Network == "unix" {
 		return netip.AddrPort{}, false
 	}
 	address, err := netip.ParseAddrPort(c.Address)
@@ -131,10 +142,21 @@ func (c ClientListener) addrPort() (netip.AddrPort, bool) {
 // maxUnixPath is what sockaddr_un holds, less its NUL.
 const maxUnixPath = 107
 
+// tlsScheme stands before the address of a listener that speaks TLS.
+const tlsScheme = "tls://"
+
 // parseListener reads an entry of clients.
 func parseListener(text string) (ClientListener, string) {
 	socket, isUnix := strings.CutPrefix(text, "unix:")
+	host, isTLS := strings.CutPrefix(text, "tls:")
 	switch {
+	case isTLS:
+		address, problem := parseAddress(strings.TrimPrefix(host, "//"), clientAddress)
+		if problem == "" && !strings.HasPrefix(text, tlsScheme) {
+			problem = fmt.Sprintf("is not an address with a port: write it as \"%s\"", address)
+		}
+		problem = strings.Replace(problem, `write it as "`, `write it as "`+tlsScheme, 1)
+		return ClientListener{Network: "tls", Address: address.String()}, problem
 	case !isUnix:
 		address, problem := parseAddress(text, clientAddress)
 		return ClientListener{Network: "tcp", Address: address.String()}, problem
@@ -158,6 +180,43 @@ func parseDuration(text string, low, high time.Duration) (time.Duration, string)
 		return 0, fmt.Sprintf("is out of range: from %s to %s", shortDuration(low), shortDuration(high))
 	}
 	return d, ""
+}
+
+var sizeUnits = []struct {
+	suffix string
+	factor int
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// parseSize reads a number of bytes from low to high.
+func parseSize(text string, low, high int) (int, string) {
+	for _, unit := range sizeUnits {
+		number, ok := strings.CutSuffix(text, unit.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(number, 10, 62)
+		switch {
+		case err != nil:
+			return 0, `is no size: write a whole number, like "128MiB"`
+		case n > uint64(high)/uint64(unit.factor) || int(n)*unit.factor < low:
+			return 0, fmt.Sprintf("is out of range: from %s to %s", formatSize(low), formatSize(high))
+		}
+		return int(n) * unit.factor, ""
+	}
+	if isNumber(text) {
+		return 0, fmt.Sprintf("has no unit: write it as \"%sMiB\" or \"%sKiB\"", text, text)
+	}
+	return 0, `is no size: write it like "128MiB", with B, KiB, MiB or GiB`
+}
+
+// formatSize writes what parseSize reads.
+func formatSize(n int) string {
+	for _, unit := range sizeUnits {
+		if n >= unit.factor && n%unit.factor == 0 {
+			return strconv.Itoa(n/unit.factor) + unit.suffix
+		}
+	}
+	return "0B"
 }
 
 // isNumber says whether text is a number short enough to be repeated in a message.

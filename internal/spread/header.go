@@ -139,9 +139,10 @@ var (
 )
 
 // CheckFromClient says whether a session with that private group may send the header.
-// large allows what was negotiated with MethodRingway.
+// large allows what was negotiated with MethodRingway: large messages and calls.
 func (h *Header) CheckFromClient(private string, large bool) error {
-	if bits.OnesCount32(h.Type&Calls) != 1 || h.Type&TypeGroupsState != 0 {
+	call := large && h.Type&TypeExtension != 0
+	if bits.OnesCount32(h.Type&Calls) != 1 || h.Type&TypeExtension != 0 && !large {
 		return fmt.Errorf("%w: type %#x", ErrType, h.Type)
 	}
 	if name, ok := GroupName(h.Group[:]); !ok || string(name) != private {
@@ -152,6 +153,9 @@ func (h *Header) CheckFromClient(private string, large bool) error {
 	}
 	if value, _ := hintValue(h.Hint); value&^hintBits != 0 {
 		return fmt.Errorf("%w: %x", ErrHint, h.Hint)
+	}
+	if call {
+		return h.checkCall()
 	}
 	if large {
 		if h.DataLen > membership.MaxMessageBytes {

@@ -10,6 +10,9 @@ import (
 // RejectBytes lie between the header of a reject and its groups: the old type.
 const RejectBytes = 4
 
+// hintAt is where a header has its hint.
+const hintAt = 40
+
 // ErrReject says that a reject ends within its old type.
 var ErrReject = errors.New("reject without the type of what it rejects")
 
@@ -32,7 +35,9 @@ func AppendRejected(b []byte, kind uint32, private string, groups []string, hint
 	if len(groups) >= membership.MaxGroups {
 		groups = groups[:membership.MaxGroups-1]
 	}
+	start := len(b)
 	b = AppendHeader(b, TypeReject|kind&TypeSelfDiscard, private, len(groups)+1, hint, len(data))
+	copy(b[start+hintAt:], hint[:]) // as it came: a big-endian one may be all zero
 	b = binary.LittleEndian.AppendUint32(b, oldType(kind)|markers)
 	for _, g := range groups {
 		b = AppendGroup(b, g)

@@ -22,7 +22,7 @@ const (
 	TypeJoin         = 0x00010000
 	TypeLeave        = 0x00020000
 	TypeDisconnect   = 0x00040000
-	TypeGroupsState  = 0x00080000 // between daemons: ends a session
+	TypeGroupsState  = 0x00080000 // between daemons; TypeExtension for who negotiated it
 	TypeReject       = 0x00400000
 
 	// Services masks the six services, Membership what tells of members, Calls
@@ -56,13 +56,8 @@ const (
 	Refused         = -9
 )
 
-// Names of authentication methods.
-const (
-	MethodNull = "NULL"
-	// MethodRingway is no authentication: it asks for messages of up to
-	// membership.MaxMessageBytes. Servers of Spread's own refuse it.
-	MethodRingway = "RINGWAY"
-)
+// MethodNull is the method that asks for nothing.
+const MethodNull = "NULL"
 
 // Version is what this project's servers and clients announce.
 var Version = [3]byte{5, 0, 1}
