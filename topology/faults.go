@@ -52,6 +52,17 @@ func (f *Faults) Error() string { return f.errs.Error() }
 // Unwrap returns the *multierror.Error within.
 func (f *Faults) Unwrap() error { return f.errs }
 
+// NewFaults returns what is wrong with a file that another package read, as the error
+// that Load would give: by line. It is nil if nothing is wrong.
+func NewFaults(faults []Fault) error {
+	c := &collector{}
+	for _, f := range faults {
+		c.path = f.Path
+		c.add(f.Line, "%s", f.Message)
+	}
+	return c.err()
+}
+
 // maxFaults bounds what is reported of one file; who has mended a thousand faults
 // runs the check again.
 const maxFaults = 1000

@@ -109,6 +109,11 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{"check /no/such/file", 2, "no such file"},
 		{"check " + bad, 2, "bad.toml:8: "},
 		{"check --colour " + good, 2, "ringway: check: unknown flag: --colour: "},
+		{"check --from-spread " + write(t, "spread.conf", "Spread_Segment 239.1.1.1 { a 10.0.0.1 }\nWindow = 9\n"), 0, ""},
+		{"check --from-spread " + write(t, "bad.conf", "\nColour = red\n"), 2, "bad.conf:2: "},
+		{"check --from-spread /no/such/file", 2, "no such file"},
+		{"check --from-spread x " + good, 2, "leave "},
+		{"check --one-site " + good, 2, "go with --from-spread"},
 		{"node", 2, "ringway: node: no --topology: "},
 		{"node --topology " + good, 2, "ringway: node: no --name: "},
 		{"node --topology " + good + " --name n9", 2, "ringway: node n9: "},
@@ -165,6 +170,20 @@ func TestEveryFaultOfAFileIsALine(t *testing.T) {
 	_, _, errs := ringway(t, "", nil, "check", write(t, "bad.toml", badTopology))
 	if strings.Count(errs, "\n") != 2 || !strings.Contains(errs, "bad.toml:3: ") || !strings.Contains(errs, "bad.toml:8: ") {
 		t.Errorf("got\n%s", errs)
+	}
+}
+
+// TestFromSpread moves a configuration of Spread's, as docs/from-spread.md says.
+func TestFromSpread(t *testing.T) {
+	conf := write(t, "spread.conf", "Spread_Segment 10.1.0.255:4803 {\n\tlon-1 10.1.0.1\n\tlon-2 10.1.0.2\n}\n"+
+		"Spread_Segment 10.2.0.255:4803 {\n\tfra-1 10.2.0.1\n}\nEventPriority = INFO\n")
+	code, out, errs := ringway(t, "", nil, "check", "--from-spread", conf, "--federation", "acme")
+	if code != 0 || !strings.Contains(out, "#    8  EventPriority = INFO\n") {
+		t.Fatalf("%d\n%s%s", code, out, errs)
+	}
+	code, out, errs = ringway(t, "", nil, "check", write(t, "acme.toml", out))
+	if code != 0 || !strings.HasPrefix(out, "federation acme: 2 sites, 3 nodes, 1 link\n") {
+		t.Fatalf("%d\n%s%s", code, out, errs)
 	}
 }
 
