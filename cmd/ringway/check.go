@@ -19,6 +19,7 @@ import (
 type checkFlags struct {
 	json                   bool
 	fromSpread, federation string
+	accessIP               string
 	oneSite                bool
 }
 
@@ -43,6 +44,8 @@ topology file that is nearest to it, with notes about everything that has no equ
 	flags.StringVar(&f.fromSpread, "from-spread", "", "a spread.conf to print as a topology file")
 	flags.StringVar(&f.federation, "federation", "", `with --from-spread: the federation's name (default "spread")`)
 	flags.BoolVar(&f.oneSite, "one-site", false, "with --from-spread: one ring over all segments, as Spread has it, instead of a site for each")
+	flags.StringVar(&f.accessIP, "access-ip", "", "with --from-spread: the file of Spread's method IP, mostly spread.access_ip")
+	cmd.MarkFlagFilename("access-ip")   //nolint:errcheck // the flag exists
 	cmd.MarkFlagFilename("from-spread") //nolint:errcheck // the flag exists
 	return cmd
 }
@@ -54,8 +57,8 @@ func (f *checkFlags) run(cmd *cobra.Command, args []string) error {
 		}
 		return f.convert(cmd)
 	}
-	if f.federation != "" || f.oneSite {
-		return usage("check: --federation and --one-site go with --from-spread: a topology file says both itself")
+	if f.federation != "" || f.oneSite || f.accessIP != "" {
+		return usage("check: --federation, --one-site and --access-ip go with --from-spread: a topology file says all that itself")
 	}
 	file := ""
 	if len(args) > 0 {
@@ -87,14 +90,15 @@ const maxSpreadConf = 2 << 20
 
 // convert prints the topology of a Spread configuration.
 func (f *checkFlags) convert(cmd *cobra.Command) error {
-	file, err := os.Open(f.fromSpread)
+	data, err := readSpread(f.fromSpread)
 	if err != nil {
 		return usage("check: --from-spread: %v", err)
 	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSpreadConf))
-	if err != nil {
-		return usage("check: --from-spread: %v", err)
+	var accessIP []byte
+	if f.accessIP != "" {
+		if accessIP, err = readSpread(f.accessIP); err != nil {
+			return usage("check: --access-ip: %v", err)
+		}
 	}
 	config, err := spreadconf.Parse(f.fromSpread, data)
 	if err != nil {
@@ -103,13 +107,24 @@ func (f *checkFlags) convert(cmd *cobra.Command) error {
 	text, err := config.Topology(spreadconf.Options{
 		Federation: f.federation,
 		OneSite:    f.oneSite,
-		Lookup:     func(name string) ([]netip.Addr, error) { return lookup(cmd.Context(), name) },
+		AccessIP:   accessIP, AccessIPPath: f.accessIP,
+		Lookup: func(name string) ([]netip.Addr, error) { return lookup(cmd.Context(), name) },
 	})
 	if err != nil {
 		return err
 	}
 	_, err = cmd.OutOrStdout().Write(text)
 	return err
+}
+
+// readSpread reads a file of Spread's, or as much of it as is too much.
+func readSpread(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxSpreadConf))
 }
 
 // lookupTime bounds looking up one name.

@@ -21,10 +21,15 @@ type Options struct {
 	// Lookup finds the addresses of a daemon of which the file has the name alone. Nil:
 	// such a daemon is a fault.
 	Lookup func(name string) ([]netip.Addr, error)
+	// AccessIP is what the file of method IP says (spread.access_ip), and its path for
+	// messages.
+	AccessIP     []byte
+	AccessIPPath string
 }
 
 // Topology writes the topology file. If the configuration has something that no topology
-// can have, the error is a *topology.Faults.
+// can have, the error is a *topology.Faults. With method TOKEN the file names another one,
+// of tokens, which a comment says how to make.
 func (c *Config) Topology(o Options) ([]byte, error) {
 	if o.Federation == "" {
 		o.Federation = "spread"
@@ -53,6 +58,8 @@ type builder struct {
 	certs     bool // an address is not loopback
 	tokenLoss time.Duration
 	methods   []string
+	addresses []string // that clients may come from
+	queue     int      // messages that wait for a client; 0: the default
 	notes     []note
 }
 

@@ -9,7 +9,8 @@
 //	daemon                   a node; its name without what names may not contain
 //	interfaces C, D, M       clients, address, admin
 //	TokenTimeout             timing.token_loss, where it is no default of Spread's
-//	authentication methods   access.methods
+//	MaxSessionMessages       access.limits.queue_messages, if it is more than the default
+//	authentication methods   access.methods, and addresses for the file of method IP
 //
 // Everything else is a note in the file: each keyword with its line, why nothing in the
 // topology stands for it, and what to do instead.
@@ -17,7 +18,8 @@
 // # How it reads
 //
 //	bytes -> words (lex.go) -> segments and settings (parse.go, segment.go)
-//	      -> sites and nodes (convert.go, ports.go), notes (keywords.go) -> text (write.go)
+//	      -> sites and nodes (convert.go, ports.go), notes (keywords.go,
+//	      settings.go, access.go) -> text (write.go)
 //
 // # Rules
 //

@@ -50,7 +50,7 @@ var keywords = []keyword{
 	{"FormTimeout", number, "1250", followsNote},
 	{"LookupTimeout", number, "30000", "rings that can hear each other again merge within a second. Nothing to do."},
 
-	{"MaxSessionMessages", number, "1000", "the queue of a client that reads slowly has a bound in messages and one in bytes, larger ones than Spread's (docs/operations.md). Nothing to do."},
+	{"MaxSessionMessages", number, "1000", ""},
 
 	{"DebugFlags", list, "{ PRINT EXIT }", logNote},
 	{"EventPriority", word, "INFO", logNote},

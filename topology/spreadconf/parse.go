@@ -193,8 +193,8 @@ func (c *Config) flag(name string) (on, ok bool) {
 	return on, true
 }
 
-// milliseconds returns a number of the file; 0 if it has none.
-func (c *Config) milliseconds(name string) int {
+// integer returns a number of the file; 0 if it has none.
+func (c *Config) integer(name string) int {
 	s, ok := c.last(name)
 	if !ok || len(s.Values) == 0 {
 		return 0

@@ -35,6 +35,8 @@ func (b *builder) settings(one bool) {
 			why = b.wideArea(one)
 		case "TokenTimeout":
 			why = b.tokenTimeout()
+		case "MaxSessionMessages":
+			why = b.queueLength()
 		case "AllowedAuthMethods", "RequiredAuthMethods":
 			why = "see [access] methods."
 		case "AccessControlPolicy":
@@ -60,7 +62,7 @@ func (b *builder) wideArea(one bool) string {
 
 // tokenTimeout takes the token's time-out over, where somebody has thought about it.
 func (b *builder) tokenTimeout() string {
-	timeout := b.config.milliseconds("TokenTimeout")
+	timeout := b.config.integer("TokenTimeout")
 	d := min(max(time.Duration(timeout)*time.Millisecond, minTokenLoss), maxTokenLoss)
 	switch {
 	case len(b.sites) > 1:
@@ -72,31 +74,19 @@ func (b *builder) tokenTimeout() string {
 	return "[timing] token_loss. Its default, 300 ms for up to 16 nodes, may be better: try it without."
 }
 
-// knownMethods are the authentication methods that a topology can name.
-var knownMethods = []string{"NULL", "IP", "TOKEN"}
+// usualQueue is how many messages a node keeps for a client that does not read, unless the
+// topology says otherwise. maxQueue is the most that a topology takes.
+const (
+	usualQueue = 16384
+	maxQueue   = 1 << 24
+)
 
-// access chooses the methods that are offered: the required ones, else the allowed ones.
-func (b *builder) access() {
-	s, ok := b.config.last("RequiredAuthMethods")
-	if !ok || strings.TrimSpace(s.text()) == "" {
-		s, ok = b.config.last("AllowedAuthMethods")
+// queueLength takes over a bound that is above the usual one.
+func (b *builder) queueLength() string {
+	n := b.config.integer("MaxSessionMessages")
+	if n <= usualQueue {
+		return "[access.limits] queue_messages is 16384 by itself, which is more. [access] slow_reader can have senders wait instead of ending the session (docs/topology.md)."
 	}
-	asked := strings.Fields(strings.ToUpper(s.text()))
-	if !ok || len(asked) == 0 {
-		return
-	}
-	for _, m := range asked {
-		switch {
-		case !slices.Contains(knownMethods, m):
-			b.note(s.Line, "method "+said(m), "a method of your own is code that runs in the daemon. TOKEN takes its place: a secret that the client sends (docs/client-protocol.md).")
-		case !slices.Contains(b.methods, m):
-			b.methods = append(b.methods, m)
-		}
-	}
-	if len(b.methods) == 0 {
-		b.methods = []string{"TOKEN"} // not NULL: that would let everybody in
-	}
-	if slices.Contains(b.methods, "IP") {
-		b.note(s.Line, "method IP", "the addresses of spread.access_ip go into the topology's [access] (docs/topology.md).")
-	}
+	b.queue = min(n, maxQueue)
+	return "[access.limits] queue_messages; queue_bytes bounds their bytes."
 }

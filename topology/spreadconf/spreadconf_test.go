@@ -46,7 +46,7 @@ func TestConversions(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := config.Topology(Options{OneSite: one, Lookup: lookup})
+				got, err := config.Topology(Options{OneSite: one, Lookup: lookup, AccessIP: []byte("local # this machine\n10.0.0.0/8 2001:db8::/32\n"), AccessIPPath: "spread.access_ip"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -62,7 +62,8 @@ func TestConversions(t *testing.T) {
 				if !bytes.Equal(got, want) {
 					t.Errorf("not as in %s (go test ./topology/spreadconf -update writes it):\n%s", golden, got)
 				}
-				if _, err := topology.Load(golden); err != nil {
+				// Not Load, which would read the tokens that the operator is told to make.
+				if _, err := topology.Parse(golden, got); err != nil {
 					t.Error(err)
 				}
 			})
@@ -132,6 +133,23 @@ func TestFaults(t *testing.T) {
 		if !errors.As(err, &faults) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q:\ngot  %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// TestAFileOfMethodIP reports what is wrong in it by its own lines.
+func TestAFileOfMethodIP(t *testing.T) {
+	config, err := Parse("f", []byte("Spread_Segment 239.1.1.1 { a 10.0.0.1 }\nAllowedAuthMethods = IP\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"unix\nthere": `ip:2: "there" is no entry`, "# nobody\n": "ip: no address"} {
+		_, err := config.Topology(Options{AccessIP: []byte(text), AccessIPPath: "ip"})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if out, err := config.Topology(Options{}); err != nil || !strings.Contains(string(out), "--access-ip") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -61,11 +61,7 @@ func (b *builder) text() []byte {
 	for i := range b.sites {
 		b.site(&w, &b.sites[i])
 	}
-	if len(b.methods) > 0 {
-		w.line("")
-		w.line("[access]")
-		w.line("methods = [%s]", quoted(b.methods))
-	}
+	b.accessText(&w)
 	if b.tokenLoss > 0 {
 		w.line("")
 		w.line("[timing]")
@@ -85,9 +81,28 @@ func (b *builder) text() []byte {
 	return w.Bytes()
 }
 
+func (b *builder) accessText(w *writer) {
+	if len(b.methods) > 0 {
+		w.line("")
+		w.line("[access]")
+		w.line("methods   = [%s]", quoted(b.methods))
+		if b.offers("TOKEN") {
+			w.line("tokens    = \"tokens\"   # a file beside this one")
+		}
+		if len(b.addresses) > 0 {
+			w.line("addresses = [%s]", quoted(b.addresses))
+		}
+	}
+	if b.queue > 0 {
+		w.line("")
+		w.line("[access.limits]")
+		w.line("queue_messages = %d", b.queue)
+	}
+}
+
 // todo says what is left to the operator.
 func (b *builder) todo(w *writer) {
-	if !b.certs && len(b.sites) == 1 {
+	if !b.certs && len(b.sites) == 1 && !b.offers("TOKEN") {
 		return
 	}
 	w.line("#")
@@ -98,6 +113,9 @@ func (b *builder) todo(w *writer) {
 	}
 	if b.certs {
 		w.comment("#  - ", fmt.Sprintf("Make certificates: `ringway keys init --dir certs --federation %s`, then `ringway keys issue --dir certs --topology THIS-FILE --all`; give each node its own.", b.options.Federation))
+	}
+	if b.offers("TOKEN") {
+		w.comment("#  - ", "Make tokens for clients, as docs/from-spread.md says; without their file this one does not pass the check.")
 	}
 	w.comment("#  - ", "Check this file, after every change: `ringway check THIS-FILE`.")
 }
