@@ -8,6 +8,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"ringway/internal/pki"
 	"ringway/membership"
 	"ringway/routing"
 )
@@ -135,7 +136,8 @@ func (c *core) publish(now time.Duration) {
 		return
 	}
 	body := said.Append(nil)
-	signed := &routing.Signed{Advertisement: said, Body: body, Certificate: c.cfg.Identity.CertificateDER(), Signature: c.cfg.Identity.Sign(body)}
+	signer := c.cfg.Identity.Signer()
+	signed := &routing.Signed{Advertisement: said, Body: body, Certificate: signer.CertificateDER(), Signature: signer.Sign(pki.Advertisement, body)}
 	if c.db.Expire(now-advertLife) > 0 {
 		c.throttle.Change(now)
 	}

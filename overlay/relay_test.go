@@ -131,14 +131,14 @@ func TestPeersThatBreakRulesAreDisconnected(t *testing.T) {
 		adv := routing.Advertisement{Gateway: g.ID, Site: g.Site.ID, Incarnation: 1 << 62, Counter: 1}
 		body := adv.Append(nil)
 		id := l.g.cfg.Identity
-		signed := &routing.Signed{Advertisement: adv, Body: body, Certificate: id.CertificateDER(), Signature: id.Sign(body)}
+		signed := &routing.Signed{Advertisement: adv, Body: body, Certificate: id.CertificateDER(), Signature: id.Sign(pki.Advertisement, body)}
 		return stream(streamState, appendAdvert(nil, signed))(l)
 	}
 	badSignature := func(l *lane) error {
 		n := l.g.self
 		adv := routing.Advertisement{Gateway: n.ID, Site: n.Site.ID, Incarnation: 1 << 62, Counter: 1}
 		id := l.g.cfg.Identity
-		signed := &routing.Signed{Advertisement: adv, Body: adv.Append(nil), Certificate: id.CertificateDER(), Signature: id.Sign([]byte("other"))}
+		signed := &routing.Signed{Advertisement: adv, Body: adv.Append(nil), Certificate: id.CertificateDER(), Signature: id.Sign(pki.Advertisement, []byte("other"))}
 		return stream(streamState, appendAdvert(nil, signed))(l)
 	}
 	for _, c := range []struct {

@@ -38,7 +38,7 @@ func (v *verifier) check(s *routing.Signed) error {
 	if last != nil && bytes.Equal(last.Body, s.Body) && bytes.Equal(last.Signature, s.Signature) && bytes.Equal(last.Certificate, s.Certificate) {
 		return nil
 	}
-	if err := v.identity.Verify(s.Certificate, s.Body, s.Signature, node.Site.Name, node.Name); err != nil {
+	if err := v.identity.Verify(pki.Advertisement, s.Certificate, s.Body, s.Signature, node.Site.Name, node.Name); err != nil {
 		return breach(fmt.Errorf("advertisement of %s: %w", node.Name, err))
 	}
 	v.mu.Lock()

@@ -31,6 +31,7 @@ const drainTime = 2 * time.Second
 type node struct {
 	cfg      Config
 	log      *slog.Logger
+	identity *pki.Identity
 	boot     uint64
 	port     *lan.Port
 	sessions *session.Server
@@ -60,11 +61,11 @@ func newNode(cfg Config) (*node, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	n := &node{cfg: cfg, log: cfg.Log.With("node", cfg.Node.Name), boot: uint64(time.Now().UnixNano()), in: newInbox(), done: make(chan struct{})}
-	identity, err := cfg.identity()
-	if err != nil {
+	var err error
+	if n.identity, err = cfg.identity(); err != nil {
 		return nil, err
 	}
-	if err := n.open(identity); err != nil {
+	if err := n.open(); err != nil {
 		n.close()
 		return nil, err
 	}
@@ -73,7 +74,7 @@ func newNode(cfg Config) (*node, error) {
 
 // open binds every port before anything runs, so that a taken address is an error at
 // start and not a surprise later.
-func (n *node) open(identity *pki.Identity) error {
+func (n *node) open() error {
 	if err := n.openLAN(); err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (n *node) open(identity *pki.Identity) error {
 		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())),
 	}
 	if n.cfg.Node.IsGateway() {
-		if err := n.openGateway(identity); err != nil {
+		if err := n.openGateway(); err != nil {
 			return err
 		}
 	}
@@ -124,14 +125,14 @@ func (n *node) openSessions() {
 	}, &backend{node: n})
 }
 
-func (n *node) openGateway(identity *pki.Identity) error {
+func (n *node) openGateway() error {
 	dial, err := n.cfg.dialOverrides()
 	if err != nil {
 		return err
 	}
 	w := &wan{loop: n.loop, in: n.in, done: n.done, site: n.cfg.Node.Site.ID}
 	n.gateway, err = overlay.New(overlay.Config{
-		Topology: n.cfg.Topology, Node: n.cfg.Node, Identity: identity, Dial: dial,
+		Topology: n.cfg.Topology, Node: n.cfg.Node, Identity: n.identity, Dial: dial,
 		Incarnation: n.boot, Log: n.log,
 	}, w)
 	if err != nil {
@@ -192,6 +193,7 @@ func (n *node) run(ctx context.Context) error {
 			}
 		})
 	}
+	start("certificates", func(ctx context.Context) error { n.identity.Watch(ctx, n.log); return nil })
 	start("ring sockets", func(ctx context.Context) error { return n.port.Run(ctx, n.received) })
 	start("loop", func(ctx context.Context) error {
 		n.loop.trace.start(n.loop.now(), n.loop.core)

@@ -44,6 +44,7 @@ func (n *node) Status() admin.Status {
 		s.Counters["node_loop_microseconds"] = uint64(inner.busy.Microseconds())
 	}
 	n.addSessions(&s)
+	n.addCertificate(&s)
 	addCounters(s.Counters, "lan", n.port.Stats())
 	s.Counters["trace_lost_events"] = n.loop.trace.lost()
 	if n.cfg.LogLost != nil {
@@ -182,6 +183,15 @@ func (n *node) groupsOf(sessions []session.Client) []int {
 		}
 	}
 	return make([]int, len(sessions))
+}
+
+func (n *node) addCertificate(s *admin.Status) {
+	id := n.identity.Status()
+	s.Certificate = admin.Certificate{
+		Verified: !id.Throwaway, Serial: id.Serial, Expires: id.Expires.UTC(), Renew: !time.Now().Before(id.RenewFrom),
+		Revoked: id.Revoked, Problem: id.Problem,
+	}
+	s.Counters["cert_reloads"], s.Counters["cert_reload_failures"] = id.Reloads, id.Failures
 }
 
 func (n *node) addOverlay(s *admin.Status, o overlay.Status) {

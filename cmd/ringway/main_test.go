@@ -138,7 +138,7 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{"bench", 2, "ringway: bench: no --connect: "},
 		{"bench --connect 127.0.0.1:1 --size 3", 2, "ringway: bench: size 3: "},
 		{"bench --connect 127.0.0.1:1 --duration 1s", 1, "connection refused"},
-		{"keys", 2, "want init or issue"},
+		{"keys", 2, "want init, issue, renew, revoke or show"},
 		{"keys lose", 2, "ringway: keys: lose: "},
 		{"keys init", 2, "no --federation"},
 		{"keys issue --topology " + good, 2, "want --all, or the names"},
@@ -199,28 +199,5 @@ func TestDefaultsFromTheEnvironment(t *testing.T) {
 		if _, _, errs := ringway(t, "", []string{test.variable}, strings.Fields(test.args)...); !strings.Contains(errs, test.errs) || test.errs == "" && errs != "" {
 			t.Errorf("%s ringway %s: %s", test.variable, test.args, errs)
 		}
-	}
-}
-
-func TestKeys(t *testing.T) {
-	dir, file := filepath.Join(t.TempDir(), "certs"), write(t, "good.toml", goodTopology)
-	for _, args := range [][]string{
-		{"keys", "init", "--dir", dir, "--federation", "one"},
-		{"keys", "issue", "--dir", dir, "--topology", file, "--all"},
-		{"keys", "issue", "--dir", dir, "--all", file}, // the short form; it renews
-		{"keys", "issue", "--dir", dir, "--topology", file, "n1"},
-		{"keys", "issue", "--dir", dir, "--federation", "one", "--site", "far", "n7"},
-	} {
-		if code, _, errs := ringway(t, "", nil, args...); code != 0 {
-			t.Fatalf("%q: %d %s", args, code, errs)
-		}
-	}
-	for _, name := range []string{"ca.pem", "ca-key.pem", "n1.pem", "n1-key.pem", "n7.pem", "n7-key.pem"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Error(err)
-		}
-	}
-	if code, _, _ := ringway(t, "", nil, "keys", "init", "--dir", dir, "--federation", "one"); code != 1 {
-		t.Errorf("an authority is overwritten: exit code %d", code)
 	}
 }

@@ -30,6 +30,7 @@ func sampleStatus() admin.Status {
 
 const wantStatus = `node        lon-1 in site lon of federation acme: ready
 version     v1, up 1h1m1s
+certificate none: peers are not verified
 ring        operational, 2 of 3 nodes: lon-1 lon-2
             4 token rotations, packets: 5 sent, 6 received, 1 retransmitted, by multicast
 federation  complete, 2 of 2 sites: fra lon

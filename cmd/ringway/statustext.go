@@ -21,6 +21,7 @@ func writeStatus(out io.Writer, s *admin.Status) error {
 	}
 	w.row("node", fmt.Sprintf("%s in site %s of federation %s: %s", s.Node, s.Site, s.Federation, why))
 	w.row("version", s.Version+", up "+seconds(s.UptimeS))
+	w.row("certificate", certificateState(&s.Certificate))
 	w.row("ring", fmt.Sprintf("%s, %d of %d nodes: %s", s.Ring.State, len(s.Ring.Members), s.Ring.Configured, strings.Join(s.Ring.Members, " ")))
 	w.row("", fmt.Sprintf("%d token rotations, packets: %d sent, %d received, %d retransmitted, by %s",
 		s.Ring.Rotations, s.Ring.Sent, s.Ring.Received, s.Ring.Resent, s.Ring.LANMode))
@@ -110,4 +111,22 @@ func size(n uint64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	return fmt.Sprintf("%.1f %s", v, [...]string{"B", "KiB", "MiB", "GiB", "TiB"}[unit])
+}
+
+// certificateState says until when the node's certificate counts, and what to do.
+func certificateState(c *admin.Certificate) string {
+	if !c.Verified {
+		return "none: peers are not verified"
+	}
+	state := "expires " + c.Expires.Format(time.RFC3339) + ", in " + left(time.Until(c.Expires).Seconds())
+	if c.Renew {
+		state += ": renew it"
+	}
+	if c.Revoked > 0 {
+		state += fmt.Sprintf("; %d revoked", c.Revoked)
+	}
+	if c.Problem != "" {
+		state += "; changed files were not taken: " + c.Problem
+	}
+	return state
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -31,6 +32,8 @@ var (
 	descUp       = desc("info", "Always 1; the labels say who this is.", "node", "site", "federation", "version")
 	descUptime   = desc("uptime_seconds", "Time since the node started.")
 	descReady    = desc("ready", "1 if the node does its whole service.")
+	descExpires  = desc("cert_expires_seconds", "Time until the node's certificate expires; negative: it has. Absent where certificates are not verified.")
+	descRevoked  = desc("cert_revoked", "Certificates on the revocation lists in force.")
 	descMembers  = desc("ring_members", "Nodes in the ring.")
 	descConfig   = desc("ring_configured", "Nodes that the topology gives this site.")
 	descRing     = desc("ring_operational", "1 if the ring carries messages.")
@@ -73,6 +76,10 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(descUp, 1, s.Node, s.Site, s.Federation, s.Version)
 	gauge(descUptime, s.UptimeS)
 	gauge(descReady, oneIf(ready))
+	if s.Certificate.Verified {
+		gauge(descExpires, time.Until(s.Certificate.Expires).Seconds())
+		gauge(descRevoked, float64(s.Certificate.Revoked))
+	}
 	gauge(descMembers, float64(len(s.Ring.Members)))
 	gauge(descConfig, float64(s.Ring.Configured))
 	gauge(descRing, oneIf(s.Ring.State == Operational))

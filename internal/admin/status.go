@@ -20,6 +20,8 @@ type Status struct {
 	UptimeS    float64 `json:"uptime_seconds"` // since the node started
 	Draining   bool    `json:"draining"`       // about to stop
 
+	Certificate Certificate `json:"certificate"`
+
 	Ring     Ring      `json:"ring"`
 	View     View      `json:"view"`
 	Links    []Link    `json:"links"`
@@ -68,6 +70,16 @@ type View struct {
 	Complete   bool     `json:"complete"`   // every site of the topology is in the view
 	Frozen     bool     `json:"frozen"`     // a new view is being installed
 	Learning   bool     `json:"learning"`   // this node waits for the site's state
+}
+
+// Certificate is the node's own, and what it knows of revoked ones.
+type Certificate struct {
+	Verified bool      `json:"verified"`          // false: a throw-away one, and peers are not verified either
+	Serial   string    `json:"serial"`            // hexadecimal digits
+	Expires  time.Time `json:"expires"`           //
+	Renew    bool      `json:"renew"`             // it should be renewed by now
+	Revoked  int       `json:"revoked"`           // certificates on the revocation lists in force
+	Problem  string    `json:"problem,omitempty"` // why changed files were not taken
 }
 
 // A Link is this gateway's adjacency with a gateway of another site.

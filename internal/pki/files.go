@@ -36,12 +36,16 @@ const (
 const maxPEMBytes = 64 << 10
 
 // createFile writes a file that must not exist yet, whole or not at all.
-func createFile(path string, mode fs.FileMode, block *pem.Block) error {
+func createFile(path string, mode fs.FileMode, blocks ...*pem.Block) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(pem.EncodeToMemory(block))
+	for _, block := range blocks {
+		if err == nil {
+			_, err = file.Write(pem.EncodeToMemory(block))
+		}
+	}
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		os.Remove(path)
 	}
@@ -49,12 +53,12 @@ func createFile(path string, mode fs.FileMode, block *pem.Block) error {
 }
 
 // replaceFile writes a file in one step, so that who reads it finds the old or the new.
-func replaceFile(path string, mode fs.FileMode, block *pem.Block) error {
+func replaceFile(path string, mode fs.FileMode, blocks ...*pem.Block) error {
 	temporary := path + ".new"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := createFile(temporary, mode, block); err != nil {
+	if err := createFile(temporary, mode, blocks...); err != nil {
 		return err
 	}
 	if err := os.Rename(temporary, path); err != nil {
@@ -65,7 +69,7 @@ func replaceFile(path string, mode fs.FileMode, block *pem.Block) error {
 }
 
 // readFile reads a file; the hint says how to make it where it is missing.
-func readFile(path, hint string) ([]byte, error) {
+func readFile(path, hint string, limit int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w: %s", path, ErrMissing, hint)
@@ -74,19 +78,19 @@ func readFile(path, hint string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxPEMBytes+1))
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > maxPEMBytes {
-		return nil, fmt.Errorf("%s: larger than %d KiB, which no certificate or key is", path, maxPEMBytes>>10)
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%s: larger than %d KiB, which none of ours is", path, limit>>10)
 	}
 	return data, nil
 }
 
 // readCertificates reads the certificates in a file, at least one.
 func readCertificates(path, hint string) ([]*x509.Certificate, error) {
-	data, err := readFile(path, hint)
+	data, err := readFile(path, hint, maxPEMBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +118,10 @@ func readCertificates(path, hint string) ([]*x509.Certificate, error) {
 
 // readKey reads the Ed25519 key in a file.
 func readKey(path, hint string) (ed25519.PrivateKey, error) {
-	data, err := readFile(path, hint)
+	if err := checkKeyMode(path); err != nil {
+		return nil, err
+	}
+	data, err := readFile(path, hint, maxPEMBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +138,18 @@ func readKey(path, hint string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%s: is a key of type %T: nodes use Ed25519", path, parsed)
 	}
 	return key, nil
+}
+
+// checkKeyMode refuses a key that others than its owner may read or change.
+func checkKeyMode(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // who opens it says it better
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%w: %s has %#o: make a new key if others could have read it, else `chmod 600 %s`", ErrKeyMode, path, mode, path)
+	}
+	return nil
 }
 
 func keyPEM(key ed25519.PrivateKey) (*pem.Block, error) {

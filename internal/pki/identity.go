@@ -5,20 +5,37 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// An Identity is who a node is and whom it believes. It never changes, and is safe for
-// concurrent use.
+// An Identity is who a node is and whom it believes. What it holds is replaced as a
+// whole when the files of its certs folder change (Watch); whoever asks gets the
+// newest. It is safe for concurrent use.
 type Identity struct {
-	name  name
+	name name
+	dir  string // of the files; empty: a throw-away identity
+	now  func() time.Time
+
+	pair  atomic.Pointer[pair]
+	trust atomic.Pointer[trust]
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed at the next change
+	reloads  uint64
+	failures uint64
+	problem  error // of the latest reload; nil: none
+	warned   time.Time
+}
+
+// A pair is a node's certificate and its key.
+type pair struct {
 	cert  tls.Certificate
+	leaf  *x509.Certificate
 	key   ed25519.PrivateKey
-	roots *x509.CertPool // nil: a throw-away identity, which believes every name
-	now   func() time.Time
-	known *knownOrigins
+	keyID KeyID
 }
 
 // LoadIdentity reads a node's identity from a certs folder and makes sure that its
@@ -31,38 +48,64 @@ func loadIdentity(dir string, owner name, now func() time.Time) (*Identity, erro
 	if err := owner.checkFiles(); err != nil {
 		return nil, err
 	}
-	hint := fmt.Sprintf("make it with `ringway keys issue` for node %s of site %s", owner.node, owner.site)
-	authorities, err := readCertificates(certFile(dir, caName), "make the authority with `ringway keys init`, or copy ca.pem from where that was done")
+	id := newIdentity(owner, now)
+	id.dir = dir
+	t, err := loadTrust(dir, owner.federation)
 	if err != nil {
 		return nil, err
 	}
-	certs, err := readCertificates(certFile(dir, owner.node), hint)
+	p, err := loadPair(dir, owner.node, owner.site)
 	if err != nil {
 		return nil, err
 	}
-	key, err := readKey(keyFile(dir, owner.node), hint)
-	if err != nil {
+	id.trust.Store(t)
+	if err := id.checkOwn(p); err != nil {
 		return nil, err
 	}
-	if !key.Public().(ed25519.PublicKey).Equal(certs[0].PublicKey) {
-		return nil, fmt.Errorf("%s does not belong to %s: %s", keyFile(dir, owner.node), certFile(dir, owner.node), hint)
-	}
-	roots := x509.NewCertPool()
-	for _, authority := range authorities {
-		if err := checkAuthority(authority, owner.federation); err != nil {
-			return nil, fmt.Errorf("%s: %w", certFile(dir, caName), err)
-		}
-		roots.AddCert(authority)
-	}
-	id := newIdentity(owner, key, certs[0].Raw, now)
-	id.roots = roots
-	// What a peer would refuse is refused here, where the operator sees it.
-	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
-		if err := id.check(certs[0], usage, &owner); err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", certFile(dir, owner.node), err, hint)
-		}
-	}
+	id.pair.Store(p)
 	return id, nil
+}
+
+// checkOwn refuses here, where the operator sees it, what a peer would refuse.
+func (id *Identity) checkOwn(p *pair) error {
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth} {
+		if err := id.check(p.leaf, usage, &id.name); err != nil {
+			return fmt.Errorf("%s: %w: %s", certFile(id.dir, id.name.node), err, hintFor(id.name.node, id.name.site))
+		}
+	}
+	return nil
+}
+
+func hintFor(node, site string) string {
+	return fmt.Sprintf("make it with `ringway keys issue` for node %s of site %s", node, site)
+}
+
+// loadPair reads a node's certificate and key.
+func loadPair(dir, node, site string) (*pair, error) {
+	hint := hintFor(node, site)
+	certs, err := readCertificates(certFile(dir, node), hint)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readKey(keyFile(dir, node), hint)
+	if err != nil {
+		return nil, err
+	}
+	if !belongs(key, certs[0]) {
+		return nil, fmt.Errorf("%w: %s and %s: %s", ErrKeyMismatch, keyFile(dir, node), certFile(dir, node), hint)
+	}
+	return newPair(key, certs[0]), nil
+}
+
+func belongs(key ed25519.PrivateKey, cert *x509.Certificate) bool {
+	return key.Public().(ed25519.PublicKey).Equal(cert.PublicKey)
+}
+
+func newPair(key ed25519.PrivateKey, leaf *x509.Certificate) *pair {
+	return &pair{
+		cert: tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf},
+		leaf: leaf, key: key, keyID: keyIDOf(key.Public().(ed25519.PublicKey)),
+	}
 }
 
 // throwawayValid is longer than any process lives.
@@ -85,26 +128,67 @@ func Throwaway(federation, site, node string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("throw-away certificate of node %s: %w", node, err)
 	}
-	return newIdentity(owner, key, der, time.Now), nil
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("throw-away certificate of node %s: %w", node, err)
+	}
+	id := newIdentity(owner, time.Now)
+	id.trust.Store(newTrust(nil, nil))
+	id.pair.Store(newPair(key, leaf))
+	return id, nil
 }
 
-func newIdentity(owner name, key ed25519.PrivateKey, der []byte, now func() time.Time) *Identity {
-	return &Identity{
-		name:  owner,
-		cert:  tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
-		key:   key,
-		now:   now,
-		known: newKnownOrigins(maxKnownOrigins),
-	}
+func newIdentity(owner name, now func() time.Time) *Identity {
+	return &Identity{name: owner, now: now, changed: make(chan struct{})}
 }
+
+// Throwaway says that this identity verifies nobody.
+func (id *Identity) Throwaway() bool { return id.dir == "" }
 
 // CertificateDER returns the node's certificate, which peers give to Verify.
-func (id *Identity) CertificateDER() []byte { return id.cert.Certificate[0] }
+func (id *Identity) CertificateDER() []byte { return id.pair.Load().leaf.Raw }
+
+// TLSCertificate returns the node's certificate and key as they are now: ask again for
+// each handshake.
+func (id *Identity) TLSCertificate() tls.Certificate { return id.pair.Load().cert }
+
+// Expires returns until when the node's certificate is valid.
+func (id *Identity) Expires() time.Time { return id.pair.Load().leaf.NotAfter }
+
+// Allowed says whether a certificate may take part now: it is of this federation, and
+// signed, valid and not revoked. A throw-away identity only looks at the federation.
+func (id *Identity) Allowed(cert *x509.Certificate) error {
+	return id.check(cert, x509.ExtKeyUsageServerAuth, nil)
+}
+
+// CheckPeer says whether a certificate is good as Allowed does, and names that node.
+func (id *Identity) CheckPeer(certDER []byte, site, node string) error {
+	cert, err := parseCertificate(certDER)
+	if err != nil {
+		return err
+	}
+	return id.check(cert, x509.ExtKeyUsageServerAuth, &name{id.name.federation, site, node})
+}
+
+func parseCertificate(der []byte) (*x509.Certificate, error) {
+	if len(der) > MaxCertificateBytes {
+		return nil, fmt.Errorf("certificate of %d bytes: at most %d are taken", len(der), MaxCertificateBytes)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("certificate cannot be read: %w", err)
+	}
+	return cert, nil
+}
 
 // check holds a certificate against the rules: it names a node of this federation,
 // the expected one if there is an expectation, and is signed, valid and meant for the
 // use.
 func (id *Identity) check(cert *x509.Certificate, usage x509.ExtKeyUsage, expect *name) error {
+	return id.checkWith(id.trust.Load(), cert, usage, expect)
+}
+
+func (id *Identity) checkWith(t *trust, cert *x509.Certificate, usage x509.ExtKeyUsage, expect *name) error {
 	owner, err := certificateName(cert)
 	if err != nil {
 		return err
@@ -112,47 +196,13 @@ func (id *Identity) check(cert *x509.Certificate, usage x509.ExtKeyUsage, expect
 	if owner.federation != id.name.federation {
 		return fmt.Errorf("%w: it is of %q, this node is of %q", ErrFederation, owner.federation, id.name.federation)
 	}
-	if id.roots != nil {
-		if err := id.checkChain(cert, usage); err != nil {
+	if !id.Throwaway() {
+		if err := t.check(cert, owner, usage, id.now()); err != nil {
 			return fmt.Errorf("%w (%v)", err, owner)
 		}
 	}
-	if expect != nil && owner != *expect {
-		return fmt.Errorf("%w: it is %v, where %v must be", ErrWrongName, owner, *expect)
-	}
-	return nil
-}
-
-// checkChain says whether the authority vouches for the certificate now.
-func (id *Identity) checkChain(cert *x509.Certificate, usage x509.ExtKeyUsage) error {
-	now := id.now()
-	if err := checkDates(cert, now); err != nil {
-		return err
-	}
-	if cert.IsCA || cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return fmt.Errorf("%w: it cannot sign for a node", ErrUsage)
-	}
-	_, err := cert.Verify(x509.VerifyOptions{Roots: id.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
-	var invalid x509.CertificateInvalidError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &invalid) && invalid.Reason == x509.IncompatibleUsage:
-		return fmt.Errorf("%w: %w", ErrUsage, err)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		// The certificate itself is valid now, so it is the authority that is not.
-		return fmt.Errorf("%w: its authority's: make a new authority with `ringway keys init` in another folder", ErrExpired)
-	default:
-		return fmt.Errorf("%w: %w", ErrUnknownCA, err)
-	}
-}
-
-func checkDates(cert *x509.Certificate, now time.Time) error {
-	switch {
-	case now.After(cert.NotAfter):
-		return fmt.Errorf("%w: it was valid until %s", ErrExpired, cert.NotAfter.UTC().Format(time.RFC3339))
-	case now.Before(cert.NotBefore):
-		return fmt.Errorf("%w: it will be from %s; is this machine's clock right?", ErrNotYetValid, cert.NotBefore.UTC().Format(time.RFC3339))
+	if expect != nil {
+		return owner.mustBe(*expect)
 	}
 	return nil
 }

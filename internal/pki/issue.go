@@ -5,12 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
 	"time"
 )
 
@@ -18,78 +15,76 @@ import (
 // are behind the one that issued it.
 const clockSkew = 5 * time.Minute
 
-// Init makes a federation's authority in a folder: ca.pem, which every node needs, and
-// ca-key.pem, which only Issue needs. It refuses a folder that has either.
-func Init(dir, federation string, valid time.Duration) error {
-	if err := errors.Join(checkFederation(federation), checkValid(valid)); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return err
-	}
-	for _, path := range []string{certFile(dir, caName), keyFile(dir, caName)} {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			if err == nil {
-				err = fs.ErrExist
-			}
-			return fmt.Errorf("%s: %w: a new authority would void every certificate of the old one; use another folder, or move the old files away first", path, err)
-		}
-	}
-	public, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "Ringway authority of " + federation},
-		NotBefore:             now.Add(-clockSkew),
-		NotAfter:              now.Add(valid),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-		MaxPathLenZero:        true, // it signs nodes, not further authorities
-		URIs:                  []*url.URL{{Scheme: scheme, Host: federation}},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
-	if err != nil {
-		return fmt.Errorf("authority of %s: %w", federation, err)
-	}
-	keyBlock, err := keyPEM(key)
-	if err != nil {
-		return err
-	}
-	if err := createFile(keyFile(dir, caName), keyMode, keyBlock); err != nil {
-		return err
-	}
-	if err := createFile(certFile(dir, caName), certMode, certPEM(der)); err != nil {
-		os.Remove(keyFile(dir, caName))
-		return err
-	}
-	return nil
-}
-
-func checkValid(valid time.Duration) error {
-	if valid <= 0 {
-		return fmt.Errorf("validity of %v: it must be positive", valid)
-	}
-	return nil
-}
-
 // Issue makes a node's certificate and key in the folder that has the authority. If
 // the node has a key already, that key gets a new certificate, which replaces the old
-// one in one step: this is how certificates are renewed. None outlives the authority.
+// one in one step. None outlives the authority.
 func Issue(dir string, federation, site, node string, valid time.Duration) error {
 	owner := name{federation, site, node}
 	if err := errors.Join(owner.checkFiles(), checkValid(valid)); err != nil {
 		return err
 	}
-	ca, caKey, err := loadAuthority(dir, federation)
+	key, err := readKey(keyFile(dir, node), "")
+	isNew := errors.Is(err, ErrMissing)
+	if isNew {
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	}
 	if err != nil {
 		return err
 	}
-	key, isNew, err := nodeKey(dir, node)
+	return sign(dir, owner, key, isNew, valid)
+}
+
+// A Renewal is what Renew did.
+type Renewal struct {
+	Renewed bool
+	Expires time.Time // when the node's certificate does now
+}
+
+// Renew gives a node that has a certificate the next one, if the present one ends
+// within ahead; ahead zero stands for RenewAhead of the present one's validity. With
+// newKey it also gets a new key; the old key's certificate stays good until it expires
+// or is revoked.
+func Renew(dir string, federation, site, node string, valid, ahead time.Duration, newKey bool) (Renewal, error) {
+	owner := name{federation, site, node}
+	if err := errors.Join(owner.checkFiles(), checkValid(valid)); err != nil {
+		return Renewal{}, err
+	}
+	former, err := loadPair(dir, node, site)
+	if err != nil {
+		return Renewal{}, err
+	}
+	if ahead == 0 {
+		ahead = RenewAhead(former.leaf.NotAfter.Sub(former.leaf.NotBefore))
+	}
+	if time.Until(former.leaf.NotAfter) > ahead {
+		return Renewal{Expires: former.leaf.NotAfter}, nil
+	}
+	key := former.key
+	if newKey {
+		if _, key, err = ed25519.GenerateKey(rand.Reader); err != nil {
+			return Renewal{}, err
+		}
+	}
+	if err := sign(dir, owner, key, newKey, valid); err != nil {
+		return Renewal{}, err
+	}
+	certs, err := readCertificates(certFile(dir, node), "")
+	if err != nil {
+		return Renewal{}, err
+	}
+	return Renewal{Renewed: true, Expires: certs[0].NotAfter}, nil
+}
+
+// sign makes the certificate of a key and writes both, the key only if it is new. A
+// node that reads in between finds a pair that does not match, keeps what it has, and
+// reads again.
+func sign(dir string, owner name, key ed25519.PrivateKey, isNew bool, valid time.Duration) error {
+	ca, caKey, err := loadAuthority(dir, owner.federation)
 	if err != nil {
 		return err
+	}
+	if site, bound := authoritySite(ca); bound && site != owner.site {
+		return fmt.Errorf("%w: the authority in %s may only sign for nodes of site %s, %s is of %s: issue where that site's authority is", ErrWrongSite, dir, site, owner.node, owner.site)
 	}
 	now := time.Now()
 	template := nodeTemplate(owner, now.Add(-clockSkew), now.Add(valid))
@@ -98,67 +93,25 @@ func Issue(dir string, federation, site, node string, valid time.Duration) error
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
 	if err != nil {
-		return fmt.Errorf("certificate of node %s: %w", node, err)
+		return fmt.Errorf("certificate of node %s: %w", owner.node, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("certificate of node %s: %w", owner.node, err)
+	}
+	if err := appendLedger(dir, ca, cert, owner); err != nil {
+		return err
 	}
 	if isNew {
-		var block *pem.Block
-		if block, err = keyPEM(key); err != nil {
+		block, err := keyPEM(key)
+		if err != nil {
 			return err
 		}
-		if err := createFile(keyFile(dir, node), keyMode, block); err != nil {
+		if err := replaceFile(keyFile(dir, owner.node), keyMode, block); err != nil {
 			return err
 		}
 	}
-	return replaceFile(certFile(dir, node), certMode, certPEM(der))
-}
-
-// loadAuthority reads what signs certificates.
-func loadAuthority(dir, federation string) (*x509.Certificate, ed25519.PrivateKey, error) {
-	certs, err := readCertificates(certFile(dir, caName), "make the authority with `ringway keys init`")
-	if err != nil {
-		return nil, nil, err
-	}
-	key, err := readKey(keyFile(dir, caName), "certificates are issued where `ringway keys init` was run, since only that folder has the authority's key")
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, ca := range certs {
-		if !key.Public().(ed25519.PublicKey).Equal(ca.PublicKey) {
-			continue
-		}
-		if err := checkAuthority(ca, federation); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", certFile(dir, caName), err)
-		}
-		if err := checkDates(ca, time.Now()); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w: make a new authority with `ringway keys init` in another folder", certFile(dir, caName), err)
-		}
-		return ca, key, nil
-	}
-	return nil, nil, fmt.Errorf("%s does not belong to %s: put back the pair that `ringway keys init` made", keyFile(dir, caName), certFile(dir, caName))
-}
-
-// checkAuthority refuses a certificate that is no authority, or another federation's.
-// One that was not made by Init need not say which it is of.
-func checkAuthority(ca *x509.Certificate, federation string) error {
-	if !ca.IsCA {
-		return fmt.Errorf("%w: it is not an authority's", ErrUsage)
-	}
-	for _, uri := range ca.URIs {
-		if uri.Scheme == scheme && uri.Host != federation {
-			return fmt.Errorf("%w: it is the authority of %q, not of %q", ErrFederation, uri.Host, federation)
-		}
-	}
-	return nil
-}
-
-// nodeKey returns the node's key, which is new if the folder has none.
-func nodeKey(dir, node string) (key ed25519.PrivateKey, isNew bool, err error) {
-	key, err = readKey(keyFile(dir, node), "")
-	if errors.Is(err, ErrMissing) {
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-		return key, true, err
-	}
-	return key, false, err
+	return replaceFile(certFile(dir, owner.node), certMode, certPEM(der))
 }
 
 // nodeTemplate describes a node's certificate.

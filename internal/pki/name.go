@@ -18,8 +18,17 @@ var (
 	ErrNoName      = errors.New("certificate does not name a node")
 	ErrFederation  = errors.New("certificate is of another federation")
 	ErrWrongName   = errors.New("certificate names another node")
+	ErrWrongSite   = errors.New("certificate is for another site")
+	ErrRevoked     = errors.New("certificate has been revoked")
 	ErrSignature   = errors.New("signature is not by the certificate's key")
 	ErrProtocol    = errors.New("peer does not speak " + ALPN)
+)
+
+// Reasons to refuse what stands in a certs folder.
+var (
+	ErrKeyMismatch    = errors.New("key does not belong to the certificate")
+	ErrKeyMode        = errors.New("file mode of a key is too open")
+	ErrRevocationList = errors.New("revocation list cannot be used")
 )
 
 // A name is what a certificate says about its owner.
@@ -34,6 +43,17 @@ func (n name) uri() *url.URL {
 }
 
 func (n name) String() string { return n.uri().String() }
+
+// mustBe says how a certificate's name differs from the one expected.
+func (n name) mustBe(expect name) error {
+	switch {
+	case n == expect:
+		return nil
+	case n.node == expect.node && n.federation == expect.federation:
+		return fmt.Errorf("%w: it is %v, where %v must be", ErrWrongSite, n, expect)
+	}
+	return fmt.Errorf("%w: it is %v, where %v must be", ErrWrongName, n, expect)
+}
 
 // check says whether a certificate can carry the name.
 func (n name) check() error {
@@ -51,8 +71,8 @@ func (n name) checkFiles() error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	if n.node == caName || strings.HasSuffix(n.node, keySuffix) {
-		return fmt.Errorf("node name %q: %s.pem is the name of another file in the folder; choose a name other than %s that does not end in %s", n.node, n.node, caName, keySuffix)
+	if n.node == caName || n.node == revokedName || strings.HasSuffix(n.node, keySuffix) {
+		return fmt.Errorf("node name %q: %s.pem is the name of another file in the folder; choose a name other than %s and %s that does not end in %s", n.node, n.node, caName, revokedName, keySuffix)
 	}
 	return nil
 }

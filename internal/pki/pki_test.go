@@ -112,7 +112,7 @@ func TestRenewalKeepsTheKey(t *testing.T) {
 	before := load(t, dir, "lon-1")
 	must(t, Issue(dir, "acme", "lon", "lon-1", 60*24*time.Hour))
 	after := load(t, dir, "lon-1")
-	if !before.key.Equal(after.key) {
+	if !before.pair.Load().key.Equal(after.pair.Load().key) {
 		t.Error("the key changed")
 	}
 	if bytes.Equal(before.CertificateDER(), after.CertificateDER()) {
@@ -214,7 +214,7 @@ func TestLoadRefuses(t *testing.T) {
 		"key as certificate": {moved("lon-1-key.pem", "lon-1.pem"), 0, nil, []string{"lon-1.pem", "where certificates must stand"}},
 		"broken certificate": {overwrite("lon-1.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), 0, nil, []string{"lon-1.pem", "x509"}},
 		"huge":               {overwrite("ca.pem", strings.Repeat("x", maxPEMBytes+1)), 0, nil, []string{"larger than 64 KiB"}},
-		"another's key":      {moved("lon-2-key.pem", "lon-1-key.pem"), 0, nil, []string{"does not belong"}},
+		"another's key":      {moved("lon-2-key.pem", "lon-1-key.pem"), 0, ErrKeyMismatch, []string{"lon-1-key.pem", "lon-1.pem"}},
 		"authority is node":  {moved("lon-2.pem", "ca.pem"), 0, ErrUsage, []string{"ca.pem", "not an authority"}},
 		"expired":            {nil, 31 * 24 * time.Hour, ErrExpired, []string{"valid until", "ringway keys issue"}},
 		"not yet valid":      {nil, -time.Hour, ErrNotYetValid, []string{"clock", "ringway keys issue"}},
@@ -249,7 +249,7 @@ func TestLoadRefuses(t *testing.T) {
 	if _, err := LoadIdentity(folder(t, "lon-1"), "other", "lon", "lon-1"); !errors.Is(err, ErrFederation) {
 		t.Errorf("wrong federation: %v", err)
 	}
-	if _, err := LoadIdentity(folder(t, "lon-1"), "acme", "fra", "lon-1"); !errors.Is(err, ErrWrongName) {
+	if _, err := LoadIdentity(folder(t, "lon-1"), "acme", "fra", "lon-1"); !errors.Is(err, ErrWrongSite) {
 		t.Errorf("wrong site: %v", err)
 	}
 }
@@ -353,7 +353,7 @@ func TestForeignKeysAreRefused(t *testing.T) {
 	template := nodeTemplate(owner("lon-1"), time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
 	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
 	must(t, err)
-	refused(t, load(t, dir, "lon-1").Verify(der, nil, nil, "lon", "lon-1"), ErrUsage, "Ed25519")
+	refused(t, load(t, dir, "lon-1").Verify(Control, der, nil, nil, "lon", "lon-1"), ErrUsage, "Ed25519")
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	must(t, err)
 	must(t, os.Remove(keyFile(dir, "lon-1")))
@@ -389,7 +389,7 @@ func FuzzPeerName(f *testing.F) {
 	}
 	f.Add(id.CertificateDER())
 	f.Fuzz(func(t *testing.T, der []byte) {
-		if err := id.Verify(der, der, der, "lon", "lon-1"); err == nil {
+		if err := id.Verify(Control, der, der, der, "lon", "lon-1"); err == nil {
 			t.Error("a signature of nothing was accepted")
 		}
 		cert, err := x509.ParseCertificate(der)

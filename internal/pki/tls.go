@@ -36,10 +36,13 @@ func (id *Identity) ClientTLS(expectSite, expectNode string) *tls.Config {
 
 func (id *Identity) config() *tls.Config {
 	return &tls.Config{
-		Certificates: []tls.Certificate{id.cert},
-		MinVersion:   tls.VersionTLS13,
-		MaxVersion:   tls.VersionTLS13,
-		NextProtos:   []string{ALPN},
+		// Both are asked at each handshake, so that a renewed certificate is shown by the
+		// next one.
+		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &id.pair.Load().cert, nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &id.pair.Load().cert, nil },
+		MinVersion:           tls.VersionTLS13,
+		MaxVersion:           tls.VersionTLS13,
+		NextProtos:           []string{ALPN},
 		// Links live long; resuming one would only save what is checked here.
 		SessionTicketsDisabled: true,
 		Time:                   id.now,

@@ -34,7 +34,7 @@ func handshake(t *testing.T, serverConfig, clientConfig *tls.Config) (server, cl
 	b.Close()
 	// A side that is refused only sees an alert, or the connection closed.
 	for _, err := range errs {
-		for _, kind := range []error{ErrExpired, ErrNotYetValid, ErrUnknownCA, ErrUsage, ErrNoName, ErrFederation, ErrWrongName, ErrProtocol} {
+		for _, kind := range []error{ErrExpired, ErrNotYetValid, ErrUnknownCA, ErrUsage, ErrNoName, ErrFederation, ErrWrongName, ErrWrongSite, ErrRevoked, ErrProtocol} {
 			if errors.Is(err, kind) {
 				return server, client, err
 			}
@@ -113,23 +113,25 @@ func TestHandshakeRefused(t *testing.T) {
 		server, client *tls.Config
 		want           error
 	}{
-		"server is another node":     {good("lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-3"), ErrWrongName},
-		"server is of another site":  {good("lon-1").ServerTLS(), good("lon-2").ClientTLS("fra", "lon-1"), ErrWrongName},
-		"no expectation":             {good("lon-1").ServerTLS(), good("lon-2").ClientTLS("", ""), ErrWrongName},
-		"server by another CA":       {bad("lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
-		"client by another CA":       {good("lon-1").ServerTLS(), credulous(bad("lon-2")).ClientTLS("lon", "lon-1"), ErrUnknownCA},
-		"client is a throw-away":     {good("lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
-		"server is a throw-away":     {throwaway("acme", "lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
-		"client sees expired":        {good("lon-1").ServerTLS(), at(good("lon-2"), 31*24*time.Hour).ClientTLS("lon", "lon-1"), ErrExpired},
-		"server sees expired":        {at(good("lon-1"), 31*24*time.Hour).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrExpired},
-		"server sees not yet valid":  {at(good("lon-1"), -time.Hour).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrNotYetValid},
-		"other federation":           {throwaway("other", "lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-1"), ErrFederation},
-		"throw-away, another name":   {throwaway("acme", "lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-9"), ErrWrongName},
-		"client without certificate": {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.Certificates = nil }), nil},
-		"client without ALPN":        {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.NextProtos = nil }), ErrProtocol},
-		"client of another version":  {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.NextProtos = []string{"ringway/2"} }), nil},
-		"server without ALPN":        {edit(good("lon-1").ServerTLS(), func(c *tls.Config) { c.NextProtos = nil }), good("lon-2").ClientTLS("lon", "lon-1"), ErrProtocol},
-		"client with TLS 1.2 only":   {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }), nil},
+		"server is another node":    {good("lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-3"), ErrWrongName},
+		"server is of another site": {good("lon-1").ServerTLS(), good("lon-2").ClientTLS("fra", "lon-1"), ErrWrongSite},
+		"no expectation":            {good("lon-1").ServerTLS(), good("lon-2").ClientTLS("", ""), ErrWrongName},
+		"server by another CA":      {bad("lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
+		"client by another CA":      {good("lon-1").ServerTLS(), credulous(bad("lon-2")).ClientTLS("lon", "lon-1"), ErrUnknownCA},
+		"client is a throw-away":    {good("lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
+		"server is a throw-away":    {throwaway("acme", "lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
+		"client sees expired":       {good("lon-1").ServerTLS(), at(good("lon-2"), 31*24*time.Hour).ClientTLS("lon", "lon-1"), ErrExpired},
+		"server sees expired":       {at(good("lon-1"), 31*24*time.Hour).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrExpired},
+		"server sees not yet valid": {at(good("lon-1"), -time.Hour).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrNotYetValid},
+		"other federation":          {throwaway("other", "lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-1"), ErrFederation},
+		"throw-away, another name":  {throwaway("acme", "lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-9"), ErrWrongName},
+		"client without certificate": {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) {
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return new(tls.Certificate), nil }
+		}), nil},
+		"client without ALPN":       {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.NextProtos = nil }), ErrProtocol},
+		"client of another version": {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.NextProtos = []string{"ringway/2"} }), nil},
+		"server without ALPN":       {edit(good("lon-1").ServerTLS(), func(c *tls.Config) { c.NextProtos = nil }), good("lon-2").ClientTLS("lon", "lon-1"), ErrProtocol},
+		"client with TLS 1.2 only":  {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS12, tls.VersionTLS12 }), nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +143,7 @@ func TestHandshakeRefused(t *testing.T) {
 
 // credulous makes the identity believe every server, so that the server's refusal shows.
 func credulous(id *Identity) *Identity {
-	id.roots = nil
+	id.dir = "" // as a throw-away identity does
 	return id
 }
 
