@@ -23,6 +23,7 @@ type branch struct {
 	ended  atomic.Uint32 // refusal with which the loop wants the branch to end
 	stop   chan struct{} // closed after ended is set
 	ending bool          // the loop's: stop is closed
+	waited bool          // the loop's: for new routes, which it does once
 
 	// goal, if not zero, is where the branch stops being a holder of the store: what
 	// the store had when the child insisted. holdTo, the loop's, is when at the latest.

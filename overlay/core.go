@@ -31,6 +31,7 @@ type core struct {
 	feeds    map[membership.LogID]*feed
 	branches map[*branch]struct{}
 	parked   []*branch // subscriptions to an own log that has not begun
+	waiting  []*branch // subscriptions that the next routes may allow
 	own      *store
 
 	numbered uint64 // broadcasts so far
@@ -60,9 +61,9 @@ func (c *core) instance() membership.SiteInstance {
 }
 
 // first returns the lane that carries everything that must keep its order; nil
-// while the link is not up.
+// while the link is down.
 func (l *link) first() *lane {
-	if l == nil || l.gate.state != LinkUp {
+	if l == nil || l.gate.state == LinkDown {
 		return nil
 	}
 	return l.lanes[0]
@@ -141,8 +142,7 @@ func (c *core) run(ctx context.Context) {
 func (c *core) turn() {
 	now := c.now()
 	if now >= c.helloAt {
-		c.helloAt = now + c.cfg.Topology.Timing.Hello
-		c.hellos(now)
+		c.helloAt = c.hellos(now)
 	}
 	c.publish(now)
 	if c.throttle.Take(now) {

@@ -69,7 +69,7 @@ func (g *Gateway) address(peer *topology.Node) string {
 
 // dial connects to the peer and serves the lane until it ends.
 func (g *Gateway) dial(ctx context.Context, peer *topology.Node) error {
-	hctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	hctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	addr, err := net.ResolveUDPAddr("udp", g.address(peer))
 	if err != nil {

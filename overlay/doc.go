@@ -47,8 +47,8 @@
 //  6. A peer that breaks a rule (errBreach) is disconnected, counted and named in the
 //     log, at a bounded rate. One that should not be here at all is refused before it
 //     becomes a lane.
-//  7. A link that went down has to prove itself before it carries data again, longer
-//     each time. One that connects for the first time is up at once.
+//  7. A link that went down has to prove itself, longer each time; meanwhile it carries
+//     only what has no other way. One that connects for the first time is up at once.
 //  8. A planned stop is announced (routing.Draining) before the links go.
 //
 // # Locks

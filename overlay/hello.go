@@ -5,16 +5,27 @@ import "time"
 // lossWindow is how many of the peer's latest hellos the measured loss is over.
 const lossWindow = 128
 
+// recentHellos are those of the window that raise the measured loss by themselves,
+// if fewestLost of them are missing.
+const (
+	recentHellos = 24
+	fewestLost   = 3
+)
+
 // A meter measures a lane by its hellos. It is pure and not safe for concurrent use.
 type meter struct {
-	rtt     time.Duration // smoothed
-	jitter  time.Duration // mean deviation of it
-	offset  time.Duration // the peer's wall clock less ours, at the quickest answer lately
-	offRTT  time.Duration // the round trip of the answer that offset came from
-	heard   time.Duration // when the last answer came
-	answers uint64
-	nextSeq uint32 // of our hellos
-	missed  int    // hellos sent since the last answer
+	rtt    time.Duration // smoothed
+	jitter time.Duration // mean deviation of it
+	offset time.Duration // the peer's wall clock less ours, at the quickest answer lately
+	offRTT time.Duration // the round trip of the answer that offset came from
+	heard  time.Duration // when the last hello or answer came
+	sent   time.Duration // when our last hello went out
+	missed int           // hellos sent since anything came
+
+	answered   time.Duration // when the last answer came
+	unanswered int           // hellos sent since the last answer
+	answers    uint64
+	nextSeq    uint32 // of our hellos
 
 	peerNext uint32 // the peer's next hello, if none is lost
 	window   [lossWindow]bool
@@ -23,24 +34,26 @@ type meter struct {
 }
 
 // start begins with a round trip that the handshake measured.
-func (m *meter) start(now, rtt time.Duration) { *m = meter{rtt: rtt, heard: now} }
+func (m *meter) start(now, rtt time.Duration) { *m = meter{rtt: rtt, heard: now, answered: now} }
 
 // send returns the next hello.
 func (m *meter) send(now time.Duration) hello {
 	m.nextSeq++
 	m.missed++
+	m.unanswered++
+	m.sent = now
 	return hello{Seq: m.nextSeq, Sent: now}
 }
 
-// answered takes an answer that came at now, when the wall clock showed wall.
+// takeAnswer takes an answer that came at now, when the wall clock showed wall.
 // Answers to hellos never sent, or from the future, are ignored.
-func (m *meter) answered(now time.Duration, wall int64, a answer) {
+func (m *meter) takeAnswer(now time.Duration, wall int64, a answer) {
 	rtt := now - a.Sent
 	if a.Seq > m.nextSeq || a.Seq == 0 || rtt < 0 || a.Sent < 0 {
 		return
 	}
-	m.heard = max(m.heard, now)
-	m.missed = 0
+	m.heard, m.answered = max(m.heard, now), max(m.answered, now)
+	m.missed, m.unanswered = 0, 0
 	m.answers++
 	if m.rtt == 0 {
 		m.rtt = rtt
@@ -54,15 +67,40 @@ func (m *meter) answered(now time.Duration, wall int64, a answer) {
 	}
 }
 
-// silent says whether the peer has missed too many hellos. They are counted as well as
-// timed: an event loop that was itself held up has sent none.
+// nextHello returns when the next hello is due. A peer of whom nothing has come for
+// longer than its hellos are apart is asked more often, so that it is judged by several
+// packets and not by the loss of one or two.
+func (m *meter) nextHello(interval time.Duration) time.Duration {
+	asking := m.heard + interval*5/4 + m.slack(interval)
+	if m.sent+interval <= asking {
+		return m.sent + interval
+	}
+	return max(m.sent+interval/probesPerHello, asking)
+}
+
+// slack is how much later than expected a packet may come.
+func (m *meter) slack(interval time.Duration) time.Duration { return min(4*m.jitter, interval) }
+
+// silentAt returns when the peer has been silent for too long, if nothing comes
+// before: the third hello of its own would be overdue soon, and none of the hellos
+// with which it was asked was answered. Or it speaks, and does not hear.
+func (m *meter) silentAt(interval time.Duration) time.Duration {
+	slack := m.slack(interval)
+	return min(m.heard+interval*silentQuarters/4+slack, m.answered+(missedHellos+1)*interval+m.rtt+slack)
+}
+
+// silent says whether the peer is to be given up. Hellos are counted as well as timed:
+// an event loop that was itself held up has sent none.
 func (m *meter) silent(now, interval time.Duration) bool {
-	// The answer may take a round trip more than the interval.
-	return m.missed >= missedHellos && now-m.heard > missedHellos*interval+m.rtt+4*m.jitter+interval/2
+	slack := m.slack(interval)
+	mute := m.missed >= missedHellos && now >= m.heard+interval*silentQuarters/4+slack
+	deaf := m.unanswered > missedHellos && now >= m.answered+(missedHellos+1)*interval+m.rtt+slack
+	return mute || deaf
 }
 
 // heardHello takes a hello of the peer and keeps the count of those missing.
-func (m *meter) heardHello(seq uint32) {
+func (m *meter) heardHello(now time.Duration, seq uint32) {
+	m.heard, m.missed = max(m.heard, now), 0
 	gap := int32(seq - m.peerNext)
 	if m.peerNext == 0 {
 		gap = 0
@@ -95,23 +133,41 @@ func (m *meter) push(lost bool) {
 	}
 }
 
-// lossPPM returns the share of the peer's hellos that were lost, per million.
+// lossPPM returns the share of the peer's hellos that were lost, per million: of the
+// latest few or of the whole window, whichever is worse. So it rises soon, though not
+// by one packet, and falls slowly.
 func (m *meter) lossPPM() uint32 {
 	if m.seen == 0 {
 		return 0
 	}
-	return uint32(m.lost * 1_000_000 / m.seen)
+	share, recent := m.lost*1_000_000/m.seen, 0
+	for _, lost := range m.window[:min(m.seen, recentHellos)] {
+		if lost {
+			recent++
+		}
+	}
+	if recent >= fewestLost {
+		share = max(share, recent*1_000_000/min(m.seen, recentHellos))
+	}
+	return uint32(share)
 }
 
 // Rules of a link's state.
 const (
 	// missedHellos without an answer and a link is down.
 	missedHellos = 3
+	// silentQuarters is after how many quarters of the time between hellos a peer of whom
+	// nothing comes is given up: early enough that traffic flows again within three hellos
+	// and a round trip.
+	silentQuarters = 9
+	// probesPerHello is how many hellos go out in place of one when the peer is silent.
+	probesPerHello = 4
 	// goodHellos in a row and a link that was down may be up again.
 	goodHellos = 6
-	// holdMin is the hold-down after a second flap; it doubles with each further
-	// one up to holdMax and is forgotten, flap by flap, every flapDecay.
-	holdMin   = time.Second
+	// holdMin is the hold-down after a flap; it doubles with each further one up to
+	// holdMax and is forgotten, flap by flap, every flapDecay. It is longer than the
+	// period of a link that flaps once a second.
+	holdMin   = 2 * time.Second
 	holdMax   = time.Minute
 	flapDecay = time.Minute
 )
@@ -122,7 +178,7 @@ type LinkState uint8
 // The states of a link.
 const (
 	LinkDown    LinkState = iota // no connection, or no answers
-	LinkProving                  // answers, but went down not long ago
+	LinkProving                  // went down not long ago: carries what has no other way
 	LinkUp                       // carries traffic
 )
 
@@ -137,7 +193,8 @@ func (s LinkState) String() string {
 }
 
 // A linkGate decides when a link is up. A link that connects for the first time is
-// up at once; one that went down has to prove itself, longer each time. It is pure
+// up at once; one that went down has to prove itself, longer each time, and is meanwhile
+// advertised as so dear (provingCost) that only what has no other way takes it. It is pure
 // and not safe for concurrent use.
 type linkGate struct {
 	state   LinkState
@@ -168,8 +225,8 @@ func (g *linkGate) down(now time.Duration, planned bool) {
 			g.flaps++
 			g.decayAt = now + flapDecay
 		}
-		if g.flaps > 1 {
-			g.holdTo = now + min(holdMin<<min(g.flaps-2, 10), holdMax)
+		if g.flaps > 0 {
+			g.holdTo = now + min(holdMin<<min(g.flaps-1, 10), holdMax)
 		}
 	}
 	g.set(LinkDown, now)

@@ -200,7 +200,7 @@ func (l *lane) readGrams() error {
 		switch gram := gram.(type) {
 		case hello:
 			l.grams.putAnswer(answer{gram, wall}.append(nil))
-			l.g.post(func(c *core) { c.heardHello(l, gram.Seq) })
+			l.g.post(func(c *core) { c.heardHello(l, now, gram.Seq) })
 		case answer:
 			l.g.post(func(c *core) { c.heardAnswer(l, now, wall, gram) })
 		case *promise:

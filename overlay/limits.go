@@ -87,13 +87,19 @@ const (
 	// advertLife is how long an advertisement that is not repeated is kept; the living
 	// repeat theirs every ten minutes.
 	advertLife = 35 * time.Minute
-	// handshakeTime bounds dialling and the exchange of hellos.
+	// handshakeTime bounds a caller's handshake and the exchange of hellos.
 	handshakeTime = 5 * time.Second
+	// dialTime bounds an attempt to connect. A new one begins with quick repetitions
+	// again, so a link that comes back is found soon.
+	dialTime = 2 * time.Second
+	// provingCost is added to the cost of a link that has to prove itself: more than any
+	// detour, so that only what has no other way takes it.
+	provingCost = 10 * time.Second
 	// idleTime is QUIC's own time-out. Hellos notice a dead link long before.
 	idleTime = 15 * time.Second
 	// redialMin and redialMax bound the back-off between two dials of a peer.
 	redialMin = 50 * time.Millisecond
-	redialMax = 5 * time.Second
+	redialMax = 2 * time.Second
 	// retryMin and retryMax bound the back-off between two subscriptions to a log.
 	retryMin = 50 * time.Millisecond
 	retryMax = 2 * time.Second

@@ -73,9 +73,11 @@ func (c *core) logLink(l *link) {
 	c.log.Info("link "+l.gate.state.String(), "peer", l.peer.Name, "site", l.peer.Site.Name, "rtt", l.meter.rtt, "flaps", l.gate.flaps)
 }
 
-// hellos sends a hello over every link and judges those that were not answered.
-func (c *core) hellos(now time.Duration) {
+// hellos sends the hellos that are due, judges links on which nothing comes, and
+// returns when to look again.
+func (c *core) hellos(now time.Duration) time.Duration {
 	interval := c.cfg.Topology.Timing.Hello
+	next := now + interval
 	for _, l := range c.order {
 		lane := l.lanes[0]
 		if lane == nil {
@@ -93,23 +95,38 @@ func (c *core) hellos(now time.Duration) {
 		if l.gate.state != before {
 			c.logLink(l)
 		}
-		c.sendHello(l, now)
+		if now >= l.meter.nextHello(interval) {
+			c.sendHello(l, now)
+		}
+		next = min(next, l.meter.nextHello(interval))
+		if at := l.meter.silentAt(interval); at > now {
+			next = min(next, at)
+		}
 	}
+	return next
 }
 
+// sendHello sends a hello, unless the one before still waits for the lane: replacing it
+// would look like a loss.
 func (c *core) sendHello(l *link, now time.Duration) {
-	l.lanes[0].grams.putHello(l.meter.send(now).append(nil))
+	grams := l.lanes[0].grams
+	if grams.helloWaits() {
+		l.meter.sent = now
+		return
+	}
+	grams.putHello(l.meter.send(now).append(nil))
+	c.helloAt = min(c.helloAt, now+c.cfg.Topology.Timing.Hello)
 }
 
-func (c *core) heardHello(lane *lane, seq uint32) {
+func (c *core) heardHello(lane *lane, now time.Duration, seq uint32) {
 	if l := c.links[lane.peer.ID]; l.lanes[0] == lane {
-		l.meter.heardHello(seq)
+		l.meter.heardHello(now, seq)
 	}
 }
 
 func (c *core) heardAnswer(lane *lane, now time.Duration, wall int64, a answer) {
 	if l := c.links[lane.peer.ID]; l.lanes[0] == lane {
-		l.meter.answered(now, wall, a)
+		l.meter.takeAnswer(now, wall, a)
 	}
 }
 
@@ -124,8 +141,12 @@ func (c *core) publish(now time.Duration) {
 	}
 	for _, l := range c.order {
 		if l.first() != nil {
+			cost := routing.Cost(l.meter.rtt, l.meter.lossPPM(), l.cost)
+			if l.gate.state == LinkProving {
+				cost += provingCost
+			}
 			want.Edges = append(want.Edges, routing.Edge{
-				To: l.peer.ID, Cost: routing.Cost(l.meter.rtt, l.meter.lossPPM(), l.cost),
+				To: l.peer.ID, Cost: cost,
 				RTT: l.meter.rtt, LossPPM: l.meter.lossPPM(), Lanes: l.laneCount(),
 			})
 		}
@@ -161,8 +182,6 @@ func (c *core) changed(former, s *routing.Signed, now time.Duration) {
 func sameEdge(a, b routing.Edge) bool { return a.To == b.To && a.Cost == b.Cost }
 
 // flood passes an advertisement on to all neighbours but the one it came from.
-// Links that still have to prove themselves take part: they carry no data, but what
-// they say and hear is true.
 func (c *core) flood(s *routing.Signed, from *lane) {
 	for _, l := range c.order {
 		if lane := l.lanes[0]; lane != nil && lane != from {
@@ -207,6 +226,7 @@ func (c *core) recompute() {
 	for _, f := range c.feeds {
 		c.rerouted(f)
 	}
+	c.serveWaiting()
 	reach := c.reachable()
 	if !slices.Equal(reach, c.reach) {
 		c.reach = reach
@@ -222,20 +242,20 @@ func (c *core) reachable() []Reach {
 	own := c.instance()
 	for _, s := range c.db.All() {
 		of := membership.SiteInstance{Instance: s.Instance, Site: s.Site}
-		distance, ok := c.routes.Distance(s.Gateway)
+		delay, ok := c.routes.Delay(s.Gateway)
 		if !ok || of.Instance == 0 || of == own {
 			continue
 		}
 		i := slices.IndexFunc(reach, func(r Reach) bool { return r.SiteInstance == of })
 		if i < 0 {
 			i = len(reach)
-			reach = append(reach, Reach{SiteInstance: of, View: s.View, Delay: distance})
+			reach = append(reach, Reach{SiteInstance: of, View: s.View, Delay: delay})
 		}
 		r := &reach[i]
 		if s.View.Compare(r.View) > 0 {
 			r.View = s.View
 		}
-		r.Epoch, r.Wanted, r.Delay = max(r.Epoch, s.Epoch), max(r.Wanted, s.Wanted), min(r.Delay, distance)
+		r.Epoch, r.Wanted, r.Delay = max(r.Epoch, s.Epoch), max(r.Wanted, s.Wanted), min(r.Delay, delay)
 	}
 	slices.SortFunc(reach, func(a, b Reach) int {
 		return cmp.Or(cmp.Compare(a.Site, b.Site), cmp.Compare(a.Instance, b.Instance))

@@ -18,7 +18,7 @@ func TestMeter(t *testing.T) {
 		h := m.send(now)
 		rtt := 50 * time.Millisecond
 		// The peer's wall clock is one second ahead.
-		m.answered(now+rtt, int64(now+rtt), answer{h, int64(now + rtt/2 + time.Second)})
+		m.takeAnswer(now+rtt, int64(now+rtt), answer{h, int64(now + rtt/2 + time.Second)})
 	}
 	if m.rtt < 49*time.Millisecond || m.rtt > 51*time.Millisecond || m.jitter > time.Millisecond {
 		t.Errorf("rtt %v, jitter %v", m.rtt, m.jitter)
@@ -28,7 +28,7 @@ func TestMeter(t *testing.T) {
 	}
 	before := m
 	for _, a := range []answer{{hello: hello{Seq: 0}}, {hello: hello{Seq: 9999}}, {hello: hello{Seq: 1, Sent: now + time.Hour}}, {hello: hello{Seq: 1, Sent: -1}}} {
-		m.answered(now, 0, a)
+		m.takeAnswer(now, 0, a)
 	}
 	if m != before {
 		t.Error("an answer to no hello counts")
@@ -39,20 +39,20 @@ func TestMeterCountsLoss(t *testing.T) {
 	var m meter
 	for seq := uint32(1); seq <= 400; seq++ {
 		if seq%4 != 0 {
-			m.heardHello(seq)
+			m.heardHello(0, seq)
 		}
 	}
 	if got := m.lossPPM(); got < 240_000 || got > 260_000 {
 		t.Errorf("%d ppm of a quarter", got)
 	}
 	for seq := uint32(401); seq <= 401+lossWindow; seq++ {
-		m.heardHello(seq)
+		m.heardHello(0, seq)
 	}
 	if got := m.lossPPM(); got != 0 {
 		t.Errorf("%d ppm after the window has passed", got)
 	}
-	m.heardHello(1) // late
-	m.heardHello(1 << 30)
+	m.heardHello(0, 1) // late
+	m.heardHello(0, 1<<30)
 	if got := m.lossPPM(); got < 900_000 {
 		t.Errorf("%d ppm after a gap beyond the window", got)
 	}
@@ -80,7 +80,7 @@ func TestLinkGate(t *testing.T) {
 		}
 		waits = append(waits, now-from)
 	}
-	if !slices.Equal(waits, []time.Duration{600 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second}) {
+	if !slices.Equal(waits, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}) {
 		t.Errorf("link is up again after %v", waits)
 	}
 	for range 4 {

@@ -107,6 +107,13 @@ type gramQueue struct {
 
 func newGramQueue() *gramQueue { return &gramQueue{signalled: newSignalled()} }
 
+// helloWaits says whether the last hello has not been taken yet.
+func (q *gramQueue) helloWaits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.hello != nil
+}
+
 func (q *gramQueue) putHello(b []byte) {
 	q.mu.Lock()
 	q.hello = b

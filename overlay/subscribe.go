@@ -157,6 +157,18 @@ func (c *core) unpark() {
 	}
 }
 
+// serveWaiting looks again, after new routes, at subscriptions that the last ones did
+// not allow.
+func (c *core) serveWaiting() {
+	waiting := c.waiting
+	c.waiting = nil
+	for _, b := range waiting {
+		if b.stream.Context().Err() == nil {
+			c.subscribed(b)
+		}
+	}
+}
+
 // serveRelay serves another instance's log, which this gateway has or gets for it.
 func (c *core) serveRelay(b *branch) {
 	id := b.sub.Log
@@ -167,6 +179,11 @@ func (c *core) serveRelay(b *branch) {
 		c.refuse(b, refusedUnknown)
 		return
 	case distance >= b.sub.Distance || tree == b.lane.peer.ID:
+		if _, due := c.throttle.Deadline(); due && !b.waited && len(c.waiting) < maxStreams {
+			b.waited = true // what the child knows already, this gateway is about to compute
+			c.waiting = append(c.waiting, b)
+			return
+		}
 		c.refuse(b, refusedLoop)
 		return
 	case c.feeds[id] == nil && len(c.feeds) >= maxFeeds:

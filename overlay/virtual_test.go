@@ -1,184 +1,168 @@
 package overlay
 
 import (
-	"context"
-	"net"
-	"os"
+	"flag"
+	"fmt"
 	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"ringway/internal/pki"
 	"ringway/membership"
-	"ringway/topology"
 )
 
-// A memNet carries packets between memConns with a delay, in a synctest bubble.
-type memNet struct {
-	mu    sync.Mutex
-	delay time.Duration
-	cut   bool
-	conns map[string]*memConn
-}
+var meshLog = flag.Bool("mesh.log", false, "with -v: log what the gateways of the virtual meshes say")
 
-// A memConn is a net.PacketConn on a memNet.
-type memConn struct {
-	net    *memNet
-	addr   *net.UDPAddr
-	in     chan memPacket
-	closed chan struct{}
-	once   sync.Once
-
-	mu       sync.Mutex
-	deadline time.Time
-	moved    chan struct{} // closed when deadline changes
-}
-
-type memPacket struct {
-	data []byte
-	from net.Addr
-}
-
-func (n *memNet) conn(addr *net.UDPAddr) *memConn {
-	c := &memConn{net: n, addr: addr, in: make(chan memPacket, 4096), closed: make(chan struct{}), moved: make(chan struct{})}
-	n.conns[addr.String()] = c
-	return c
-}
-
-func (c *memConn) WriteTo(b []byte, to net.Addr) (int, error) {
-	n := c.net
-	n.mu.Lock()
-	peer, cut, delay := n.conns[to.String()], n.cut, n.delay
-	n.mu.Unlock()
-	if peer != nil && !cut {
-		p := memPacket{slices.Clone(b), c.addr}
-		time.AfterFunc(delay, func() {
-			select {
-			case peer.in <- p:
-			default:
-			}
-		})
-	}
-	return len(b), nil
-}
-
-func (c *memConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		c.mu.Lock()
-		deadline, moved := c.deadline, c.moved
-		c.mu.Unlock()
-		var late <-chan time.Time
-		if !deadline.IsZero() {
-			timer := time.NewTimer(time.Until(deadline))
-			defer timer.Stop()
-			late = timer.C
-		}
-		select {
-		case p := <-c.in:
-			return copy(b, p.data), p.from, nil
-		case <-c.closed:
-			return 0, nil, net.ErrClosed
-		case <-late:
-			return 0, nil, os.ErrDeadlineExceeded
-		case <-moved:
-		}
-	}
-}
-
-func (c *memConn) SetReadDeadline(t time.Time) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = t
-	close(c.moved)
-	c.moved = make(chan struct{})
-	return nil
-}
-
-func (c *memConn) Close() error                     { c.once.Do(func() { close(c.closed) }); return nil }
-func (c *memConn) LocalAddr() net.Addr              { return c.addr }
-func (c *memConn) SetDeadline(t time.Time) error    { return c.SetReadDeadline(t) }
-func (c *memConn) SetWriteDeadline(time.Time) error { return nil }
-
-// In virtual time: hellos measure the path's delay, a cut is noticed within four
-// hellos and a round trip, and the link carries records again soon after it heals.
+// In virtual time: hellos measure the path's delay, a cut is noticed within three
+// hellos, and the link carries records again soon after it heals.
 func TestVirtualTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const delay, interval = 40 * time.Millisecond, 100 * time.Millisecond
-		wire := &memNet{delay: delay, conns: map[string]*memConn{}}
-		top := &topology.Topology{Name: "test", Timing: topology.Timing{Hello: interval}}
-		var gates []*Gateway
-		var recs []*recorder
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for i, name := range []string{"a", "b"} {
-			site := &topology.Site{ID: membership.SiteIDOf(name), Name: name}
-			addr := &net.UDPAddr{IP: net.IPv4(10, 0, 0, byte(i+1)), Port: 4804}
-			site.Nodes = []*topology.Node{{ID: membership.NodeIDOf(name + "-1"), Name: name + "-1", Site: site, Gateway: addr.AddrPort()}}
-			top.Sites = append(top.Sites, site)
-			wire.conn(addr)
-		}
-		top.Links = []*topology.Link{{Between: [2]*topology.Site(top.Sites)}}
-		for _, site := range top.Sites {
-			n := site.Nodes[0]
-			id, err := pki.Throwaway("test", site.Name, n.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rec := newRecorder()
-			conn := wire.conns[net.UDPAddrFromAddrPort(n.Gateway).String()]
-			g, err := New(Config{Topology: top, Node: n, Identity: id, Conn: conn, Incarnation: 1, Rand: func() float64 { return 0.5 }}, rec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			g.Announce(State{Instance: instanceOf(site.ID), View: testView, Epoch: 1})
-			wg.Go(func() {
-				if err := g.Run(ctx); err != nil {
-					t.Errorf("%s: %v", n.Name, err)
-				}
-			})
-			gates, recs = append(gates, g), append(recs, rec)
-		}
-		a, b := gates[0], recs[1]
-		site := membership.SiteIDOf("a")
-		until := func(what string, limit time.Duration, ok func() bool) time.Duration {
-			t.Helper()
-			began := time.Now()
-			for !ok() {
-				if time.Since(began) > limit {
-					t.Fatalf("%s: not within %v: %+v", what, limit, gates[1].Status())
-				}
-				time.Sleep(time.Millisecond) // virtual
-			}
-			return time.Since(began)
-		}
-		until("first contact", 2*time.Second, func() bool { return b.reaches(site) })
-		gates[1].Pull([]Position{{Log: logOf("a")}})
+	const delay = 40 * time.Millisecond
+	inMesh(t, "ab", 1, map[string]time.Duration{"a-b": delay}, func(m *mesh) {
+		m.all().converged()
+		a, b := m.gate["a-1"], m.rec["b-1"]
+		m.pull("a")
 		a.Append(logOf("a"), entries(0, 10, 100, "b"))
-		until("records", time.Second, func() bool { return len(b.got(logOf("a"))) == 10 })
+		m.until("records", time.Second, func() bool { return m.have("b", "a") == 10 })
 		time.Sleep(10 * time.Minute) // virtual; advertisements are repeated just now
 		l := a.Status().Links[0]
 		if l.State != LinkUp || l.Downs != 0 || l.RTT < 2*delay || l.RTT > 2*delay+time.Millisecond || l.LossPPM != 0 {
 			t.Errorf("after calm: %+v", l)
 		}
-		wire.mu.Lock()
-		wire.cut = true
-		wire.mu.Unlock()
-		if took := until("cut noticed", time.Second, func() bool { return !b.reaches(site) }); took > 5*interval+2*delay+50*time.Millisecond {
+		m.link("a-b", cutWay)
+		site := membership.SiteIDOf("a")
+		if took := m.until("cut noticed", time.Second, func() bool { return !b.reaches(site) }); took > 3*meshHello+20*time.Millisecond {
 			t.Errorf("the cut is noticed after %v", took)
 		}
 		a.Append(logOf("a"), entries(10, 10, 100, "b"))
-		time.Sleep(10 * time.Second) // virtual
-		wire.mu.Lock()
-		wire.cut = false
-		wire.mu.Unlock()
-		took := until("records after the cut", 30*time.Second, func() bool { return len(b.got(logOf("a"))) == 20 })
+		time.Sleep(10 * time.Second)
+		m.link("a-b", mendWay)
+		took := m.until("records after the cut", 30*time.Second, func() bool { return m.have("b", "a") == 20 })
 		t.Logf("records come %v after the cut heals", took)
 		if got := b.got(logOf("a")); !slices.Equal(got, upTo(20, 1)) {
 			t.Errorf("records %v", got)
 		}
-		cancel()
-		wg.Wait()
 	})
+}
+
+// ring is six sites, each with a link to the next.
+func ring() map[string]time.Duration {
+	return map[string]time.Duration{
+		"a-b": 20 * time.Millisecond, "b-c": 30 * time.Millisecond, "c-d": 10 * time.Millisecond,
+		"d-e": 40 * time.Millisecond, "e-f": 15 * time.Millisecond, "f-a": 25 * time.Millisecond,
+	}
+}
+
+// TestCutLinkIsRoutedAround: in a ring of six sites, whichever link is cut, traffic
+// flows again within three hellos and a round trip of the way that is left.
+func TestCutLinkIsRoutedAround(t *testing.T) {
+	phase := time.Duration(0) // of the cut, between two hellos
+	for link := range ring() {
+		phase = (phase + 23*time.Millisecond) % meshHello
+		t.Run(link, func(t *testing.T) {
+			inMesh(t, "abcdef", 1, ring(), func(m *mesh) {
+				m.all().converged()
+				time.Sleep(phase)
+				from, to := link[:1], link[2:]
+				m.pull(from)
+				source := m.gate[from+"-1"]
+				n := uint64(0)
+				send := func() {
+					source.Append(logOf(from), entries(n, 1, 100, "a", "b", "c", "d", "e", "f"))
+					n++
+				}
+				for range 200 {
+					send()
+					time.Sleep(5 * time.Millisecond)
+				}
+				var round time.Duration
+				for l, d := range ring() {
+					if l != link {
+						round += 2 * d
+					}
+				}
+				m.link(link, cutWay)
+				cut := time.Now()
+				send()
+				var back time.Duration
+				for back == 0 && time.Since(cut) < 2*time.Second {
+					if m.have(to, from) >= int(n) {
+						back = time.Since(cut)
+						break
+					}
+					time.Sleep(time.Millisecond)
+				}
+				limit := 3*meshHello + round
+				t.Logf("back after %v, limit %v", back, limit)
+				if back == 0 || back >= limit {
+					t.Errorf("traffic from %s to %s flows again after %v, want less than %v", from, to, back, limit)
+				}
+				for range 100 {
+					send()
+				}
+				for _, site := range m.top.Sites {
+					if site.Name == from {
+						continue
+					}
+					m.until("all at "+site.Name, time.Second, func() bool { return m.have(site.Name, from) >= int(n) })
+					if got := m.rec[site.Name+"-1"].got(logOf(from)); !slices.Equal(got, upTo(n, 1)) {
+						t.Errorf("%s has %d records, want %d in order", site.Name, len(got), n)
+					}
+				}
+			})
+		})
+	}
+}
+
+// path returns the gateways between which a promise or control message would go.
+func (m *mesh) path(from, to string) string {
+	answer := make(chan []membership.NodeID, 1)
+	m.gate[from].post(func(c *core) { answer <- c.routes.Path(m.node[to].ID) })
+	return fmt.Sprint(<-answer)
+}
+
+// TestLossyLinkIsRoutedAround: a link that begins to lose a fifth of its packets is
+// left, and taken again when it is well.
+func TestLossyLinkIsRoutedAround(t *testing.T) {
+	inMesh(t, "abcdef", 1, ring(), func(m *mesh) {
+		m.all().converged()
+		direct := m.path("a-1", "b-1")
+		m.link("a-b", func(w *memWay) { w.loss = 0.2 })
+		took := m.until("routed around", 20*time.Second, func() bool { return m.path("a-1", "b-1") != direct })
+		t.Logf("a link that loses 20 %% is left after %v", took)
+		if l := m.gate["a-1"].Status().Links[0]; l.State != LinkUp {
+			t.Errorf("the lossy link is %v", l.State)
+		}
+		m.link("a-b", func(w *memWay) { w.loss = 0 })
+		took = m.until("taken again", time.Minute, func() bool { return m.path("a-1", "b-1") == direct })
+		t.Logf("it is taken again %v after it is well", took)
+	})
+}
+
+// TestFlappingLinkDoesNotMoveRoutes: a link that flaps once a second moves routes once.
+func TestFlappingLinkDoesNotMoveRoutes(t *testing.T) {
+	for _, down := range []time.Duration{300, 500, 700} {
+		t.Run(fmt.Sprintf("down %d ms of each second", down), func(t *testing.T) {
+			inMesh(t, "abc", 1, map[string]time.Duration{"a-b": 20 * time.Millisecond, "b-c": 20 * time.Millisecond, "c-a": 30 * time.Millisecond}, func(m *mesh) {
+				m.all().converged()
+				moves, was := 0, m.path("a-1", "b-1")
+				look := func(d time.Duration) {
+					for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+						if is := m.path("a-1", "b-1"); is != was {
+							moves, was = moves+1, is
+						}
+					}
+				}
+				for range 60 {
+					m.link("a-b", cutWay)
+					look(down * time.Millisecond)
+					m.link("a-b", mendWay)
+					look((1000 - down) * time.Millisecond)
+				}
+				if moves != 1 {
+					t.Errorf("routes moved %d times in a minute of flaps", moves)
+				}
+				took := m.until("the link is taken again", 3*time.Minute, func() bool { return m.path("a-1", "b-1") != was })
+				t.Logf("the link is taken again after %v of calm", took)
+			})
+		})
+	}
 }

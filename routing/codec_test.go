@@ -14,8 +14,8 @@ func TestCostAddsUp(t *testing.T) {
 		fixed time.Duration
 		want  time.Duration
 	}{
-		{40 * ms, 0, 0, 20 * ms}, {40 * ms, 10_000, 0, 20*ms + 600*time.Microsecond},
-		{40 * ms, partsPerMillion, 0, 80 * ms}, {0, 0, 0, minimumCost}, {40 * ms, 500_000, 7 * ms, 7 * ms},
+		{40 * ms, 0, 0, 20 * ms}, {40 * ms, 10_000, 0, 25737075 * time.Nanosecond}, {0, 0, 0, minimumCost}, {40 * ms, 0, 7 * ms, 7 * ms},
+		{40 * ms, 20_000, 0, 30975631 * time.Nanosecond}, {40 * ms, 120_000, 0, 213289941 * time.Nanosecond},
 		{0, 0, 2 * time.Hour, maxAdvertised}, {24 * time.Hour, 0, 0, maxAdvertised},
 	} {
 		got := Cost(c.rtt, c.loss, c.fixed)

@@ -21,8 +21,9 @@ type graph struct {
 }
 
 type halfEdge struct {
-	to   int
-	cost time.Duration
+	to    int
+	cost  time.Duration
+	delay time.Duration // one way
 }
 
 // newGraph keeps the edges of both ends' consent (rule 1).
@@ -35,20 +36,21 @@ func newGraph(all []*Signed) *graph {
 		g.transit = append(g.transit, s.Flags&(Draining|NoTransit) == 0)
 		g.drains = append(g.drains, s.Flags&Draining != 0)
 	}
-	said := make([]map[int]time.Duration, len(all))
+	said := make([]map[int]*Edge, len(all))
 	for i, s := range all {
-		said[i] = make(map[int]time.Duration, len(s.Edges))
-		for _, e := range s.Edges {
+		said[i] = make(map[int]*Edge, len(s.Edges))
+		for k := range s.Edges {
+			e := &s.Edges[k]
 			if j, ok := g.index[e.To]; ok && j != i {
-				said[i][j] = e.Cost
+				said[i][j] = e
 			}
 		}
 	}
 	g.edges = make([][]halfEdge, len(all))
 	for i := range all {
-		for j, cost := range said[i] {
+		for j, e := range said[i] {
 			if back, ok := said[j][i]; ok {
-				g.edges[i] = append(g.edges[i], halfEdge{j, max(cost, back)})
+				g.edges[i] = append(g.edges[i], halfEdge{j, max(e.Cost, back.Cost), max(e.RTT, back.RTT) / 2})
 			}
 		}
 		slices.SortFunc(g.edges[i], func(a, b halfEdge) int { return cmp.Compare(a.to, b.to) })

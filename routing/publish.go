@@ -1,6 +1,9 @@
 package routing
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // When a measured cost is worth telling everybody, and how often to compute.
 const (
@@ -9,17 +12,29 @@ const (
 	changeHold   = time.Second          // for so long
 	refreshEvery = 10 * time.Minute     // said again, so that Expire spares the living
 	minimumCost  = 50 * time.Microsecond
+
+	flightPackets = 10
+	lossFloor     = 0.02
+	lossSurcharge = 15 * time.Millisecond
 )
 
 // Cost is an edge's cost: half the smoothed round trip, plus the delay that losses
-// are expected to add, of which each costs about one and a half round trips. A fixed
-// cost, if there is one, stands for all of it.
+// are expected to add. A lost packet costs about one and a half round trips, and holds
+// up what comes behind it in its stream: of some flightPackets under way, one lost one
+// is enough. Above lossFloor a stream's congestion control gives up, which no round
+// trip measures; each further percent counts lossSurcharge. A fixed cost, if there is
+// one, stands for half the round trip.
 func Cost(rtt time.Duration, lossPPM uint32, fixed time.Duration) time.Duration {
-	if fixed > 0 {
-		return min(fixed, maxAdvertised)
+	p := float64(lossPPM) / partsPerMillion
+	penalty := 1.5 * float64(rtt) * (1 - math.Pow(1-p, flightPackets))
+	if p > lossFloor {
+		penalty += (p - lossFloor) * 100 * float64(lossSurcharge)
 	}
-	penalty := time.Duration(float64(rtt) * 1.5 * float64(lossPPM) / partsPerMillion)
-	return min(max(rtt/2+penalty, minimumCost), maxAdvertised)
+	way := rtt / 2
+	if fixed > 0 {
+		way = fixed
+	}
+	return min(max(min(way, maxAdvertised)+time.Duration(penalty), minimumCost), maxAdvertised)
 }
 
 // A Publisher decides when a gateway's own advertisement is to be said again. It is
@@ -90,8 +105,9 @@ func costsDiffer(said, now []Edge) bool {
 }
 
 // A Throttle spaces computations: the first change is computed after 10 ms, so that
-// what is flooded together is computed once; changes that follow soon wait 50 ms, then
-// 500 ms. Calm resets it. The zero value is ready; it is not safe for concurrent use.
+// what is flooded together is computed once; changes that follow soon wait 50 ms, and
+// then twice as long each time, up to 500 ms. Calm resets it. The zero value is ready;
+// it is not safe for concurrent use.
 type Throttle struct {
 	due    time.Duration
 	armed  bool
@@ -99,7 +115,11 @@ type Throttle struct {
 	recent int
 }
 
-var throttleSteps = [...]time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond}
+const (
+	throttleFirst = 10 * time.Millisecond
+	throttleNext  = 50 * time.Millisecond
+	throttleMost  = 500 * time.Millisecond
+)
 
 // calm is how long nothing must have changed for the first step to hold again.
 const calm = 2 * time.Second
@@ -112,7 +132,14 @@ func (t *Throttle) Change(now time.Duration) {
 	if now-t.last > calm {
 		t.recent = 0
 	}
-	t.armed, t.due = true, now+throttleSteps[min(t.recent, len(throttleSteps)-1)]
+	t.armed, t.due = true, now+t.wait()
+}
+
+func (t *Throttle) wait() time.Duration {
+	if t.recent == 0 {
+		return throttleFirst
+	}
+	return min(throttleNext<<min(t.recent-1, 10), throttleMost)
 }
 
 // Deadline returns when to compute, if there is reason to.

@@ -114,6 +114,22 @@ func (r *Routes) Distance(to membership.NodeID) (time.Duration, bool) {
 	return r.own.distance[i], true
 }
 
+// Delay returns what the links on the path to another gateway take one way, as
+// measured, whatever they cost.
+func (r *Routes) Delay(to membership.NodeID) (time.Duration, bool) {
+	i, ok := r.graph.index[to]
+	if !ok || r.self < 0 || r.own.distance[i] == unreachable {
+		return 0, false
+	}
+	delay := time.Duration(0)
+	for at := i; r.own.parent[at] >= 0; at = r.own.parent[at] {
+		up := r.own.parent[at]
+		k, _ := slices.BinarySearchFunc(r.graph.edges[up], at, func(e halfEdge, to int) int { return cmp.Compare(e.to, to) })
+		delay += r.graph.edges[up][k].delay
+	}
+	return delay, true
+}
+
 // Nearest returns the gateway of an instance that this one reaches at the least cost;
 // one that drains only if there is no other.
 func (r *Routes) Nearest(of membership.SiteInstance) (membership.NodeID, bool) {

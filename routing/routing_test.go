@@ -279,7 +279,7 @@ func TestCostsAreSaidWhenTheyStay(t *testing.T) {
 func TestThrottleSpacesComputations(t *testing.T) {
 	var th Throttle
 	now := time.Second
-	for i, want := range []time.Duration{10, 50, 500, 500} {
+	for i, want := range []time.Duration{10, 50, 100, 200, 400, 500, 500} {
 		th.Change(now)
 		at, ok := th.Deadline()
 		if !ok || at-now != want*time.Millisecond {
@@ -291,7 +291,7 @@ func TestThrottleSpacesComputations(t *testing.T) {
 		now = at
 	}
 	th.Change(now + 2*calm)
-	if at, _ := th.Deadline(); at-now-2*calm != throttleSteps[0] {
+	if at, _ := th.Deadline(); at-now-2*calm != throttleFirst {
 		t.Fatal("calm does not reset the throttle")
 	}
 }
