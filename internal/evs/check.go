@@ -23,8 +23,9 @@ type Options struct {
 	// nodes of a site could talk to each other. Zero if that never was. P25 and P28 ask
 	// for it.
 	QuietFrom int64
-	// Islands: sites could not talk to each other, to the end. Each is a component.
-	Islands bool
+	// Components has for each node that was there at the end which others it could reach
+	// then: those of the same name. Nil: all could reach each other.
+	Components map[string]string
 	// Torn: the trace of a node that crashed may lack its last events. What only that
 	// node could have recorded is not missed.
 	Torn bool

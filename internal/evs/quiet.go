@@ -57,12 +57,13 @@ func (n *node) placeAt(when int64) position {
 
 // oneComponent is P25, after a heal: every live node is in a ring of live nodes, all of
 // which are, a voter, attached, and in the one view of the instances of all live nodes;
-// of islands, in a view of its instance alone.
+// that it can reach.
 func oneComponent(h *history, r *report) {
 	end := h.quietEnd()
 	var all []position
-	rings := map[string][]string{} // live nodes
-	var instances []string
+	rings := map[string][]string{}     // live nodes
+	instances := map[string][]string{} // by component
+	first := map[string]*Event{}       // a view
 	for _, n := range h.nodes {
 		if !n.alive {
 			continue
@@ -74,15 +75,19 @@ func oneComponent(h *history, r *report) {
 		}
 		all = append(all, p)
 		rings[p.ring.Ring] = append(rings[p.ring.Ring], n.Node)
-		instances = append(instances, p.view.Inst)
-	}
-	slices.Sort(instances)
-	instances = slices.Compact(instances)
-	for _, p := range all {
-		want, other := instances, all[0].view
-		if h.opts.Islands {
-			want, other = []string{p.view.Inst}, p.view
+		c := h.opts.Components[n.Node]
+		instances[c] = append(instances[c], p.view.Inst)
+		if first[c] == nil {
+			first[c] = p.view
 		}
+	}
+	for c := range instances {
+		slices.Sort(instances[c])
+		instances[c] = slices.Compact(instances[c])
+	}
+	for _, p := range all {
+		c := h.opts.Components[p.node.Node]
+		want, other := instances[c], first[c]
 		here := slices.Sorted(slices.Values(rings[p.ring.Ring]))
 		switch {
 		case !slices.Equal(here, p.ring.Members):

@@ -3,9 +3,7 @@ package sim
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
-	"slices"
 	"time"
 
 	"ringway/membership"
@@ -13,33 +11,13 @@ import (
 	"ringway/site/merge"
 )
 
-// A client is a session at a node that joins, leaves and sends at random.
+// A client is a session at a node.
 type client struct {
 	life  *life
 	id    membership.ClientID
 	name  string // private name
 	seq   uint64 // of its last message
-	wants []string
 	ended bool
-}
-
-// population gives a node its clients.
-func (f *federation) population(l *life) {
-	for range f.talk.count(f.profile.Clients[0], f.profile.Clients[1]) {
-		f.after(f.talk.between(0, 300*time.Millisecond), func() { f.connect(l) })
-	}
-}
-
-// connect begins a session, which joins groups and goes on to act.
-func (f *federation) connect(l *life) {
-	if !l.alive() || !f.talking {
-		return
-	}
-	c := l.openSession(fmt.Sprintf("c%d", l.counter+1))
-	for range f.talk.count(1, 3) {
-		c.toggle(f.groups[f.talk.IntN(len(f.groups))])
-	}
-	f.after(f.talk.about(f.profile.Every), c.act)
 }
 
 // openSession begins a session at the node.
@@ -52,91 +30,6 @@ func (l *life) openSession(name string) *client {
 		l.core.Connect(now, c.id, c.name, fx)
 	})
 	return c
-}
-
-// act does one thing at random and comes back later.
-func (c *client) act() {
-	f := c.life.f
-	if c.ended || !c.life.alive() || !f.talking {
-		return
-	}
-	switch r := f.talk.IntN(1000); {
-	case r < 40:
-		c.toggle(f.groups[f.talk.IntN(len(f.groups))])
-	case r < 45:
-		c.disconnect()
-		return
-	default:
-		c.send(c.service(), c.groups(), c.size())
-	}
-	f.after(f.talk.about(f.profile.Every), c.act)
-}
-
-// toggle joins a group, or leaves it.
-func (c *client) toggle(group string) {
-	kind := merge.Join
-	if i := slices.Index(c.wants, group); i >= 0 {
-		kind = merge.Leave
-		c.wants = slices.Delete(c.wants, i, i+1)
-	} else {
-		c.wants = append(c.wants, group)
-	}
-	c.life.step(func(now time.Duration, fx *core.Effects) {
-		c.submit(now, merge.Request{Kind: kind, Groups: []string{group}}, fx)
-	})
-}
-
-// disconnect ends the session; another one takes its place.
-func (c *client) disconnect() {
-	c.end()
-	l := c.life
-	l.f.after(l.f.talk.about(300*time.Millisecond), func() { l.f.connect(l) })
-}
-
-// service picks one; agreed and safe are what most of the rules are about.
-func (c *client) service() membership.Service {
-	weights := []membership.Service{membership.Unreliable, membership.Reliable, membership.FIFO, membership.FIFO, membership.Causal,
-		membership.Agreed, membership.Agreed, membership.Agreed, membership.Safe, membership.Safe}
-	return weights[c.life.f.talk.IntN(len(weights))]
-}
-
-// groups picks where to send: mostly one group, sometimes several, sometimes a
-// client's private group, also of a client that is not there.
-func (c *client) groups() []string {
-	f := c.life.f
-	if f.talk.percent(4) {
-		s := f.sites[f.talk.IntN(len(f.sites))]
-		at := s.places[f.talk.IntN(len(s.places))]
-		return []string{fmt.Sprintf("#c%d#%s", f.talk.count(1, 3), at.name)}
-	}
-	groups := []string{f.groups[f.talk.IntN(len(f.groups))]}
-	for f.talk.percent(15) && len(groups) < len(f.groups) {
-		if g := f.groups[f.talk.IntN(len(f.groups))]; !slices.Contains(groups, g) {
-			groups = append(groups, g)
-		}
-	}
-	return groups
-}
-
-// size picks how long a message is: mostly a fraction of a packet, sometimes
-// several packets, rarely more than a record may carry.
-func (c *client) size() int {
-	f := c.life.f
-	switch r := f.talk.IntN(400); {
-	case r < 360:
-		return f.talk.count(0, 300)
-	case r < 390:
-		return f.talk.count(300, 5000)
-	case r < 399:
-		return f.talk.count(5000, 60000)
-	default:
-		return f.talk.count(60000, 200000)
-	}
-}
-
-// send sends one message.
-func (c *client) send(service membership.Service, groups []string, size int) {
-	c.submitMessage(service, c.life.f.talk.percent(3), groups, size)
 }
 
 // submitMessage sends a message with that many bytes behind its head. With less than

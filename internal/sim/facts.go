@@ -21,18 +21,18 @@ type bounded struct{ node, what string }
 
 // measure notes how large things are at present.
 func (p *play) measure() {
-	for _, at := range p.site.places {
+	for _, at := range p.f.places {
 		if at.life == nil {
 			continue
 		}
 		r, s := at.life.core.Ring.Status(), at.life.core.Replica.Status()
 		p.size(at, "packets that not all hold", int(r.Seq-r.Stable), 2*ring.MaxOutstanding)
-		p.size(at, "queued bytes", s.QueuedBytes, len(p.slots[at.index])*maxQueued+maxSession)
+		p.size(at, "queued bytes", s.QueuedBytes, len(p.slots[at.number])*maxQueued+maxSession)
 		p.size(at, "records pending", s.Pending, maxRecords)
 		p.size(at, "records held", s.Held, maxRecords)
 		p.size(at, "bytes held", s.HeldBytes, maxSession)
 		p.size(at, "clients", s.Clients, 2*maxSlots) // those of former lives until they are given up
-		p.size(at, "groups", s.Groups, maxSlots*len(p.site.places))
+		p.size(at, "groups", s.Groups, maxSlots*len(p.f.places))
 	}
 	p.f.after(measureEvery, p.measure)
 }
@@ -56,7 +56,7 @@ func (p *play) facts() *evs.Facts {
 	f := &evs.Facts{Sizes: slices.SortedFunc(maps.Values(p.sizes), func(a, b evs.Size) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.What, b.What))
 	})}
-	for _, at := range p.site.places {
+	for _, at := range p.f.places {
 		if at.life != nil {
 			s := at.life.core.Replica.Status()
 			f.Ends = append(f.Ends, evs.End{Node: at.name, Frozen: s.Frozen, Pending: s.Pending, Held: s.Held, HeldMost: maxHeld})

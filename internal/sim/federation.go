@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"ringway/internal/evs"
@@ -11,30 +12,24 @@ import (
 // epochUnix is the wall clock at the begin of a run, in seconds. Any will do.
 const epochUnix = 1_700_000_000
 
-// warmUp is how long a run leaves its federation alone at first, so that most of
-// it happens to one that has formed.
-const warmUp = 1500 * time.Millisecond
-
 // A federation is one run: sites, nodes, networks, clients and what they saw.
 type federation struct {
 	agenda
 	seed     uint64
-	profile  Profile
+	play     *play // what happens to it
 	sites    []*site
+	places   []*place // of all sites
 	nodeOf   map[membership.NodeID]*place
 	siteOf   map[membership.SiteID]*site
+	nodes    map[membership.NodeID]membership.SiteID
+	siteIDs  []membership.SiteID
 	wan      *wan
-	faults   chance
-	talk     chance
-	boots    chance
-	talking  bool  // clients send
-	over     bool  // nothing more will happen
-	untraced bool  // keep no events: the run is too long
-	play     *play // of a schedule; nil: a federation that dice drive
+	talking  bool // clients send
+	over     bool // nothing more will happen
+	untraced bool // keep no events: the run is too long
 	traces   []*evs.Trace
 	wrong    []evs.Violation // found while running
 	stats    Stats
-	groups   []string
 
 	numbers map[request]uint64 // the message that a request was
 }
@@ -45,18 +40,16 @@ type site struct {
 	index  int
 	name   string
 	id     membership.SiteID
+	ahead  time.Duration // of its wall clocks
 	places []*place
 	lan    *lan
-	// busyUntil keeps faults of one site apart that together would take its
-	// lineage away.
-	busyUntil time.Duration
-	importer  *life // the gateway that pulls and receives for this site
 }
 
 // A place is where a node runs, one life after the other.
 type place struct {
 	site    *site
-	index   int
+	index   int // in its site
+	number  int // of all sites
 	name    string
 	id      membership.NodeID
 	gateway bool
@@ -69,74 +62,45 @@ type Stats struct {
 	Submitted, Rejected, Delivered, GroupViews, Rings, Crashes, Faults int
 	Packets, Records, Promises, Controls                               int
 	Events, Blocked                                                    int
-	Whole                                                              time.Duration // of a play: from the last fault until all nodes were together for good
+	Whole                                                              time.Duration   // from the last fault until all nodes were together for good
+	Parted                                                             []time.Duration // from splits of the WAN until each node had a view without the other side
+	Sides                                                              []time.Duration // from such splits until each node got a message sent to another site of its side
 	ByService                                                          map[membership.Service]int
 }
 
-func newFederation(seed uint64, p Profile) *federation {
-	f := &federation{seed: seed, profile: p,
+// newFederation builds the sites and networks of a schedule.
+func newFederation(s *Schedule) *federation {
+	f := &federation{seed: s.Seed,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
-		numbers: map[request]uint64{},
-		faults:  newChance(seed, 1), talk: newChance(seed, 2), boots: newChance(seed, 3)}
+		nodes: map[membership.NodeID]membership.SiteID{}, numbers: map[request]uint64{}}
 	f.stats.ByService = map[membership.Service]int{}
-	shape := newChance(seed, 4)
-	for i := range shape.count(p.Sites[0], p.Sites[1]) {
-		s := &site{f: f, index: i, name: fmt.Sprintf("s%d", i)}
-		s.id = membership.SiteIDOf(s.name)
-		f.siteOf[s.id] = s
-		for j := range shape.count(p.Nodes[0], p.Nodes[1]) {
-			at := &place{site: s, index: j, name: fmt.Sprintf("s%dn%d", i, j), gateway: j < p.Gateways}
-			if p.Shape != nil {
-				at.name = nodeText(j)
-			}
+	for i, spec := range s.Sites {
+		x := &site{f: f, index: i, name: siteText(i), ahead: spec.Ahead}
+		x.id = membership.SiteIDOf(x.name)
+		f.siteOf[x.id] = x
+		f.siteIDs = append(f.siteIDs, x.id)
+		for j := range spec.Nodes {
+			at := &place{site: x, index: j, number: len(f.places), name: nodeText(len(f.places)), gateway: j < spec.Gateways}
 			at.id = membership.NodeIDOf(at.name)
-			f.nodeOf[at.id] = at
-			s.places = append(s.places, at)
+			f.nodeOf[at.id], f.nodes[at.id] = at, x.id
+			f.places, x.places = append(f.places, at), append(x.places, at)
 		}
-		s.lan = newLAN(s, newChance(seed, 100+uint64(i)))
-		f.sites = append(f.sites, s)
+		x.lan = newLAN(x, s.LAN, newChance(s.Seed, 100+uint64(i)))
+		f.sites = append(f.sites, x)
 	}
-	for g := range p.Groups {
-		f.groups = append(f.groups, fmt.Sprintf("g%d", g))
-	}
-	f.wan = newWAN(f, newChance(seed, 5))
+	f.wan = newWAN(f, s, newChance(s.Seed, 5))
 	return f
 }
 
-// run plays the whole life of the federation: a start at slightly different times,
-// talk and faults, the quiet end.
-func (f *federation) run() {
-	f.talking = true
-	for _, s := range f.sites {
-		for _, at := range s.places {
-			f.after(f.boots.between(0, 200*time.Millisecond), func() { f.boot(at) })
-		}
-	}
-	end := warmUp + f.profile.Active
-	if f.profile.FaultEvery > 0 {
-		f.after(warmUp, f.nextFault)
-	}
-	f.at(end, func() {
-		f.talking = false
-		f.heal()
-	})
-	f.agenda.run(end+f.profile.Settle, &f.over)
-	f.finish()
-}
+// siteScoped says which groups never leave a site: those that draw.go gives to one.
+func siteScoped(group string) bool { return strings.HasPrefix(group, "s") }
 
 // finish ends the traces of those who are there, and looks at the end state.
 func (f *federation) finish() {
-	if f.play != nil {
-		f.play.checkRest()
-	}
-	for _, s := range f.sites {
-		for _, at := range s.places {
-			if at.life != nil {
-				if f.play == nil {
-					f.checkEnd(at.life)
-				}
-				at.life.recorder.Stop(f.now - at.life.start)
-			}
+	f.play.checkRest()
+	for _, at := range f.places {
+		if at.life != nil {
+			at.life.recorder.Stop(f.now - at.life.start)
 		}
 	}
 	f.renumber()

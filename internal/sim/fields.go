@@ -10,7 +10,7 @@ import (
 )
 
 // The fields of steps: a node is n2, its client 1 is n2.1, a partition gives each
-// node a letter for its side.
+// node a letter for its side. A site is s1.
 var (
 	nodeField = field{"node",
 		func(s *Step) string { return nodeText(s.Node) },
@@ -21,6 +21,12 @@ var (
 	clientField = field{"client",
 		func(s *Step) string { return fmt.Sprintf("n%d.%d", s.Node, s.Client) },
 		parseClient}
+	siteField = field{"site",
+		func(s *Step) string { return siteText(s.Site) },
+		func(s *Step, word string) (err error) { s.Site, err = parseSite(word); return }}
+	farField = field{"other site",
+		func(s *Step) string { return siteText(s.Far) },
+		func(s *Step, word string) (err error) { s.Far, err = parseSite(word); return }}
 	forField   = timeField("for", func(s *Step) *time.Duration { return &s.For })
 	byField    = timeField("by", func(s *Step) *time.Duration { return &s.By })
 	everyField = timeField("every", func(s *Step) *time.Duration { return &s.Every })
@@ -49,6 +55,10 @@ var (
 		func(s *Step) string { return "x" + strconv.Itoa(s.Count) },
 		func(s *Step, word string) (err error) { s.Count, err = parseCount(word, "x", "", maxBurst); return }}
 )
+
+func siteText(i int) string { return "s" + strconv.Itoa(i) }
+
+func parseSite(word string) (int, error) { return parseCount(word, "s", "", maxSites-1) }
 
 func nodeText(i int) string { return "n" + strconv.Itoa(i) }
 

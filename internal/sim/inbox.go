@@ -74,6 +74,20 @@ func (l *life) sleep(until time.Duration) {
 	}
 	l.asleep = until
 	l.f.at(until, l.proceed)
+	if l.links.up {
+		l.f.wan.changed()
+		l.f.at(until, l.f.wan.changed)
+	}
+}
+
+// jump lets the node's clock leap ahead, as that of a machine which was suspended: all
+// that it waits for is due sooner.
+func (l *life) jump(by time.Duration) {
+	l.leap += by
+	l.wakeAt = -1
+	if !l.busy() {
+		l.arm()
+	}
 }
 
 // begin counts a step and returns its time.

@@ -19,10 +19,10 @@ type lan struct {
 	slower  time.Duration // on top of every delay
 }
 
-func newLAN(s *site, rand chance) *lan {
+func newLAN(s *site, weather LAN, rand chance) *lan {
 	n := len(s.places)
 	l := &lan{site: s, rand: rand, delay: make([][]time.Duration, n), loss: make([][]float64, n)}
-	l.weather = s.f.profile.LAN
+	l.weather = weather
 	for i := range n {
 		l.delay[i], l.loss[i] = make([]time.Duration, n), make([]float64, n)
 		for j := range n {

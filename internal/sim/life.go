@@ -22,7 +22,8 @@ type life struct {
 	f     *federation
 	boot  uint64
 	start time.Duration
-	drift int64 // parts per million
+	drift int64         // parts per million
+	leap  time.Duration // by which its clock has leapt ahead
 	core  *core.Core
 	fx    core.Effects
 	trace *evs.Trace
@@ -43,11 +44,7 @@ type life struct {
 	counter  uint64          // of sessions
 	recorder *trace.Recorder
 	state    *merge.State
-	up       bool // its links to other sites have come up
-	export   export
-	pulls    []*pull // by site
-	said     advert
-	known    []advert // what link state shows
+	links    links // to other gateways
 }
 
 // boot begins a life at a place.
@@ -55,10 +52,8 @@ func (f *federation) boot(at *place) {
 	if at.life != nil {
 		return
 	}
-	boots := f.boots
-	if f.play != nil { // each life by itself: a schedule without one has the same others
-		boots = newChance(f.seed, 1000+uint64(at.lives)<<16+uint64(at.index))
-	}
+	// Each life by itself: a schedule without one has the same others.
+	boots := newChance(f.seed, 1000+uint64(at.lives)<<16+uint64(at.number))
 	l := &life{place: at, f: f, boot: boots.Uint64()>>1 | 1, start: f.now, drift: boots.Int64N(2*maxDrift+1) - maxDrift,
 		sessions: map[membership.ClientID]*client{}, names: map[string]bool{}, wakeAt: -1}
 	at.lives++
@@ -76,26 +71,14 @@ func (f *federation) boot(at *place) {
 			gateways = append(gateways, p.id)
 		}
 	}
-	nodes := map[membership.NodeID]membership.SiteID{}
-	var sites []membership.SiteID
-	for _, s := range f.sites {
-		sites = append(sites, s.id)
-		for _, p := range s.places {
-			nodes[p.id] = s.id
-		}
-	}
-	l.core = core.New(cfg, merge.Config{Self: at.id, Site: at.site.id, Boot: l.boot, Sites: sites, Nodes: nodes,
-		Gateways: gateways, StartUnix: epochUnix + int64(f.now/time.Second), Trace: l.recorder.Note})
+	l.core = core.New(cfg, merge.Config{Self: at.id, Site: at.site.id, Boot: l.boot, Sites: f.siteIDs, Nodes: f.nodes,
+		Gateways: gateways, SiteScoped: siteScoped, StartUnix: epochUnix + int64((f.now+at.site.ahead)/time.Second), Trace: l.recorder.Note})
 	l.recorder.Start(0, 0, l.core)
 	l.step(l.core.Start)
 	if at.gateway {
 		f.wan.gatewayUp(l)
 	}
-	if f.play != nil {
-		f.play.reopen(l)
-	} else {
-		f.population(l)
-	}
+	f.play.reopen(l)
 }
 
 // crash ends a life without a word.
@@ -113,11 +96,12 @@ func (l *life) alive() bool { return l.place.life == l }
 // local is the time by the node's own clock.
 func (l *life) local() time.Duration {
 	elapsed := int64(l.f.now - l.start)
-	return time.Duration(elapsed + elapsed/1_000_000*l.drift)
+	return time.Duration(elapsed+elapsed/1_000_000*l.drift) + l.leap
 }
 
 // global turns a time of the node's clock into one of the run's, never too early.
 func (l *life) global(local time.Duration) time.Duration {
+	local -= l.leap
 	return l.start + time.Duration(int64(local)-int64(local)/1_000_000*l.drift) + time.Microsecond
 }
 
@@ -141,7 +125,7 @@ func (l *life) carryOut() {
 		l.f.wan.control(l, c)
 	}
 	for _, fault := range fx.Merge.Faults {
-		l.f.report("fault", "node %s blames honest site %s: %s", l.name, l.f.siteOf[fault.Site].name, fault.What)
+		l.f.report("fault", "node %s blames honest site %s: %s", l.name, l.f.siteName(fault.Site), fault.What)
 	}
 	fx.Reset()
 }
@@ -150,6 +134,14 @@ func (l *life) carryOut() {
 func (f *federation) nodeName(id membership.NodeID) string {
 	if at := f.nodeOf[id]; at != nil {
 		return at.name
+	}
+	return "?" + strconv.FormatUint(uint64(id), 16)
+}
+
+// siteName returns the name of a site.
+func (f *federation) siteName(id membership.SiteID) string {
+	if x := f.siteOf[id]; x != nil {
+		return x.name
 	}
 	return "?" + strconv.FormatUint(uint64(id), 16)
 }

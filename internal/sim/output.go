@@ -88,33 +88,21 @@ func (l *life) message(o *merge.Output) {
 			l.f.report("output", "node %s delivers message %d of %v to %v, which is not connected", l.name, seq, m.Sender, to)
 			continue
 		}
-		if c.ended || m.Sender == c.id && l.f.play != nil {
+		if c.ended || m.Sender == c.id {
 			continue
 		}
-		if p := l.f.play; p != nil && p.answers(c, m, seq) || p == nil && l.f.talk.percent(1.5) && m.Sender != c.id {
-			l.answer(c, m.Groups)
+		if l.f.play.answers(c, m, seq) {
+			l.f.after(answerTime, func() { l.reply(c, m.Groups) })
 		}
 	}
 }
 
-// answerTime bounds how long a client thinks before it answers.
-const answerTime = 2 * time.Millisecond
-
-func (l *life) answer(c *client, groups []string) {
-	if l.f.play != nil {
-		l.f.after(answerTime/4, func() { l.reply(c, groups) })
-		return
-	}
-	l.f.after(l.f.talk.between(0, answerTime), func() { l.reply(c, groups) })
-}
+// answerTime is how long a client thinks before it answers.
+const answerTime = 500 * time.Microsecond
 
 func (l *life) reply(c *client, groups []string) {
-	switch {
-	case c.ended || !l.alive() || !l.f.talking:
-	case l.f.play != nil:
+	if !c.ended && l.alive() && l.f.talking {
 		c.submitMessage(membership.Agreed, false, groups, 10)
-	default:
-		c.send(membership.Agreed, groups, 10)
 	}
 }
 

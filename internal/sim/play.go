@@ -12,19 +12,16 @@ import (
 func Play(s *Schedule) *Result {
 	p := newPlay(s)
 	p.run()
-	r := p.f.result()
-	r.Schedule = s
-	return r
+	return p.f.result()
 }
 
-// A play is the run of a schedule: one site, and what is wrong with it at present.
+// A play is the run of a schedule, and what is wrong with the federation at present.
 type play struct {
 	f        *federation
 	schedule *Schedule
-	site     *site
-	ongoing  []*Step // faults of the network that have begun and not ended
+	ongoing  []*Step // faults of networks that have begun and not ended
 	done     int     // steps
-	started  []bool  // by node: it is part of the site
+	started  []bool  // by node: it is part of its site
 	dead     []bool  // by node: it will not come back
 	slots    [][]*slot
 	quiet    time.Duration // when the last fault ends
@@ -33,8 +30,9 @@ type play struct {
 }
 
 func newPlay(s *Schedule) *play {
-	f := newFederation(s.Seed, Profile{Name: s.Profile, Sites: [2]int{1, 1}, Nodes: [2]int{s.Nodes, s.Nodes}, Gateways: s.Gateways, Shape: &Shape{}, LAN: s.LAN, WAN: quietWAN})
-	p := &play{f: f, schedule: s, site: f.sites[0], started: make([]bool, s.Nodes), dead: make([]bool, s.Nodes), slots: make([][]*slot, s.Nodes), sizes: map[bounded]evs.Size{}}
+	f := newFederation(s)
+	n := len(f.places)
+	p := &play{f: f, schedule: s, started: make([]bool, n), dead: make([]bool, n), slots: make([][]*slot, n), sizes: map[bounded]evs.Size{}}
 	f.play = p
 	f.talking = true
 	p.quiet = s.lastFault()
@@ -61,7 +59,7 @@ func (p *play) run() {
 	p.f.at(p.quiet, p.lookForRest)
 	p.f.at(measureEvery, p.measure)
 	p.f.at(p.schedule.Length, p.endAll)
-	p.f.agenda.run(p.schedule.Length+patience, &p.f.over)
+	p.f.agenda.run(p.schedule.Length+p.patience(), &p.f.over)
 	p.f.finish()
 }
 
@@ -70,16 +68,16 @@ func (p *play) do(s *Step) {
 	if s.fault() {
 		p.f.stats.Faults++
 	}
-	switch s.Verb {
-	case Start:
+	switch {
+	case s.Verb == Start:
 		p.started[s.Node], p.dead[s.Node] = true, false
-		p.f.boot(p.site.places[s.Node])
-	case Crash, Die, Pause, Slow:
-		p.strikeNode(s)
-	case Partition, Lose, OneWay, Late, Double, Delay:
+		p.f.boot(p.f.places[s.Node])
+	case s.weather():
 		p.ongoing = append(p.ongoing, s)
-		p.weather()
+		p.weather(s)
 		p.f.after(s.For, func() { p.pass(s) })
+	case s.fault():
+		p.strikeNode(s)
 	default:
 		p.client(s)
 	}
@@ -87,8 +85,7 @@ func (p *play) do(s *Step) {
 
 // strikeNode does what happens to one node.
 func (p *play) strikeNode(s *Step) {
-	at := p.site.places[s.Node]
-	life := at.life
+	life := p.f.places[s.Node].life
 	if life == nil {
 		return
 	}
@@ -104,39 +101,64 @@ func (p *play) strikeNode(s *Step) {
 	case Slow:
 		life.slow = s.By
 		p.f.after(s.For, func() { life.slow = 0 })
+	case Jump:
+		life.jump(s.By)
 	}
 }
 
 func (p *play) restart(node int) {
 	if p.started[node] && !p.dead[node] {
-		p.f.boot(p.site.places[node])
+		p.f.boot(p.f.places[node])
 	}
 }
 
-// pass ends a fault of the network.
+// pass ends a fault of a network.
 func (p *play) pass(s *Step) {
 	for i, o := range p.ongoing {
 		if o == s {
 			p.ongoing = append(p.ongoing[:i], p.ongoing[i+1:]...)
-			p.weather()
+			p.weather(s)
 			return
 		}
 	}
 }
 
-// weather puts together what the ongoing faults do to packets.
-func (p *play) weather() {
-	lan := p.site.lan
+// weather puts together what the ongoing faults do, after one has begun or ended.
+func (p *play) weather(changed *Step) {
+	if changed.ofLAN() {
+		p.localWeather(p.f.sites[p.siteOf(changed)])
+	} else {
+		p.f.wan.weather(p.ongoing)
+	}
+	if changed.Verb == Split || changed.Verb == Cut || changed.Verb == Stretch || changed.Verb == Partition || changed.Verb == OneWay {
+		p.f.wan.changed()
+	}
+}
+
+// siteOf is the site whose network a step is about.
+func (p *play) siteOf(s *Step) int {
+	if s.Verb == OneWay {
+		return p.f.places[s.Node].site.index
+	}
+	return s.Site
+}
+
+// localWeather puts together what the ongoing faults do to a site's packets.
+func (p *play) localWeather(x *site) {
+	lan := x.lan
 	lan.heal()
 	lan.weather, lan.slower = p.schedule.LAN, 0
 	for _, s := range p.ongoing {
+		if !s.ofLAN() || p.siteOf(s) != x.index {
+			continue
+		}
 		switch s.Verb {
 		case Partition:
 			lan.add(100, func(a, b int) bool { return side(s.Sides, a) != side(s.Sides, b) })
 		case Lose:
 			lan.add(s.Percent, func(int, int) bool { return true })
 		case OneWay:
-			lan.add(s.Percent, func(a, b int) bool { return a == s.Node && b == s.Peer })
+			lan.add(s.Percent, func(a, b int) bool { return x.places[a].number == s.Node && x.places[b].number == s.Peer })
 		case Late:
 			lan.weather.Late = either(lan.weather.Late, s.Percent)
 			lan.weather.LateBy = max(lan.weather.LateBy, s.By)
@@ -165,11 +187,10 @@ func either(p, q float64) float64 { return math.Min(100, p+q-p*q/100) }
 // endAll ends all trouble: the schedule is over.
 func (p *play) endAll() {
 	p.f.talking = false
-	if len(p.ongoing) > 0 {
-		p.ongoing = nil
-		p.weather()
+	for len(p.ongoing) > 0 {
+		p.pass(p.ongoing[0])
 	}
-	for i, at := range p.site.places {
+	for i, at := range p.f.places {
 		if l := at.life; l != nil && (l.slow > 0 || l.asleep > p.f.now) {
 			l.slow = 0
 			l.asleep = min(l.asleep, p.f.now)
@@ -178,6 +199,7 @@ func (p *play) endAll() {
 			p.restart(i)
 		}
 	}
+	p.f.wan.changed()
 }
 
 // lastFault is when all faults have ended and all nodes have started.

@@ -1,15 +1,24 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
+	"ringway/membership"
+	"ringway/site/merge"
 	"ringway/site/ring"
 )
 
 // patience is how long a healed site may take to come to rest (P25): a ring that was
 // disturbed again and again keeps nodes that it could not hear out for up to half a
-// minute.
-const patience = 40 * time.Second
+// minute. A federation may take longer: a site that left again and again has to stay
+// away for up to five minutes.
+func (p *play) patience() time.Duration {
+	if len(p.f.sites) > 1 {
+		return 40*time.Second + 5*time.Minute
+	}
+	return 40 * time.Second
+}
 
 // restEvery is how often a play looks whether its site is at rest, and restFor how
 // long it has to stay so.
@@ -39,24 +48,13 @@ func (p *play) lookForRest() {
 }
 
 // eachLife asks all nodes that live, until one says something.
-func (p *play) eachLife(ask func(l, first *life, live int) string) string {
-	var first *life
-	live := 0
-	for _, at := range p.site.places {
-		if at.life != nil {
-			live++
-		}
-	}
-	for _, at := range p.site.places {
-		l := at.life
-		if l == nil {
+func (p *play) eachLife(ask func(*life) string) string {
+	for _, at := range p.f.places {
+		if at.life == nil {
 			continue
 		}
-		if first == nil {
-			first = l
-		}
-		if why := ask(l, first, live); why != "" {
-			return "node " + l.name + " " + why
+		if why := ask(at.life); why != "" {
+			return "node " + at.name + " " + why
 		}
 	}
 	return ""
@@ -68,27 +66,87 @@ func (p *play) restless() string {
 	if why := p.apart(); why != "" {
 		return why
 	}
-	return p.eachLife(func(l, _ *life, _ int) string { return l.unfinished() })
+	return p.eachLife((*life).unfinished)
 }
 
-// apart says why the site is not whole, or nothing: all nodes that live are in one
-// ring and one view, and attached (P25).
-func (p *play) apart() string { return p.eachLife((*life).apart) }
-
-func (l *life) apart(first *life, live int) string {
-	r, s := l.core.Ring.Status(), l.core.Replica.Status()
-	one := first.core.Replica.Status()
-	switch {
-	case r.State != ring.Operational:
-		return "is in state " + r.State.String()
-	case len(r.Members) != live:
-		return "is in a ring with too few or too many nodes"
-	case !s.Ready || !s.Attached || !s.Formed || s.Frozen:
-		return "does not take part: it is not ready, attached or formed, or it is frozen"
-	case s.Instance != one.Instance || s.View != one.View || len(s.Members) != 1:
-		return "is in another view than " + first.name
+// apart says why the federation is not whole, or nothing: all nodes that live are in one
+// ring of their site, attached, and in one view of all sites that can reach each other
+// (P25).
+func (p *play) apart() string {
+	views := map[int]*merge.Status{} // by component
+	parts := map[int]map[int]bool{}  // their sites
+	instances := map[int]membership.InstanceID{}
+	for _, at := range p.f.places {
+		if at.life != nil {
+			c := p.f.component(at.site)
+			if parts[c] == nil {
+				parts[c] = map[int]bool{}
+			}
+			parts[c][at.site.index] = true
+		}
 	}
-	return ""
+	return p.eachLife(func(l *life) string {
+		r, s := l.core.Ring.Status(), l.core.Replica.Status()
+		c := p.f.component(l.site)
+		if views[c] == nil {
+			views[c] = &s
+		}
+		if instances[l.site.index] == 0 {
+			instances[l.site.index] = s.Instance
+		}
+		switch {
+		case r.State != ring.Operational:
+			return "is in state " + r.State.String()
+		case len(r.Members) != l.site.living():
+			return "is in a ring with too few or too many nodes"
+		case !s.Ready || !s.Attached || !s.Formed || s.Frozen:
+			return "does not take part: it is not ready, attached or formed, or it is frozen"
+		case s.Instance != instances[l.site.index]:
+			return "is in another instance than the rest of its site"
+		case s.View != views[c].View || len(s.Members) != len(parts[c]):
+			return fmt.Sprintf("is in view %v of %d instances, others in view %v; there are %d sites", s.View, len(s.Members), views[c].View, len(parts[c]))
+		}
+		return ""
+	})
+}
+
+// living counts the nodes of a site that live.
+func (s *site) living() int {
+	n := 0
+	for _, at := range s.places {
+		if at.life != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// component names the sites that can reach a site: by the lowest of them. A site without
+// a gateway is alone.
+func (f *federation) component(s *site) int {
+	w, lowest := f.wan, s.index
+	for i, a := range w.gates {
+		if a.site != s {
+			continue
+		}
+		for j, b := range w.gates {
+			if w.real.dist[i][j] < noPath && a.relays() && b.relays() {
+				lowest = min(lowest, b.site.index)
+			}
+		}
+	}
+	return lowest
+}
+
+// components has for each node that lives what it can reach at the end.
+func (p *play) components() map[string]string {
+	all := map[string]string{}
+	for _, at := range p.f.places {
+		if at.life != nil {
+			all[at.name] = siteText(p.f.component(at.site))
+		}
+	}
+	return all
 }
 
 // unfinished says what this node still has to do.
@@ -101,7 +159,7 @@ func (l *life) unfinished() string {
 		return "has records or requests left"
 	case s.Broken > 0:
 		return "has broken invariants"
-	case s.Clients > l.f.play.sessions():
+	case s.Clients > l.site.sessions():
 		return "remembers clients that are gone"
 	case l.lingering():
 		return "has not closed a client that disconnected"
@@ -124,9 +182,9 @@ func (l *life) lingering() bool {
 }
 
 // sessions counts the clients that are connected.
-func (p *play) sessions() int {
+func (s *site) sessions() int {
 	n := 0
-	for _, at := range p.site.places {
+	for _, at := range s.places {
 		if at.life != nil {
 			n += len(at.life.sessions)
 		}
@@ -136,14 +194,20 @@ func (p *play) sessions() int {
 
 // checkRest says what is not right at the end, as the nodes themselves see it.
 func (p *play) checkRest() {
-	if why := p.restless(); why != "" {
-		p.f.report("P25", "%v after the last fault %s", p.f.now-p.quiet, why)
-		for _, at := range p.site.places {
-			if at.life != nil {
-				r, s := at.life.core.Ring.Status(), at.life.core.Replica.Status()
-				p.f.report("P25", "node %s: ring %v %v of %d, seq %d aru %d stable %d; view %v of %v, ready %v attached %v formed %v frozen %v, pending %d queued %d held %d clients %d bad %d faults %d broken %d; counters %+v",
-					at.name, r.State, r.Ring, len(r.Members), r.Seq, r.Aru, r.Stable, s.View, s.Instance, s.Ready, s.Attached, s.Formed, s.Frozen, s.Pending, s.Queued, s.Held, s.Clients, s.BadFrames, s.Faults, s.Broken, r.Counters)
-			}
+	why := p.restless()
+	if why == "" {
+		return
+	}
+	p.f.report("P25", "%v after the last fault %s", p.f.now-p.quiet, why)
+	for _, at := range p.f.places {
+		if at.life != nil {
+			r, s := at.life.core.Ring.Status(), at.life.core.Replica.Status()
+			p.f.report("P25", "node %s of %s: ring %v %v of %d, seq %d aru %d stable %d; view %v of %v, instance %v, ready %v attached %v formed %v frozen %v, pending %d queued %d held %d clients %d bad %d faults %d broken %d; H %d V %d clock %d",
+				at.name, at.site.name, r.State, r.Ring, len(r.Members), r.Seq, r.Aru, r.Stable, s.View, s.Members, s.Instance, s.Ready, s.Attached, s.Formed, s.Frozen, s.Pending, s.Queued, s.Held, s.Clients, s.BadFrames, s.Faults, s.Broken, s.H, s.V, s.Clock)
 		}
 	}
 }
+
+// maxHeld is how many own records may wait for their stability to be known at the
+// end of a run.
+const maxHeld = 6

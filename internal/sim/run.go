@@ -7,48 +7,33 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"ringway/internal/evs"
-	"ringway/membership"
 )
 
 // A Result is what came of a run.
 type Result struct {
 	Seed       uint64
 	Profile    string
-	Schedule   *Schedule // of one site; nil: of a federation
+	Schedule   *Schedule
 	Traces     []evs.Trace
 	Violations []evs.Violation
 	Stats      Stats
 }
 
-// notYet names the predicates that speak of what is not built: P4 of the signal
-// between two site views (SEQUENCING section 9).
-var notYet = []string{"P4"}
-
 // Run plays one seed of a profile and checks it. The same seed gives the same
 // Result, always.
-func Run(seed uint64, p Profile) *Result {
-	if p.Shape != nil {
-		return Play(Draw(seed, p))
-	}
-	f := newFederation(seed, p)
-	f.run()
-	return f.result()
-}
+func Run(seed uint64, p Profile) *Result { return Play(Draw(seed, p)) }
 
 // result is the verdict on a run that has ended.
 func (f *federation) result() *Result {
-	r := &Result{Seed: f.seed, Profile: f.profile.Name, Stats: f.stats}
+	s := f.play.schedule
+	r := &Result{Seed: f.seed, Profile: s.Profile, Schedule: s, Stats: f.stats}
 	for _, t := range f.traces {
 		r.Traces = append(r.Traces, *t)
 	}
-	opts := evs.Options{Settled: true, OneClock: true, Skip: slices.Concat(notYet, f.profile.Skip)}
-	if f.play != nil {
-		opts.Skip, opts.QuietFrom, opts.Facts = nil, int64(f.play.quiet), f.play.facts()
-	}
+	opts := evs.Options{Settled: true, OneClock: true, QuietFrom: int64(f.play.quiet), Facts: f.play.facts(), Components: f.play.components()}
 	r.Violations = append(f.wrong, evs.Check(r.Traces, opts)...)
 	return r
 }
@@ -108,32 +93,3 @@ func (r *Result) String() string {
 	}
 	return b.String()
 }
-
-// checkEnd looks at a node at the end of a run (P25): in the one view of all
-// sites, with nothing left to do (P27).
-func (f *federation) checkEnd(l *life) {
-	if l.state == nil {
-		f.report("P25", "node %s was never in any view", l.name)
-		return
-	}
-	var sites []membership.SiteID
-	for _, m := range l.state.Members {
-		sites = append(sites, m.Site)
-	}
-	slices.Sort(sites)
-	want := len(f.sites)
-	if f.profile.Islands {
-		want = 1
-	}
-	if len(slices.Compact(sites)) != want || len(l.state.Members) != want {
-		f.report("P25", "node %s ends in view %v with members %v, not with one instance of each of %d sites", l.name, l.state.View, l.state.Members, want)
-	}
-	if st := l.core.Replica.Status(); st.Pending > 0 || st.Queued > 0 || st.Held > maxHeld || st.Frozen || !st.Attached || st.Broken > 0 {
-		f.report("P27", "node %s ends with %d records pending, %d requests queued, %d records held, frozen %v, attached %v, %d broken invariants; V %d, H %d, clock %d",
-			l.name, st.Pending, st.Queued, st.Held, st.Frozen, st.Attached, st.Broken, st.V, st.H, st.Clock)
-	}
-}
-
-// maxHeld is how many own records may wait for their stability to be known at the
-// end of a run.
-const maxHeld = 6

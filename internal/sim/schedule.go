@@ -12,31 +12,68 @@ import (
 
 // version is that of the text form of schedules. A transcript of another one is
 // refused: it would not show what it was kept for.
-const version = 1
+const version = 2
 
 // Limits of a schedule, so that a broken transcript costs an error and not the
 // machine.
 const (
-	maxNodes  = membership.MaxSiteNodes
-	maxSlots  = 64 // clients of a node
+	maxSites  = membership.MaxSites
+	maxNodes  = 512 // of all sites
+	maxSlots  = 64  // clients of a node
 	maxBurst  = 100_000
 	maxSize   = membership.MaxMessageBytes
 	maxLength = time.Hour
 )
 
-// A Schedule is one run of one site written down: the site, its network, and
-// everything that happens to it, in the order of time. It has a text form (see
-// doc.go), which is what a failure is kept as; every line of it may be left out and
-// it is still a schedule.
+// A Schedule is one run written down: the sites, their networks, and everything that
+// happens to them, in the order of time. It has a text form (see doc.go), which is what
+// a failure is kept as; every line of it but those of sites and networks may be left
+// out and it is still a schedule.
 type Schedule struct {
-	Profile  string // that drew it
-	Seed     uint64 // of the network's dice, clocks and boot ids too
+	Profile string        // that drew it
+	Seed    uint64        // of the networks' dice, clocks and boot ids too
+	Answers float64       // of a hundred deliveries, how many are answered
+	Length  time.Duration // until clients fall silent and all faults have ended
+	Sites   []Site
+	LAN     LAN // of every site
+	WAN     WAN
+	Links   []Link
+	Steps   []Step
+}
+
+// A Site is some nodes. Nodes are numbered from n0 on, through all sites.
+type Site struct {
 	Nodes    int
-	Gateways int
-	Answers  float64 // of a hundred deliveries, how many are answered
-	LAN      LAN
-	Length   time.Duration // until clients fall silent and all faults have ended
-	Steps    []Step
+	Gateways int           // the first nodes of the site
+	Ahead    time.Duration // of its wall clocks
+}
+
+// A Link joins two sites.
+type Link struct {
+	A, B   int
+	Delay  [2]time.Duration // from A to B, and back
+	Jitter time.Duration
+	Loss   float64 // percent
+}
+
+// LAN is how packets travel in a site. Chances are in percent.
+type LAN struct {
+	Delay     [2]time.Duration // of a pair of nodes
+	Jitter    time.Duration
+	Loss      float64
+	Duplicate float64
+	Late      float64 // comes up to LateBy later than it should, so out of order
+	LateBy    time.Duration
+}
+
+// WAN is how the overlay does its work. Chances are in percent.
+type WAN struct {
+	PromiseLoss float64
+	Duplicate   float64 // of promises
+	Late        float64 // promises up to LateBy late
+	LateBy      time.Duration
+	Detect      time.Duration // until routing knows of a cut or a dead gateway, at most
+	Hints       float64       // of what link state says of delays, how much is wrong
 }
 
 // A Step is one thing that happens. Which fields count depends on the verb.
@@ -45,12 +82,13 @@ type Step struct {
 	Verb Verb
 
 	Node, Peer int           // which
+	Site, Far  int           // which
 	Client     int           // of Node
 	For        time.Duration // how long a fault lasts
 	By         time.Duration // how slow, how late
 	Every      time.Duration // between the messages of a burst
 	Percent    float64
-	Sides      string // of a partition: a letter for each node
+	Sides      string // of a partition: a letter for each node of the site, or for each site
 	Groups     []string
 	Service    membership.Service
 	Discard    bool // the sender does not want its message back
@@ -69,12 +107,23 @@ const (
 	Die       Verb = "die"       // a node dies and stays dead
 	Pause     Verb = "pause"     // a node sleeps, as by SIGSTOP
 	Slow      Verb = "slow"      // each step of a node takes a time
-	Partition Verb = "partition" // nodes on different sides do not hear each other
-	Lose      Verb = "lose"      // packets between all nodes get lost
-	OneWay    Verb = "oneway"    // packets of one node to another get lost
+	Jump      Verb = "jump"      // a node's clock leaps ahead, as when a machine was suspended
+	Partition Verb = "partition" // nodes of a site on different sides do not hear each other
+	Lose      Verb = "lose"      // packets between all nodes of a site get lost
+	OneWay    Verb = "oneway"    // packets of one node to another of its site get lost
 	Late      Verb = "late"      // packets come late by up to a time, and so out of order
 	Double    Verb = "double"    // packets come twice
 	Delay     Verb = "delay"     // all packets take longer
+
+	Split   Verb = "split"   // links between sites on different sides are cut
+	Cut     Verb = "cut"     // one link is cut
+	Stretch Verb = "stretch" // a link takes longer
+	Shake   Verb = "shake"   // a link has jitter
+	Spoil   Verb = "spoil"   // a link loses packets
+	Mute    Verb = "mute"    // promises of one site to another get lost
+	Hold    Verb = "hold"    // promises of one site to another come late
+	Blind   Verb = "blind"   // one site does not see another in link state, though it reaches it
+	Deaf    Verb = "deaf"    // a site's gateways learn nothing new from link state
 
 	Connect Verb = "connect" // a client begins its session, and again whenever its node begins
 	Bye     Verb = "bye"     // a client ends it
@@ -97,12 +146,22 @@ var grammar = map[Verb][]field{
 	Die:       {nodeField},
 	Pause:     {nodeField, forField},
 	Slow:      {nodeField, byField, forField},
-	Partition: {sidesField, forField},
-	Lose:      {percentField, forField},
+	Jump:      {nodeField, byField},
+	Partition: {siteField, sidesField, forField},
+	Lose:      {siteField, percentField, forField},
 	OneWay:    {nodeField, peerField, percentField, forField},
-	Late:      {percentField, byField, forField},
-	Double:    {percentField, forField},
-	Delay:     {byField, forField},
+	Late:      {siteField, percentField, byField, forField},
+	Double:    {siteField, percentField, forField},
+	Delay:     {siteField, byField, forField},
+	Split:     {sidesField, forField},
+	Cut:       {siteField, farField, forField},
+	Stretch:   {siteField, farField, byField, forField},
+	Shake:     {siteField, farField, byField, forField},
+	Spoil:     {siteField, farField, percentField, forField},
+	Mute:      {siteField, farField, percentField, forField},
+	Hold:      {siteField, farField, byField, forField},
+	Blind:     {siteField, farField, forField},
+	Deaf:      {siteField, forField},
 	Connect:   {clientField, groupsField},
 	Bye:       {clientField},
 	Join:      {clientField, groupsField},
@@ -113,7 +172,28 @@ var grammar = map[Verb][]field{
 // fault says whether the step makes something go wrong.
 func (s *Step) fault() bool {
 	switch s.Verb {
-	case Crash, Die, Pause, Slow, Partition, Lose, OneWay, Late, Double, Delay:
+	case Crash, Die, Pause, Slow, Jump:
+		return true
+	}
+	return s.weather()
+}
+
+// weather says whether the step is a fault of a network.
+func (s *Step) weather() bool { return s.ofLAN() || s.ofWAN() }
+
+// ofLAN says whether the step is a fault of a site's network.
+func (s *Step) ofLAN() bool {
+	switch s.Verb {
+	case Partition, Lose, OneWay, Late, Double, Delay:
+		return true
+	}
+	return false
+}
+
+// ofWAN says whether the step is a fault between sites.
+func (s *Step) ofWAN() bool {
+	switch s.Verb {
+	case Split, Cut, Stretch, Shake, Spoil, Mute, Hold, Blind, Deaf:
 		return true
 	}
 	return false
@@ -133,9 +213,19 @@ func (s *Step) String() string {
 // String is the text form.
 func (s *Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "schedule %d profile %s seed %d nodes %d gateways %d answers %g length %v\n", version, s.Profile, s.Seed, s.Nodes, s.Gateways, s.Answers, s.Length)
+	fmt.Fprintf(&b, "schedule %d profile %s seed %d answers %g length %v\n", version, s.Profile, s.Seed, s.Answers, s.Length)
+	for i, x := range s.Sites {
+		fmt.Fprintf(&b, "site s%d nodes %d gateways %d ahead %v\n", i, x.Nodes, x.Gateways, x.Ahead)
+	}
 	l := &s.LAN
 	fmt.Fprintf(&b, "lan delay %v %v jitter %v loss %g double %g late %g %v\n", l.Delay[0], l.Delay[1], l.Jitter, l.Loss, l.Duplicate, l.Late, l.LateBy)
+	if len(s.Sites) > 1 {
+		w := &s.WAN
+		fmt.Fprintf(&b, "wan detect %v hints %g promises loss %g double %g late %g %v\n", w.Detect, w.Hints, w.PromiseLoss, w.Duplicate, w.Late, w.LateBy)
+	}
+	for _, k := range s.Links {
+		fmt.Fprintf(&b, "link s%d s%d delay %v %v jitter %v loss %g\n", k.A, k.B, k.Delay[0], k.Delay[1], k.Jitter, k.Loss)
+	}
 	for i := range s.Steps {
 		b.WriteString(s.Steps[i].String())
 		b.WriteByte('\n')
@@ -143,21 +233,38 @@ func (s *Schedule) String() string {
 	return b.String()
 }
 
+// nodes is how many there are in all sites.
+func (s *Schedule) nodes() int {
+	n := 0
+	for _, x := range s.Sites {
+		n += x.Nodes
+	}
+	return n
+}
+
 // ParseSchedule reads the text form. Lines that begin with # are comments.
 func ParseSchedule(text string) (*Schedule, error) {
 	s := &Schedule{}
-	head := 0
+	lines, lan := 0, false
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		var err error
-		switch head++; head {
-		case 1:
+		word, _, _ := strings.Cut(line, " ")
+		switch lines++; {
+		case lines == 1:
 			err = s.parseHead(line)
-		case 2:
+		case word == "site":
+			err = s.parseSite(line)
+		case word == "lan":
+			lan = true
 			err = s.parseLAN(line)
+		case word == "wan":
+			err = s.parseWAN(line)
+		case word == "link":
+			err = s.parseLink(line)
 		default:
 			var step Step
 			if step, err = s.parseStep(line); err == nil {
@@ -168,8 +275,11 @@ func ParseSchedule(text string) (*Schedule, error) {
 			return nil, fmt.Errorf("schedule, line %d: %q: %w", i+1, line, err)
 		}
 	}
-	if head < 2 {
-		return nil, fmt.Errorf("a schedule begins with a line \"schedule ...\" and a line \"lan ...\"; this has %d lines", head)
+	if lines == 0 || len(s.Sites) == 0 || !lan {
+		return nil, fmt.Errorf("a schedule begins with a line \"schedule ...\", lines \"site ...\" and a line \"lan ...\"; this has %d lines, %d of sites", lines, len(s.Sites))
+	}
+	if len(s.Sites) > 1 && s.WAN.Detect <= 0 {
+		return nil, fmt.Errorf("a schedule of several sites has a line \"wan ...\" with how long routing takes to notice something")
 	}
 	slices.SortStableFunc(s.Steps, func(a, b Step) int { return int(a.At - b.At) })
 	return s, nil
@@ -219,23 +329,73 @@ func parseTime(word string) (time.Duration, error) {
 
 func (s *Schedule) parseHead(line string) error {
 	var v int
-	if err := scan(line, "schedule", &v, "profile", &s.Profile, "seed", &s.Seed, "nodes", &s.Nodes, "gateways", &s.Gateways, "answers", &s.Answers, "length", &s.Length); err != nil {
+	if words := strings.Fields(line); len(words) > 1 && words[0] == "schedule" && words[1] != strconv.Itoa(version) {
+		return fmt.Errorf("version %s, this program reads %d; draw the run anew from its seed", words[1], version)
+	}
+	if err := scan(line, "schedule", &v, "profile", &s.Profile, "seed", &s.Seed, "answers", &s.Answers, "length", &s.Length); err != nil {
+		return err
+	}
+	if !(s.Answers >= 0 && s.Answers <= 100) {
+		return fmt.Errorf("answers to %g of a hundred", s.Answers)
+	}
+	return nil
+}
+
+func (s *Schedule) parseSite(line string) error {
+	var x Site
+	var name string
+	if err := scan(line, "site", &name, "nodes", &x.Nodes, "gateways", &x.Gateways, "ahead", &x.Ahead); err != nil {
 		return err
 	}
 	switch {
-	case v != version:
-		return fmt.Errorf("version %d, this program reads %d; draw the run anew from its seed", v, version)
-	case s.Nodes < 1 || s.Nodes > maxNodes || s.Gateways < 0 || s.Gateways > s.Nodes:
-		return fmt.Errorf("%d nodes with %d gateways, want 1 to %d nodes and no more gateways than nodes", s.Nodes, s.Gateways, maxNodes)
-	case !(s.Answers >= 0 && s.Answers <= 100):
-		return fmt.Errorf("answers to %g of a hundred", s.Answers)
+	case name != siteText(len(s.Sites)):
+		return fmt.Errorf("want site %s", siteText(len(s.Sites)))
+	case len(s.Sites) == maxSites:
+		return fmt.Errorf("more than %d sites", maxSites)
+	case x.Nodes < 1 || x.Nodes > membership.MaxSiteNodes || x.Gateways < 0 || x.Gateways > x.Nodes || s.nodes()+x.Nodes > maxNodes:
+		return fmt.Errorf("%d nodes with %d gateways, want 1 to %d nodes, %d in all sites, and no more gateways than nodes", x.Nodes, x.Gateways, membership.MaxSiteNodes, maxNodes)
+	case len(s.Steps) > 0:
+		return fmt.Errorf("sites come before steps")
 	}
+	s.Sites = append(s.Sites, x)
 	return nil
 }
 
 func (s *Schedule) parseLAN(line string) error {
 	l := &s.LAN
 	return scan(line, "lan", "delay", &l.Delay[0], &l.Delay[1], "jitter", &l.Jitter, "loss", &l.Loss, "double", &l.Duplicate, "late", &l.Late, &l.LateBy)
+}
+
+func (s *Schedule) parseWAN(line string) error {
+	w := &s.WAN
+	return scan(line, "wan", "detect", &w.Detect, "hints", &w.Hints, "promises", "loss", &w.PromiseLoss, "double", &w.Duplicate, "late", &w.Late, &w.LateBy)
+}
+
+func (s *Schedule) parseLink(line string) (err error) {
+	var k Link
+	var a, b string
+	if err := scan(line, "link", &a, &b, "delay", &k.Delay[0], &k.Delay[1], "jitter", &k.Jitter, "loss", &k.Loss); err != nil {
+		return err
+	}
+	if k.A, err = s.parseSiteName(a); err != nil {
+		return err
+	}
+	if k.B, err = s.parseSiteName(b); err != nil {
+		return err
+	}
+	if k.A == k.B || !(k.Loss >= 0 && k.Loss < 100) {
+		return fmt.Errorf("want two sites and less than 100 %% loss")
+	}
+	s.Links = append(s.Links, k)
+	return nil
+}
+
+func (s *Schedule) parseSiteName(word string) (int, error) {
+	i, err := parseSite(word)
+	if err == nil && i >= len(s.Sites) {
+		err = fmt.Errorf("there are only %d sites", len(s.Sites))
+	}
+	return i, err
 }
 
 func (s *Schedule) parseStep(line string) (Step, error) {
@@ -261,8 +421,11 @@ func (s *Schedule) parseStep(line string) (Step, error) {
 			return step, fmt.Errorf("%s %q: %w", f.name, words[i+2], err)
 		}
 	}
-	if step.Node >= s.Nodes || step.Peer >= s.Nodes || len(step.Sides) > s.Nodes {
-		return step, fmt.Errorf("there are only %d nodes", s.Nodes)
+	if n := s.nodes(); step.Node >= n || step.Peer >= n || len(step.Sides) > n {
+		return step, fmt.Errorf("there are only %d nodes", n)
+	}
+	if n := len(s.Sites); step.Site >= n || step.Far >= n {
+		return step, fmt.Errorf("there are only %d sites", n)
 	}
 	return step, nil
 }
@@ -270,6 +433,7 @@ func (s *Schedule) parseStep(line string) (Step, error) {
 // clone is a copy whose steps may be changed, but not their groups.
 func (s *Schedule) clone() *Schedule {
 	c := *s
+	c.Sites, c.Links = slices.Clone(s.Sites), slices.Clone(s.Links)
 	c.Steps = slices.Clone(s.Steps)
 	return &c
 }

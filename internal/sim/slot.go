@@ -51,7 +51,7 @@ func (p *play) client(s *Step) {
 
 func (p *play) slot(node, index int) *slot {
 	for len(p.slots[node]) <= index {
-		p.slots[node] = append(p.slots[node], &slot{play: p, at: p.site.places[node], name: fmt.Sprintf("c%d", len(p.slots[node]))})
+		p.slots[node] = append(p.slots[node], &slot{play: p, at: p.f.places[node], name: fmt.Sprintf("c%d", len(p.slots[node]))})
 	}
 	return p.slots[node][index]
 }
@@ -70,7 +70,7 @@ func (c *slot) want(verb Verb, group string) {
 
 // reopen brings back the clients of a node that has just begun.
 func (p *play) reopen(l *life) {
-	for _, c := range p.slots[l.index] {
+	for _, c := range p.slots[l.number] {
 		c.opening = false
 		c.open()
 	}

@@ -23,7 +23,7 @@ type export struct {
 	first   uint64 // number of records[0]
 	records []merge.Record
 	pulls   []*pull
-	// trimmed has for each instance the number behind the last record to it that is
+	// trimmed has for each site the number behind the last record to it that is
 	// gone. Whoever asks for less has lost something; records to others it may
 	// well ask for, and they are gone.
 	trimmed map[membership.InstanceID]uint64
@@ -34,25 +34,23 @@ type export struct {
 type pull struct {
 	from, to *life
 	log      membership.LogID
-	next     uint64 // number of the record that the exporter looks at next
-	epoch    int
-	arrival  time.Duration // of the last batch under way
-	flying   int           // batches under way
-	done     uint64        // number behind the last record that was handed over
-	waiting  [][][]byte    // batches that the importer has no room for
+	next     uint64                // number of the record that the exporter looks at next
+	own      membership.InstanceID // that imports
+	until    time.Duration         // when it ends, because another gateway pulls; 0: it does not
+	flying   []flight              // batches under way
+	done     uint64                // number behind the last record that was handed over
+	waiting  [][][]byte            // batches that the importer has no room for
 	broken   bool
 }
 
 // noteState takes a new state of the node's site to its log.
 func (l *life) noteState(state *merge.State) {
-	said := *state
-	l.state = &said
-	log := membership.LogID{Site: l.site.id, Instance: said.Instance, View: said.View}
-	if log != l.export.log {
-		for _, p := range l.export.pulls {
+	log := membership.LogID{Site: l.site.id, Instance: state.Instance, View: state.View}
+	if x := &l.links.export; log != x.log {
+		for _, p := range x.pulls {
 			p.broken = true
 		}
-		l.export = export{log: log, trimmed: map[membership.InstanceID]uint64{}}
+		*x = export{log: log, trimmed: map[membership.InstanceID]uint64{}}
 	}
 }
 
@@ -67,7 +65,7 @@ func (l *life) exportEnded(records []merge.Record) {
 // that comes back to its instance hands out again what it knows: records that the log
 // has already are the same, and what it missed begins a new copy of the log.
 func (l *life) exportRecords(records []merge.Record, trim uint64) {
-	x := &l.export
+	x := &l.links.export
 	for _, r := range records {
 		end := x.first + uint64(len(x.records))
 		switch {
@@ -108,112 +106,169 @@ func (w *wan) tend(l *life) {
 	if !l.alive() {
 		return
 	}
-	if l.site.importer == l && l.state != nil {
-		for _, s := range w.f.sites {
-			if s != l.site {
-				w.tendPull(l, s)
+	if said := &l.links.said; said.at != nil && l.asleep <= w.f.now {
+		for i := len(l.links.pulls) - 1; i >= 0; i-- {
+			if p := l.links.pulls[i]; !l.keeps(p) {
+				l.drop(p)
 			}
 		}
-	} else {
-		for i := range l.pulls {
-			l.drop(i)
+		for _, log := range said.state.Logs {
+			if !slices.ContainsFunc(l.links.pulls, func(p *pull) bool { return p.log == log }) && l.imports(log) {
+				w.subscribe(l, log)
+			}
 		}
 	}
 	w.f.after(tendEvery, func() { w.tend(l) })
 }
 
-// tendPull keeps the pull from one site in order.
-func (w *wan) tendPull(l *life, s *site) {
-	if l.pulls == nil {
-		l.pulls = make([]*pull, len(w.f.sites))
+// lingers bounds how long a gateway goes on to pull what another one of its site has
+// begun to pull.
+const lingers = 500 * time.Millisecond
+
+// keeps says whether a pull is still right.
+func (l *life) keeps(p *pull) bool {
+	w, said := l.f.wan, &l.links.said.state
+	switch {
+	case p.broken || !p.from.alive() || p.own != said.Instance || !slices.Contains(said.Logs, p.log) || p.fellBack():
+		return false
+	case l.links.routes.dist[w.gate[l.place]][w.gate[p.from.place]] == noPath:
+		return false
+	case l.imports(p.log):
+		p.until = 0
+	case p.until == 0:
+		p.until = w.f.now + w.rand.between(0, lingers)
+	case p.until <= w.f.now:
+		return false
 	}
-	at := slices.IndexFunc(l.state.Logs, func(log membership.LogID) bool { return log.Site == s.id })
-	wanted := at >= 0
-	var want membership.LogID
-	if wanted {
-		want = l.state.Logs[at]
-	}
-	if p := l.pulls[s.index]; p != nil {
-		if wanted && p.log == want && !p.broken && p.from.alive() && p.epoch == w.epoch[s.index][l.site.index] && !p.fellBack() {
-			return
+	return true
+}
+
+// imports says whether of the gateways of its instance this one is the nearest to a
+// log's origin, as far as it knows.
+func (l *life) imports(log membership.LogID) bool {
+	w := l.f.wan
+	me := w.gate[l.place]
+	far := func(g int) time.Duration {
+		if origin := l.nearest(g, log.Instance, &log.View); origin != nil {
+			return l.links.routes.dist[g][w.gate[origin]]
 		}
-		l.drop(s.index)
+		return noPath
 	}
-	if !wanted || !w.reachable(l.site, s) || !w.reachable(s, l.site) {
-		return
+	mine := far(me)
+	if mine == noPath {
+		return false
 	}
-	for _, at := range s.places {
-		if at.life != nil && at.life.up && at.life.export.log == want {
-			w.subscribe(l, at.life, want)
-			return
+	for g := range w.gates {
+		if a, ok := l.sees(g); ok && g != me && a.state.Instance == l.links.said.state.Instance {
+			if d := far(g); d < mine || d == mine && g < me {
+				return false
+			}
 		}
 	}
+	return true
 }
 
 // fellBack says that the importer has forgotten what it was given: it lost its
 // state, or dropped a queue that did not move. It has to be given it again.
 func (p *pull) fellBack() bool {
-	return p.flying == 0 && len(p.waiting) == 0 && p.to.core.Replica.ImportPosition(p.log) < p.done
+	return len(p.flying) == 0 && len(p.waiting) == 0 && p.to.core.Replica.ImportPosition(p.log) < p.done
 }
 
 // drop ends a pull; what is under way is lost.
-func (l *life) drop(site int) {
-	if p := l.pulls[site]; p != nil {
-		p.broken = true
-		l.pulls[site] = nil
-		p.from.export.pulls = slices.DeleteFunc(p.from.export.pulls, func(q *pull) bool { return q == p })
-	}
+func (l *life) drop(p *pull) {
+	p.broken = true
+	same := func(q *pull) bool { return q == p }
+	l.links.pulls = slices.DeleteFunc(l.links.pulls, same)
+	p.from.links.export.pulls = slices.DeleteFunc(p.from.links.export.pulls, same)
 }
 
 // subscribe asks a gateway for its log from what has been imported on.
-func (w *wan) subscribe(to, from *life, log membership.LogID) {
-	p := &pull{from: from, to: to, log: log, epoch: w.epoch[from.site.index][to.site.index]}
-	to.pulls[from.site.index] = p
+func (w *wan) subscribe(to *life, log membership.LogID) {
+	origin := to.nearest(w.gate[to.place], log.Instance, &log.View)
+	if origin == nil || origin.life == nil {
+		return
+	}
+	from := origin.life
+	wait, ok := w.trip(to.links.routes, to.place, origin)
+	if !ok {
+		return
+	}
+	p := &pull{from: from, to: to, log: log, own: to.links.said.state.Instance}
+	to.links.pulls = append(to.links.pulls, p)
 	position := to.core.Replica.ImportPosition(log)
-	w.f.after(w.trip(to.site, from.site), func() {
-		if p.broken || !from.alive() || from.export.log != log {
+	w.f.after(wait, func() {
+		if p.broken || !from.alive() || from.links.export.log != log {
 			p.broken = true
 			return
 		}
 		p.next = position
-		from.export.pulls = append(from.export.pulls, p)
+		from.links.export.pulls = append(from.links.export.pulls, p)
 		p.pump()
 	})
 }
 
 // pump sends everything that the importer has not been sent yet.
 func (p *pull) pump() {
-	x := &p.from.export
-	if gone := x.trimmed[p.to.state.Instance]; p.next < gone {
+	x := &p.from.links.export
+	if gone := x.trimmed[p.own]; p.next < gone {
 		p.from.f.report("stream", "%s asks %s for record %d, but %d was for it and is trimmed", p.to.name, p.from.name, p.next, gone-1)
 	}
 	p.next = max(p.next, x.first)
 	var batch [][]byte
 	var done uint64
 	for end := x.first + uint64(len(x.records)); p.next < end; p.next++ {
-		if r := &x.records[p.next-x.first]; slices.Contains(r.Dests, p.to.state.Instance) {
+		if r := &x.records[p.next-x.first]; slices.Contains(r.Dests, p.own) {
 			batch, done = append(batch, r.Data), r.N+1
 		}
 	}
 	if len(batch) == 0 {
 		return
 	}
+	w := p.from.f.wan
+	arrival := w.f.now
+	if wait, ok := w.trip(p.to.links.routes, p.from.place, p.to.place); ok {
+		arrival += wait + w.resend(p.to.links.routes, p.from.place, p.to.place)
+	}
+	if n := len(p.flying); n > 0 {
+		arrival = max(arrival, p.flying[n-1].arrival)
+	}
+	p.flying = append(p.flying, flight{batch, done, arrival})
+	if len(p.flying) == 1 {
+		w.f.at(arrival, p.land)
+	}
+}
+
+// stalled is how often a stream looks whether a link that does not work has come back.
+const stalled = 50 * time.Millisecond
+
+// A flight is a batch under way.
+type flight struct {
+	batch   [][]byte
+	done    uint64 // number behind its last record
+	arrival time.Duration
+}
+
+// land brings the batches that are due to the importer. While a link on the way does
+// not work and routing knows of no other, all wait.
+func (p *pull) land() {
 	f := p.from.f
-	p.arrival = max(p.arrival, f.now+f.wan.trip(p.from.site, p.to.site))
-	p.flying++
-	f.at(p.arrival, func() {
-		p.flying--
-		if f.wan.epoch[p.from.site.index][p.to.site.index] != p.epoch {
-			p.broken = true
+	for len(p.flying) > 0 && !p.broken && p.to.alive() {
+		head := &p.flying[0]
+		if head.arrival > f.now {
+			f.at(head.arrival, p.land)
+			return
 		}
-		if !p.broken && p.to.alive() {
-			p.waiting = append(p.waiting, batch)
-			p.done = done
-			if len(p.waiting) == 1 {
-				p.arrive()
-			}
+		if _, ok := f.wan.trip(p.to.links.routes, p.from.place, p.to.place); !ok {
+			p.broken = !p.from.alive()
+			f.after(stalled, p.land)
+			return
 		}
-	})
+		p.waiting, p.done = append(p.waiting, head.batch), head.done
+		p.flying = p.flying[1:]
+		if len(p.waiting) == 1 {
+			p.arrive()
+		}
+	}
 }
 
 // arrive imports what has come, as far as there is room.

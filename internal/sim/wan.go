@@ -1,325 +1,281 @@
 package sim
 
 import (
+	"slices"
 	"time"
-
-	"ringway/membership"
-	"ringway/site/core"
-	"ringway/site/merge"
 )
 
-// A wan stands for the overlay: between any two sites that have a way to each
-// other it carries records in order, controls in order, promises as datagrams, and
-// what link state advertises.
+// A wan stands for the overlay. Its vertices are gateways; those of one site hear each
+// other over their LAN, those of linked sites over the link. Along the shortest ways
+// that routing knows of, it carries what link state advertises (advert.go), records
+// (stream.go), promises and controls (carry.go). What really is there changes at once,
+// what routing knows of it a while later, and at each gateway at a time of its own.
 type wan struct {
-	f      *federation
-	rand   chance
-	delay  [][]time.Duration // of the direct link
-	extra  [][]time.Duration // on top, while a link takes a longer way
-	cut    [][]bool
-	loss   [][]float64       // of promises, percent, above that of the profile
-	path   [][]time.Duration // of the shortest way; noPath: none
-	epoch  [][]int           // grows when the way between two sites breaks
-	latest [][]time.Duration // arrival of the latest control, to keep their order
+	f     *federation
+	spec  WAN
+	rand  chance
+	gates []*place
+	gate  map[*place]int
+	wires [][]*wire // by site; nil: no link
+	mute  [][]float64
+	hold  [][]time.Duration
+	blind [][]bool
+	deaf  []bool // by site
+
+	real  *routes // as it is
+	known *routes // as routing has it
 }
 
-// noPath is the delay between sites that have no way to each other.
+// A wire is one direction of a link.
+type wire struct {
+	base   Link // both ways
+	delay  time.Duration
+	jitter time.Duration
+	loss   float64
+	cut    bool
+}
+
+// noPath is the delay between gateways that have no way to each other.
 const noPath = time.Duration(1 << 60)
 
-func newWAN(f *federation, rand chance) *wan {
+func newWAN(f *federation, s *Schedule, rand chance) *wan {
 	n := len(f.sites)
-	w := &wan{f: f, rand: rand}
-	for i := range n {
-		w.delay = append(w.delay, make([]time.Duration, n))
-		w.extra = append(w.extra, make([]time.Duration, n))
-		w.cut = append(w.cut, make([]bool, n))
-		w.loss = append(w.loss, make([]float64, n))
-		w.path = append(w.path, make([]time.Duration, n))
-		w.epoch = append(w.epoch, make([]int, n))
-		w.latest = append(w.latest, make([]time.Duration, n))
-		for j := range i {
-			d := rand.between(f.profile.WAN.Delay[0], f.profile.WAN.Delay[1])
-			w.delay[i][j], w.delay[j][i] = d, d+rand.between(0, d/10)
-			w.cut[i][j], w.cut[j][i] = f.profile.Islands, f.profile.Islands
+	w := &wan{f: f, spec: s.WAN, rand: rand, gate: map[*place]int{}, deaf: make([]bool, n)}
+	for range n {
+		w.wires = append(w.wires, make([]*wire, n))
+		w.mute = append(w.mute, make([]float64, n))
+		w.hold = append(w.hold, make([]time.Duration, n))
+		w.blind = append(w.blind, make([]bool, n))
+	}
+	for _, k := range s.Links {
+		w.wires[k.A][k.B] = &wire{base: k, delay: k.Delay[0]}
+		w.wires[k.B][k.A] = &wire{base: k, delay: k.Delay[1]}
+	}
+	for _, at := range f.places {
+		if at.gateway {
+			w.gate[at] = len(w.gates)
+			w.gates = append(w.gates, at)
 		}
 	}
-	w.findPaths()
+	w.weather(nil)
+	w.real = w.findRoutes()
+	w.known = w.real
 	return w
 }
 
-// findPaths finds the shortest ways. A way that changed is broken: what was under
-// way on its streams is lost and asked for again.
-func (w *wan) findPaths() {
-	n := len(w.delay)
-	next := make([][]time.Duration, n)
-	for i := range n {
-		next[i] = make([]time.Duration, n)
-		for j := range n {
-			switch {
-			case i == j:
-			case w.cut[i][j]:
-				next[i][j] = noPath
-			default:
-				next[i][j] = w.delay[i][j] + w.extra[i][j]
+// weather puts together what the ongoing faults do to links.
+func (w *wan) weather(ongoing []*Step) {
+	for a := range w.wires {
+		clear(w.mute[a])
+		clear(w.hold[a])
+		clear(w.blind[a])
+		for b, x := range w.wires[a] {
+			if x != nil {
+				x.delay, x.jitter, x.loss, x.cut = x.base.Delay[0], x.base.Jitter, x.base.Loss, false
+				if x.base.B == a {
+					x.delay = x.base.Delay[1]
+				}
+				for _, s := range ongoing {
+					x.suffer(s, a, b)
+				}
 			}
 		}
+	}
+	was := slices.Clone(w.deaf)
+	clear(w.deaf)
+	for _, s := range ongoing {
+		switch s.Verb {
+		case Mute:
+			w.mute[s.Site][s.Far] = either(w.mute[s.Site][s.Far], s.Percent)
+		case Hold:
+			w.hold[s.Site][s.Far] = max(w.hold[s.Site][s.Far], s.By)
+		case Blind:
+			w.blind[s.Site][s.Far] = true
+		case Deaf:
+			w.deaf[s.Site] = true
+		}
+	}
+	for i, now := range w.deaf {
+		if was[i] && !now {
+			w.eachGateway(func(l *life) {
+				if l.site.index == i {
+					l.adopt()
+				}
+			})
+		}
+	}
+}
+
+// suffer takes in one fault of the link from a to b.
+func (x *wire) suffer(s *Step, a, b int) {
+	here := s.Site == a && s.Far == b || s.Site == b && s.Far == a
+	switch {
+	case s.Verb == Split:
+		x.cut = x.cut || side(s.Sides, a) != side(s.Sides, b)
+	case !here:
+	case s.Verb == Cut:
+		x.cut = true
+	case s.Verb == Stretch:
+		x.delay += s.By
+	case s.Verb == Shake:
+		x.jitter += s.By
+	case s.Verb == Spoil:
+		x.loss = either(x.loss, s.Percent)
+	}
+}
+
+// routes are the shortest ways between gateways.
+type routes struct {
+	dist [][]time.Duration
+	next [][]int // hop
+}
+
+// findRoutes finds the shortest ways over what works at present.
+func (w *wan) findRoutes() *routes {
+	n := len(w.gates)
+	r := &routes{}
+	for i := range n {
+		dist, next := make([]time.Duration, n), make([]int, n)
+		for j := range n {
+			dist[j], next[j] = noPath, -1
+			if i == j {
+				dist[j] = 0
+			} else if d, ok := w.hop(i, j); ok {
+				dist[j], next[j] = d, j
+			}
+		}
+		r.dist, r.next = append(r.dist, dist), append(r.next, next)
 	}
 	for k := range n {
 		for i := range n {
+			if r.dist[i][k] == noPath || i == k {
+				continue
+			}
 			for j := range n {
-				if next[i][k] < noPath && next[k][j] < noPath {
-					next[i][j] = min(next[i][j], next[i][k]+next[k][j])
+				if d := r.dist[i][k] + r.dist[k][j]; d < r.dist[i][j] {
+					r.dist[i][j], r.next[i][j] = d, r.next[i][k]
 				}
 			}
 		}
 	}
-	for i := range n {
-		for j := range n {
-			if next[i][j] != w.path[i][j] {
-				w.epoch[i][j]++
-			}
-		}
-	}
-	w.path = next
+	return r
 }
 
-// changed tells everybody, after routing has noticed, that ways have changed.
+// hopCost is what routing adds for each hop: of two ways as long as each other it takes
+// the one with fewer.
+const hopCost = 100 * time.Microsecond
+
+// hop is the delay between two gateways that hear each other without a third.
+func (w *wan) hop(i, j int) (time.Duration, bool) {
+	a, b := w.gates[i], w.gates[j]
+	if !a.relays() || !b.relays() {
+		return 0, false
+	}
+	if a.site == b.site {
+		lan := a.site.lan
+		return hopCost, lan.loss[a.index][b.index] < 100 && lan.loss[b.index][a.index] < 100
+	}
+	x := w.wires[a.site.index][b.site.index]
+	if x == nil || x.cut {
+		return 0, false
+	}
+	return x.delay + hopCost, true
+}
+
+// relays says whether the place has a gateway whose links are up.
+func (at *place) relays() bool {
+	return at.life != nil && at.life.links.up && at.life.asleep <= at.site.f.now
+}
+
+// changed looks at what there is now, and tells everybody after routing has noticed.
+// What comes up has to prove itself, which takes longer.
 func (w *wan) changed() {
-	w.findPaths()
-	w.f.after(w.detection(), func() {
-		for _, s := range w.f.sites {
-			for _, at := range s.places {
-				if at.life != nil && at.life.up {
-					at.life.flood()
-					at.life.tellReach()
-				}
-			}
-		}
+	if len(w.f.sites) < 2 {
+		return
+	}
+	w.real = w.findRoutes()
+	wait := w.detection()
+	if w.better() {
+		wait += w.detection()
+	}
+	w.f.after(wait, func() {
+		w.known = w.real
+		w.eachGateway(func(l *life) { w.f.after(w.rand.between(0, floodTime), l.adopt) })
 	})
 }
 
-// heal mends all links.
-func (w *wan) heal() {
-	if w.f.profile.Islands {
-		return
+// better says whether some way is there that routing does not know of.
+func (w *wan) better() bool {
+	for i := range w.real.dist {
+		for j, d := range w.real.dist[i] {
+			if d < noPath && w.known.dist[i][j] == noPath {
+				return true
+			}
+		}
 	}
-	for i := range w.cut {
-		clear(w.cut[i])
-		clear(w.extra[i])
-		clear(w.loss[i])
-	}
-	w.changed()
+	return false
 }
+
+// floodTime is how much later than others a gateway may hear of a change.
+const floodTime = 60 * time.Millisecond
 
 // detection is how long routing takes this time to notice something.
-func (w *wan) detection() time.Duration {
-	d := w.f.profile.WAN.Detect
-	return w.rand.between(d/3, d)
-}
+func (w *wan) detection() time.Duration { return w.rand.between(w.spec.Detect/3, w.spec.Detect) }
 
-// reachable says whether there is a way from one site to the other.
-func (w *wan) reachable(from, to *site) bool { return w.path[from.index][to.index] < noPath }
-
-// trip is how long something takes from one site to the other.
-func (w *wan) trip(from, to *site) time.Duration {
-	return w.path[from.index][to.index] + w.rand.about(w.f.profile.WAN.Jitter/3)
-}
-
-// carry delivers something after one trip to the gateway that receives for a site,
-// unless the way breaks meanwhile. keepOrder lets nothing overtake.
-func (w *wan) carry(from, to *site, wait time.Duration, keepOrder bool, deliver func(*life)) {
-	if !w.reachable(from, to) {
-		return
-	}
-	epoch := w.epoch[from.index][to.index]
-	arrival := w.f.now + wait
-	if keepOrder {
-		last := &w.latest[from.index][to.index]
-		arrival = max(arrival, *last)
-		*last = arrival
-	}
-	w.f.at(arrival, func() {
-		if w.epoch[from.index][to.index] == epoch && to.importer != nil && to.importer.alive() {
-			deliver(to.importer)
-		}
-	})
-}
-
-// promise sends a datagram to all other sites: lost, late, twice or in time.
-func (w *wan) promise(from *life, data []byte) {
-	p := w.f.profile.WAN
-	for _, to := range w.f.sites {
-		if to == from.site {
-			continue
-		}
-		w.f.stats.Promises++
-		copies := 1
-		if w.rand.percent(p.Duplicate) {
-			copies = 2
-		}
-		for range copies {
-			if w.rand.percent(p.PromiseLoss) || w.rand.percent(w.loss[from.site.index][to.index]) {
-				continue
-			}
-			wait := w.trip(from.site, to)
-			if w.rand.percent(p.Late) {
-				wait += w.rand.between(0, p.LateBy)
-			}
-			w.carry(from.site, to, wait, false, func(l *life) {
-				l.step(func(now time.Duration, fx *core.Effects) { l.core.PromiseIn(now, data, fx) })
-			})
+// eachGateway calls f for all gateways whose links are up.
+func (w *wan) eachGateway(f func(*life)) {
+	for _, at := range w.gates {
+		if at.life != nil && at.life.links.up {
+			f(at.life)
 		}
 	}
 }
 
-// control sends a control message to one site.
-func (w *wan) control(from *life, c merge.Control) {
-	to := w.f.siteOf[c.To.Site]
-	if to == nil {
-		w.f.report("control", "node %s sends a control to unknown site %v", from.name, c.To.Site)
-		return
+// trip is how long something takes this time along the ways that r knows from one
+// gateway to another, and whether all links on it work.
+func (w *wan) trip(r *routes, from, to *place) (wait time.Duration, ok bool) {
+	i, j := w.gate[from], w.gate[to]
+	if r.dist[i][j] == noPath {
+		return 0, false
 	}
-	w.f.stats.Controls++
-	of := merge.SiteInstance{Instance: from.state.Instance, Site: from.site.id}
-	w.carry(from.site, to, w.trip(from.site, to), true, func(l *life) {
-		l.step(func(now time.Duration, fx *core.Effects) { l.core.ControlIn(now, of, c.Data, fx) })
-	})
+	for i != j {
+		next := r.next[i][j]
+		d, works := w.hop(i, next)
+		if !works {
+			return 0, false
+		}
+		wait += d
+		if x := w.wires[w.gates[i].site.index][w.gates[next].site.index]; x != nil && x.jitter > 0 {
+			wait += w.rand.about(x.jitter / 3)
+		}
+		i = next
+	}
+	return wait, true
 }
 
-// gatewayUp lets a gateway that started take part after its links have come up.
-func (w *wan) gatewayUp(l *life) {
-	w.f.after(w.rand.between(20*time.Millisecond, 200*time.Millisecond), func() {
-		if !l.alive() {
-			return
-		}
-		if l.site.importer == nil {
-			l.site.importer = l
-		}
-		for _, s := range w.f.sites {
-			for _, at := range s.places {
-				if other := at.life; other != nil && other.said.from != nil && s != l.site {
-					l.learn(other.said)
-				}
-			}
-		}
-		l.up = true
-		l.flood()
-		l.tellReach()
-		w.tend(l)
-	})
-}
-
-// gatewayDown lets routing notice that a gateway is gone, and another one of its
-// site take its streams.
-func (w *wan) gatewayDown(l *life) {
-	if !l.gateway {
-		return
-	}
-	w.f.after(w.detection(), func() {
-		if l.site.importer == l {
-			l.site.importer = nil
-			for _, at := range l.site.places {
-				if at.life != nil && at.life.up {
-					l.site.importer = at.life
+// resend is how much later something comes that is sent again until it gets through
+// all links on its way.
+func (w *wan) resend(r *routes, from, to *place) time.Duration {
+	var wait time.Duration
+	for i, j := w.gate[from], w.gate[to]; i != j; i = r.next[i][j] {
+		if x := w.wires[w.gates[i].site.index][w.gates[r.next[i][j]].site.index]; x != nil && x.loss > 0 {
+			for range 8 {
+				if !w.rand.percent(x.loss) {
 					break
 				}
+				wait += 2*x.delay + 2*x.delay/4
 			}
 		}
-		for _, s := range w.f.sites {
-			for _, at := range s.places {
-				if at.life != nil && at.gateway {
-					at.life.forget(l)
-				}
-			}
-		}
-	})
+	}
+	return wait
 }
 
-// An advert is what link state carries of a gateway's site. Counters order those
-// of one gateway.
-type advert struct {
-	from    *life
-	counter uint64
-	state   merge.State
-}
-
-// advertise floods a gateway's new state.
-func (l *life) advertise(state *merge.State) {
-	l.noteState(state)
-	if l.gateway {
-		l.said = advert{l, l.said.counter + 1, *state}
-		l.flood()
-	}
-}
-
-// flood sends what a gateway advertises to the gateways of all sites in reach.
-func (l *life) flood() {
-	said := l.said
-	for _, s := range l.f.sites {
-		if s == l.site || !l.f.wan.reachable(l.site, s) || said.from == nil {
-			continue
-		}
-		for _, at := range s.places {
-			if !at.gateway {
-				continue
-			}
-			l.f.after(l.f.wan.trip(l.site, s), func() {
-				if to := at.life; to != nil && to.up && l.alive() {
-					to.learn(said)
-					to.tellReach()
-				}
-			})
+// survives says whether a datagram gets through all links on the way.
+func (w *wan) survives(r *routes, from, to *place) bool {
+	for i, j := w.gate[from], w.gate[to]; i != j; i = r.next[i][j] {
+		if x := w.wires[w.gates[i].site.index][w.gates[r.next[i][j]].site.index]; x != nil && w.rand.percent(x.loss) {
+			return false
 		}
 	}
-}
-
-// learn takes in an advert, unless a newer one of that gateway is known.
-func (l *life) learn(a advert) {
-	for i := range l.known {
-		if l.known[i].from == a.from {
-			if l.known[i].counter < a.counter {
-				l.known[i] = a
-			}
-			return
-		}
-	}
-	l.known = append(l.known, a)
-}
-
-// forget takes out what a dead gateway said.
-func (l *life) forget(dead *life) {
-	for i := range l.known {
-		if l.known[i].from == dead {
-			l.known = append(l.known[:i], l.known[i+1:]...)
-			l.tellReach()
-			return
-		}
-	}
-}
-
-// tellReach tells the core which instances link state shows.
-func (l *life) tellReach() {
-	if !l.alive() || !l.up {
-		return
-	}
-	seen := map[merge.SiteInstance]int{}
-	var reach []merge.Reach
-	for _, a := range l.known {
-		at := a.from.site
-		if !l.f.wan.reachable(at, l.site) || a.state.Instance == membership.InstanceID(0) {
-			continue
-		}
-		r := merge.Reach{SiteInstance: merge.SiteInstance{Instance: a.state.Instance, Site: at.id},
-			View: a.state.View, Epoch: a.state.Epoch, Wanted: a.state.Wanted, Delay: l.f.wan.path[at.index][l.site.index]}
-		if i, twice := seen[r.SiteInstance]; twice {
-			if reach[i].View.Compare(r.View) < 0 {
-				reach[i].View = r.View
-			}
-			reach[i].Epoch = max(reach[i].Epoch, r.Epoch)
-			continue
-		}
-		seen[r.SiteInstance] = len(reach)
-		reach = append(reach, r)
-	}
-	l.step(func(now time.Duration, fx *core.Effects) { l.core.Reach(now, reach, fx) })
+	return true
 }
