@@ -96,6 +96,15 @@ func (m *message) federated() *Event {
 	return m.accepted
 }
 
+// joinedSince says whether the client had joined, at its place, a group to which its own
+// site sent a message that nobody was in then: so it may be with groups that never leave
+// a site, whose joins need no deadline.
+func (c *client) joinedSince(m *message, end *Event) bool {
+	send := m.accepted
+	return len(send.D) == 0 && send.Inst == c.instanceIn(send.View) &&
+		slices.ContainsFunc(m.groups, func(g string) bool { return c.memberAt(g, send.View, keyOf(send), end) })
+}
+
 // instanceIn returns the instance in which the client took part in a view, or "".
 func (c *client) instanceIn(v ViewID) string {
 	for _, e := range c.node.views {

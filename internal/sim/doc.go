@@ -15,26 +15,33 @@
 // draws from a source of its own, so that a change in one part moves the others as
 // little as possible. TestDeterminism holds this.
 //
-// # One site: schedules
+// # Schedules
 //
-// A profile of one site draws a Schedule: the site, its network, and a list of
-// everything that happens, in the order of time. A schedule is data. Its text is a
-// line each for the site and its LAN, and a line for each step:
+// A profile draws a Schedule: the sites, their networks, and a list of everything that
+// happens, in the order of time. A schedule is data. Its text is a line each for the
+// sites, the LAN, the overlay and the links, and a line for each step:
 //
-//	schedule 1 profile site seed 17 nodes 3 gateways 1 answers 2.5 length 31.2s
+//	schedule 2 profile fed-wan seed 17 answers 2.5 length 31.2s
+//	site s0 nodes 3 gateways 2 ahead 0s           n0, n1 and n2; n0 and n1 are gateways
+//	site s1 nodes 2 gateways 1 ahead 10m0s        n3 and n4; its wall clocks are wrong
 //	lan delay 20µs 94µs jitter 18µs loss 1 double 0 late 2 3ms
+//	wan detect 300ms hints 10 promises loss 5 double 1 late 2 1.5s
+//	link s0 s1 delay 20ms 21ms jitter 1ms loss 0
 //	5.044ms start n1
 //	84.676ms connect n0.2 g2,g0                   client 2 of n0, and the groups it joins
 //	4.7s say n0.2 safe g0,#c1#n1 100B x20 500µs   20 messages, one each 500µs
 //	5s join n0.2 g1
 //	6s crash n1 5ms                               and 5 ms later its next life
-//	6.1s partition aba 3s                         a letter for each node: its side
+//	6.1s partition s0 aba 3s                      a letter for each node of s0: its side
 //	6.2s oneway n0 n2 100% 1s                     what n0 sends to n2 is lost
 //	7s slow n1 2ms 3s                             each step takes 2 ms, for 3 s
 //	8s pause n2 10s                               as by SIGSTOP
+//	9s split ab 4s                                a letter for each site
+//	9.5s mute s0 s1 80% 1s                        promises of s0 to s1 get lost
 //
 // Lines that begin with # are comments. Faults end by themselves, and may overlap:
 // what packets go through is the sum of all that are under way. Verb has the rest.
+// Groups whose names begin with s never leave their site.
 // Every line may be left out and the rest is still a schedule; that is what shrinking
 // does (Shrinker, -sim.shrink): it leaves out steps, makes them smaller and the run
 // shorter, for as long as the same predicate fails. As every change moves the dice, it
@@ -45,8 +52,8 @@
 // them all. A fix that comes with a transcript says in its first line what was wrong.
 //
 // The last fault of a drawn schedule ends some seconds before the clients fall silent.
-// Then the site must come to rest: one ring, one view, everybody attached, nothing
-// left. TestSoak torments a site for ten minutes and looks at its heap and queues.
+// Then all must come to rest: one ring a site, one view of all sites that can reach each
+// other, everybody attached, nothing left. TestSoak torments a site for ten minutes and looks at its heap and queues.
 //
 // # What is modelled
 //
@@ -56,17 +63,23 @@
 //     time; a clock that runs up to 200 ppm fast or slow; sleep, as by SIGSTOP;
 //     slowness. While it is busy, packets wait in a socket that holds a bounded number,
 //     and then come in the order in which the loop of a real node takes them.
-//   - The WAN, standing for the overlay: shortest ways over links that may be cut;
-//     the log of each site pulled by one gateway of each other site, in order and
-//     resumed from its import position after every break, with back-pressure;
-//     promises as datagrams that get lost, doubled, late and out of order; controls
-//     in order while the way lasts; link state flooded with the ways' delays, cuts
-//     and dead gateways noticed after a while.
+//   - The WAN, standing for the overlay: shortest ways between gateways, over links that
+//     have delay, jitter and loss and may be cut, and over gateways that may die or hang;
+//     routing notices both after a while, each gateway at a time of its own. The log of
+//     each instance is pulled by the gateway of each other instance that is nearest to
+//     it, for a while by two, in order and resumed from its import position after every
+//     break, with back-pressure. Promises are datagrams that get lost, doubled, late and
+//     out of order. Controls go to one gateway of an instance, in order, again over
+//     another way when one breaks, and are dropped as a whole when there is none. Link
+//     state shows each instance once; it is flooded with the ways' delays, can be late,
+//     blind and wrong about delays.
+//   - Clocks: a node's may leap ahead by up to an hour; a site's wall clocks may be
+//     wrong.
 //   - Clients: one or more a node; all services, one and many groups, private
 //     groups (also of nobody), self-discard, sizes from nothing over several packets
 //     to some MiB; answers to what they receive, which makes causes; ends of sessions
-//     and new ones. Clients of a schedule come back with their node, under the same
-//     private name.
+//     and new ones; groups that never leave a site. Clients come back with their node,
+//     under the same private name.
 //
 // Each payload says which message it is and carries a checksum.
 //
@@ -77,43 +90,32 @@
 // (groupview), records out of sequence (records), asking for what was trimmed
 // (stream), blaming an honest site (fault), a node that is woken again and again
 // without time passing (spin), clients closed that did not leave (closed). At the end:
-// all nodes in the one view of all sites (P25), nothing left to send (P27). Of one site
-// also the sizes of queues (P24) and the number of rings after the last fault (P28).
+// all nodes in one ring of their site and the one view of all sites that can reach each
+// other (P25), nothing left to send (P27), the sizes of queues (P24) and the number of
+// views and rings after the last fault (P28).
 //
 // The traces have keys: merge.Config.Trace tells what the machine does, and
 // internal/trace puts it, the rings and the outputs into the order in which they
-// happened. Not checked is P4, which speaks of the signal between two site views.
+// happened.
 //
 // TestMutants changes the traces of clean runs as faults of the router would, one
 // for each predicate; the predicate must notice.
 //
 // # Profiles
 //
-// A profile says what a seed makes and what happens to it. Random runs draw from
-// the default set: site, site-large, site-quiet (together: one-site), calm, wan-delay,
-// island. Not in it, because some of their seeds still fail:
-//
-//   - lan: nodes crash and come back. A site whose only gateway restarts changes the
-//     view of a running federation, which takes SEQUENCING section 9; what a node that
-//     comes back hears meanwhile takes section 8.
-//   - mixed: the same, and everything else at once.
-//   - pause: a node that was given up comes back with a state of its own. Its
-//     clients' configurations part, which takes the closing of SEQUENCING section 8.
-//   - lossy: the same for nodes that heavy loss leaves behind.
-//   - lan-partition: the same for parts of a site.
-//   - wan-partition: sites that are cut off or die need the view changes of
-//     SEQUENCING section 9.
-//
-// They are there for whoever builds those sections, and for a look now and then.
+// A profile says what a seed makes and what happens to it. Random runs draw from all but
+// the rare ones: site, site-large, site-quiet (together: one-site); fed-calm, fed-wan,
+// fed-lan, fed-gateways, fed-chaos, six-regions (together: federations). Rare is
+// fifty-sites: a run takes a minute.
 //
 // # Reading the code
 //
-// federation.go is a run, life.go a node and inbox.go what waits for it, lan.go and
-// wan.go and stream.go the networks, output.go what is seen, run.go the verdict. Of
-// federations, client.go is who talks and fault.go what goes wrong. Of one site,
-// schedule.go and fields.go are a schedule and its text, draw.go and trouble.go draw
-// one, play.go and slot.go play it, rest.go and facts.go look at the end, shrink.go
-// makes it shorter.
+// federation.go is a run, life.go a node and inbox.go what waits for it, lan.go a site's
+// network; wan.go, advert.go, carry.go and stream.go stand for the overlay; output.go is
+// what is seen, run.go the verdict. schedule.go and fields.go are a schedule and its
+// text; profile.go, draw.go, atlas.go, trouble.go and storm.go draw one; play.go,
+// slot.go and client.go play it; rest.go and facts.go look at the end, shrink.go makes
+// it shorter.
 //
 // The package imports every pure package.
 package sim

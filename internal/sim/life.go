@@ -84,6 +84,7 @@ func (f *federation) boot(at *place) {
 // crash ends a life without a word.
 func (l *life) crash() {
 	if l.place.life == l {
+		l.recorder.Crash(l.f.now - l.start)
 		l.place.life = nil
 		l.f.stats.Crashes++
 		l.f.wan.gatewayDown(l)

@@ -181,6 +181,9 @@ func (s *Step) fault() bool {
 // weather says whether the step is a fault of a network.
 func (s *Step) weather() bool { return s.ofLAN() || s.ofWAN() }
 
+// ofNode says whether the step is about Node.
+func (s *Step) ofNode() bool { return !s.weather() || s.Verb == OneWay }
+
 // ofLAN says whether the step is a fault of a site's network.
 func (s *Step) ofLAN() bool {
 	switch s.Verb {

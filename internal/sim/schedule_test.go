@@ -53,7 +53,7 @@ func playFile(t *testing.T, file string) {
 
 // TestScheduleText: what is written is what is read.
 func TestScheduleText(t *testing.T) {
-	for _, p := range OneSite() {
+	for _, p := range Profiles() {
 		for seed := range uint64(30) {
 			s := Draw(seed, p)
 			again, err := ParseSchedule("# a comment\n\n" + s.String())
@@ -69,7 +69,7 @@ func TestScheduleText(t *testing.T) {
 
 // TestDrawnFaultsEnd: clients have time to find out that all is well again.
 func TestDrawnFaultsEnd(t *testing.T) {
-	for _, p := range OneSite() {
+	for _, p := range Profiles() {
 		for seed := range uint64(200) {
 			s := Draw(seed, p)
 			faults := 0
@@ -82,7 +82,7 @@ func TestDrawnFaultsEnd(t *testing.T) {
 					}
 				}
 			}
-			if faults < p.Shape.Faults[0] || s.Length < 30*time.Second {
+			if faults < p.Shape.Faults[0] || s.Length < p.Shape.Length[0] {
 				t.Errorf("profile %s, seed %d: %d faults in %v", p.Name, seed, faults, s.Length)
 			}
 		}
@@ -90,10 +90,10 @@ func TestDrawnFaultsEnd(t *testing.T) {
 }
 
 func TestScheduleErrors(t *testing.T) {
-	const head = "schedule 1 profile site seed 1 nodes 3 gateways 1 answers 0 length 3s\nlan delay 1µs 2µs jitter 0s loss 0 double 0 late 0 0s\n"
+	const head = "schedule 2 profile site seed 1 answers 0 length 3s\nsite s0 nodes 3 gateways 1 ahead 0s\nlan delay 1µs 2µs jitter 0s loss 0 double 0 late 0 0s\n"
 	for _, c := range []struct{ text, want string }{
 		{"", "begins with"},
-		{strings.Replace(head, "schedule 1", "schedule 7", 1), "version 7"},
+		{strings.Replace(head, "schedule 2", "schedule 7", 1), "version 7"},
 		{strings.Replace(head, "nodes 3", "nodes 3000", 1), "3000 nodes"},
 		{strings.Replace(head, "length 3s", "length 3000h", 1), "not between"},
 		{head + "1s", "time and a verb"},
@@ -101,8 +101,14 @@ func TestScheduleErrors(t *testing.T) {
 		{head + "1s start n3", "only 3 nodes"},
 		{head + "1s start n-1", "want 0"},
 		{head + "1s crash n1", "unknown verb, or not"},
-		{head + "1s lose 200% 1s", "100%"},
-		{head + "1s lose NaN% 1s", "100%"},
+		{head + "1s lose s0 200% 1s", "100%"},
+		{head + "1s lose s0 NaN% 1s", "100%"},
+		{head + "1s lose s1 2% 1s", "only 1 sites"},
+		{head + "site s1 nodes 1 gateways 1 ahead 0s", "line \"wan"},
+		{head + "site s2 nodes 1 gateways 1 ahead 0s", "want site s1"},
+		{head + "site s1 nodes 1 gateways 2 ahead 0s", "no more gateways"},
+		{head + "link s0 s1 delay 1s 1s jitter 0s loss 0", "only 1 sites"},
+		{head + "link s0 s0 delay 1s 1s jitter 0s loss 0", "two sites"},
 		{head + "-1s start n1", "not between"},
 		{head + "1s say n1.0 agreed g0 10B x999999999 1ms", "want 0"},
 		{head + "1s say n1.0 loud g0 10B x1 1ms", "loud"},
@@ -115,7 +121,7 @@ func TestScheduleErrors(t *testing.T) {
 }
 
 func FuzzParseSchedule(f *testing.F) {
-	for _, p := range OneSite() {
+	for _, p := range Profiles() {
 		f.Add(Draw(1, p).String())
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -104,13 +104,21 @@ func (k *Shrinker) leaveOutKinds(best *Schedule) *Schedule {
 			best, _ = k.try(best, less)
 		}
 	}
-	for n := range best.Nodes {
-		drop(func(s *Step) bool { return s.Verb != Partition && s.Node == n })
+	first := 0
+	for i, x := range best.Sites {
+		drop(func(s *Step) bool {
+			return s.ofNode() && s.Node >= first && s.Node < first+x.Nodes || s.ofLAN() && s.Verb != OneWay && s.Site == i
+		})
+		first += x.Nodes
+	}
+	for n := range best.nodes() {
+		drop(func(s *Step) bool { return s.ofNode() && s.Node == n })
 		for c := range 4 {
 			drop(func(s *Step) bool { return !s.fault() && s.Verb != Start && s.Node == n && s.Client == c })
 		}
 	}
-	for verb := range slices.Values([]Verb{Say, Join, Leave, Bye, Delay, Double, Late, Slow, Lose, OneWay, Pause, Partition, Crash, Die}) {
+	for verb := range slices.Values([]Verb{Say, Join, Leave, Bye, Mute, Hold, Blind, Deaf, Shake, Stretch, Spoil, Cut, Split,
+		Delay, Double, Late, Slow, Jump, Lose, OneWay, Pause, Partition, Crash, Die}) {
 		drop(func(s *Step) bool { return s.Verb == verb })
 	}
 	return best
@@ -127,6 +135,17 @@ func (k *Shrinker) simplify(best *Schedule) *Schedule {
 	all(func(s *Schedule) { s.Answers = 0 })
 	all(func(s *Schedule) { s.LAN.Loss, s.LAN.Duplicate, s.LAN.Late, s.LAN.LateBy = 0, 0, 0, 0 })
 	all(func(s *Schedule) { s.LAN.Jitter = 0 })
+	all(func(s *Schedule) { s.WAN = WAN{Detect: s.WAN.Detect} })
+	all(func(s *Schedule) {
+		for i := range s.Links {
+			s.Links[i].Jitter, s.Links[i].Loss = 0, 0
+		}
+	})
+	all(func(s *Schedule) {
+		for i := range s.Sites {
+			s.Sites[i].Ahead, s.Sites[i].Gateways = 0, min(1, s.Sites[i].Gateways)
+		}
+	})
 	for i := range best.Steps {
 		step := func(change func(*Step)) { all(func(s *Schedule) { change(&s.Steps[i]) }) }
 		if best.Steps[i].Verb == Say {

@@ -15,7 +15,7 @@ import (
 
 var (
 	flagSeed       = flag.Uint64("sim.seed", 0, "run this seed (TestSeed), or start there (TestRandom)")
-	flagProfile    = flag.String("sim.profile", "", "profiles, with commas; one-site: all of one site; empty: the default set")
+	flagProfile    = flag.String("sim.profile", "", "profiles, with commas; one-site, federations: all of one or of several sites; empty: both")
 	flagRuns       = flag.Int("sim.n", 0, "run that many seeds (TestRandom)")
 	flagFor        = flag.Duration("sim.for", 0, "run seeds for that long (TestRandom)")
 	flagFailures   = flag.Int("sim.failures", 5, "give up after that many failures (TestRandom)")
@@ -36,7 +36,7 @@ func judge(t *testing.T, r *Result) bool {
 		return true
 	}
 	t.Errorf("%v\nto see it again: %s", r, r.Command())
-	if r.Schedule != nil && *flagShrink > 0 {
+	if *flagShrink > 0 {
 		shrink(t, r)
 	}
 	if *flagTraces != "" {
@@ -81,9 +81,11 @@ func chosen(t *testing.T) []Profile {
 	t.Helper()
 	switch *flagProfile {
 	case "":
-		return slices.DeleteFunc(Profiles(), func(p Profile) bool { return !p.Default })
+		return append(OneSite(), Federations()...)
 	case "one-site":
 		return OneSite()
+	case "federations":
+		return Federations()
 	}
 	var list []Profile
 	for name := range strings.SplitSeq(*flagProfile, ",") {
@@ -113,30 +115,6 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-// once has seeds that failed before, each for a reason of its own. A change in how
-// schedules are drawn makes something else of a seed: what must stay is kept as a
-// transcript. Seed 21 of mixed, where the view of a running federation changes while
-// safe messages are on their way, waits for SEQUENCING section 9.
-var once = map[string][]uint64{
-	"calm":   {2},            // promises starved at a gateway that does not lead
-	"island": {1, 11},        // a client stayed blocked behind its large message
-	"lan":    {1000, 1052},   // the only gateway restarts; a stream starts anew behind its position
-	"mixed":  {22, 43, 1043}, // a learner spins; a learner hears too early
-}
-
-// TestOnceFailed runs the seeds that failed before.
-func TestOnceFailed(t *testing.T) {
-	for name, seeds := range once {
-		p, err := Lookup(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, seed := range seeds[:(len(seeds)+raceShare-1)/raceShare] {
-			judge(t, Run(seed, p))
-		}
-	}
-}
-
 // TestRandom runs many seeds, for -sim.for or -sim.n of them.
 func TestRandom(t *testing.T) {
 	begin := time.Now()
@@ -158,9 +136,7 @@ func TestRandom(t *testing.T) {
 		for _, p := range list {
 			r := Run(seed, p)
 			runs++
-			if p.Shape != nil {
-				wholes = append(wholes, r.Stats.Whole)
-			}
+			wholes = append(wholes, r.Stats.Whole)
 			if !judge(t, r) {
 				failed++
 			}
@@ -179,16 +155,26 @@ func TestRandom(t *testing.T) {
 
 // TestDeterminism: a seed decides everything.
 func TestDeterminism(t *testing.T) {
-	for _, p := range chosen(t) {
-		run := func(seed uint64) *Result {
-			if p.Shape == nil {
-				return Run(seed, p)
+	list := chosen(t)
+	if *flagProfile == "" {
+		list = list[:0]
+		for _, name := range []string{"site", "fed-calm", "fed-chaos"} {
+			p, err := Lookup(name)
+			if err != nil {
+				t.Fatal(err)
 			}
+			list = append(list, p)
+		}
+	}
+	for _, p := range list {
+		run := func(seed uint64) *Result {
 			s := Draw(seed, p)
 			s.Length = 6 * time.Second
-			return Play(s)
+			p := newPlay(s)
+			p.f.agenda.run(s.Length, &p.f.over) // whether it comes to rest is of no interest here
+			p.f.finish()
+			return p.f.result()
 		}
-		p.Active, p.Settle = 3*time.Second, 2*time.Second
 		a, b := run(11), run(11)
 		if a.Hash() != b.Hash() {
 			for i := range min(len(a.Traces), len(b.Traces)) {

@@ -22,27 +22,41 @@ func TestAgendaKeepsOrder(t *testing.T) {
 	}
 }
 
-func TestPathsGoRoundACut(t *testing.T) {
-	p, err := Lookup("calm")
+// TestRoutesGoRoundACut: what routing knows follows what is there, a while later.
+func TestRoutesGoRoundACut(t *testing.T) {
+	s, err := ParseSchedule(`schedule 2 profile x seed 1 answers 0 length 3s
+site s0 nodes 1 gateways 1 ahead 0s
+site s1 nodes 1 gateways 1 ahead 0s
+site s2 nodes 1 gateways 1 ahead 0s
+lan delay 1µs 2µs jitter 0s loss 0 double 0 late 0 0s
+wan detect 300ms hints 0 promises loss 0 double 0 late 0 0s
+link s0 s1 delay 10ms 10ms jitter 0s loss 0
+link s0 s2 delay 20ms 20ms jitter 0s loss 0
+link s1 s2 delay 30ms 30ms jitter 0s loss 0
+0s start n0
+0s start n1
+0s start n2
+1s cut s0 s1 1s
+1.6s cut s0 s2 400ms
+`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newFederation(1, p)
-	w := f.wan
-	direct := w.path[0][1]
-	w.cut[0][1], w.cut[1][0] = true, true
-	w.findPaths()
-	if round := w.path[0][1]; round >= noPath || round < direct {
-		t.Errorf("direct %v, round %v", direct, round)
-	}
-	w.cut[0][2], w.cut[2][0] = true, true
-	w.findPaths()
-	if w.path[0][1] < noPath || w.reachable(f.sites[0], f.sites[2]) {
-		t.Error("a site without links is still reached")
-	}
-	w.heal()
-	if w.path[0][1] != direct {
-		t.Errorf("after healing %v, before %v", w.path[0][1], direct)
+	p := newPlay(s)
+	w := p.f.wan
+	for _, step := range []struct {
+		at          time.Duration
+		real, known time.Duration // from s0 to s1, without what hops cost
+	}{{990 * time.Millisecond, 10 * time.Millisecond, 10 * time.Millisecond}, {1010 * time.Millisecond, 50 * time.Millisecond, 10 * time.Millisecond},
+		{1500 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond}, {1610 * time.Millisecond, noPath, 50 * time.Millisecond},
+		{1950 * time.Millisecond, noPath, noPath}, {2010 * time.Millisecond, 10 * time.Millisecond, noPath}, {2900 * time.Millisecond, 10 * time.Millisecond, 10 * time.Millisecond}} {
+		p.f.agenda.run(step.at, &p.f.over)
+		if real := w.real.dist[0][1].Truncate(time.Millisecond); real != step.real.Truncate(time.Millisecond) {
+			t.Errorf("%v: the way is %v long, want %v", step.at, real, step.real)
+		}
+		if known := w.known.dist[0][1].Truncate(time.Millisecond); known != step.known.Truncate(time.Millisecond) {
+			t.Errorf("%v: routing knows %v, want %v", step.at, known, step.known)
+		}
 	}
 }
 

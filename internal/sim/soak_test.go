@@ -18,11 +18,10 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shape := *p.Shape
+	shape := &p.Shape
 	length := soakTime / raceShare
 	faults := int(length / (4 * time.Second))
 	shape.Nodes, shape.Length, shape.Faults = [2]int{5, 5}, [2]time.Duration{length, length}, [2]int{faults, faults}
-	p.Shape = &shape
 	s := Draw(max(1, *flagSeed), p)
 	for i := range s.Steps {
 		if step := &s.Steps[i]; step.Verb == Die {
@@ -44,7 +43,7 @@ func TestSoak(t *testing.T) {
 		play.measure()
 	}
 	play.f.at(length, play.lookForRest)
-	play.f.agenda.run(length+patience, &play.f.over)
+	play.f.agenda.run(length+play.patience(), &play.f.over)
 	play.checkRest()
 	for _, v := range play.f.wrong {
 		t.Error(v)

@@ -33,6 +33,8 @@ type Recorder struct {
 	notes    []note           // since the last Step
 	last     merge.TraceEvent // the latest ordered federated delivery of the view
 	cause    merge.TraceEvent // the delivery that makes the present output
+	pledges  []pledge         // promises that are kept back
+	names    map[membership.InstanceID]string
 }
 
 // A session is a client of this node.
@@ -51,7 +53,7 @@ type note struct {
 
 // New returns the Recorder of a node that has not started.
 func New(cfg Config) *Recorder {
-	return &Recorder{cfg: cfg, sessions: map[membership.ClientID]*session{}}
+	return &Recorder{cfg: cfg, sessions: map[membership.ClientID]*session{}, names: map[membership.InstanceID]string{}}
 }
 
 // Start begins the trace of a node with that core. wall is the wall clock at now, in
@@ -63,8 +65,14 @@ func (r *Recorder) Start(now time.Duration, wall int64, c *core.Core) {
 
 // Stop ends the trace in order.
 func (r *Recorder) Stop(now time.Duration) {
-	r.now = now
+	r.Crash(now)
 	r.record(evs.Event{Kind: evs.Stop})
+}
+
+// Crash records what was kept back, and nothing else: the node is no more.
+func (r *Recorder) Crash(now time.Duration) {
+	r.now = now
+	r.releaseAll()
 }
 
 // Connect notes a new client. name is its private name, without '#' and node.
@@ -151,7 +159,7 @@ func (r *Recorder) ring(v *ring.View) {
 
 // note records what the machine did.
 func (r *Recorder) note(e *merge.TraceEvent) {
-	out := evs.Event{Inst: e.Instance.String(), View: viewID(e.View), T: e.T, N: e.N}
+	out := evs.Event{Inst: r.instance(e.Instance), View: r.viewID(e.View), T: e.T, N: e.N}
 	switch e.Kind {
 	case merge.TraceSend, merge.TraceReject:
 		if e.Request != merge.Send {
@@ -167,7 +175,8 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 			out.Phase = evs.Transitional
 		}
 		if out.Mode = "local"; e.Federated {
-			out.Mode, out.D = "fed", instances(e.Dests)
+			r.releaseFor(0, e.Dests)
+			out.Mode, out.D = "fed", r.instances(e.Dests)
 		}
 	case merge.TraceNamed:
 		out = evs.Event{Kind: evs.Named, Msg: evs.Message{Client: e.Client.String(), Seq: e.Seq}, N: e.Tag}
@@ -179,14 +188,13 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 		if e.Request != 0 || e.Client == (membership.ClientID{}) || !e.Federated {
 			return
 		}
-		out.Kind, out.Client, out.Src = evs.Down, e.Client.String(), e.Src.String()
+		out.Kind, out.Client, out.Src = evs.Down, e.Client.String(), r.instance(e.Src)
 	case merge.TraceImport:
-		out.Kind, out.Src, out.Idx = evs.Import, e.Src.String(), e.Idx
+		r.releaseFor(e.Src, nil)
+		out.Kind, out.Src, out.Idx = evs.Import, r.instance(e.Src), e.Idx
 	case merge.TracePromise:
-		out.Kind, out.P, out.W, out.Idx = evs.Promise, e.P, e.W, e.Idx
-		if out.Dir, out.To = "in", e.Src.String(); e.Out {
-			out.Dir, out.To = "out", e.To.String()
-		}
+		r.promise(e, out)
+		return
 	default:
 		r.configuration(e, out)
 		return
@@ -196,18 +204,19 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 
 // configuration records a change of view, lineage or attachment.
 func (r *Recorder) configuration(e *merge.TraceEvent, out evs.Event) {
+	r.releaseAll()
 	switch e.Kind {
 	case merge.TraceView:
 		r.last = merge.TraceEvent{}
 		out.Kind = evs.View
 		for _, m := range e.Members {
-			out.Members = append(out.Members, m.Instance.String())
+			out.Members = append(out.Members, r.instance(m.Instance))
 		}
 		slices.Sort(out.Members)
 	case merge.TraceSig:
 		out.Kind, out.TSN = evs.Sig, r.nodeNames(e.Nodes)
 		for _, m := range e.Members {
-			out.TS = append(out.TS, m.Instance.String())
+			out.TS = append(out.TS, r.instance(m.Instance))
 		}
 		slices.Sort(out.TS)
 	case merge.TraceLineage:
@@ -253,7 +262,7 @@ const lastSource = "~"
 // makes the client a member of less.
 func (r *Recorder) keyed(e evs.Event) evs.Event {
 	c := &r.cause
-	e.View, e.Inst = viewID(c.View), c.Instance.String()
+	e.View, e.Inst = r.viewID(c.View), r.instance(c.Instance)
 	if e.Kind == evs.Dlv {
 		if e.Phase = evs.Local; c.Federated {
 			e.Phase = evs.Regular
@@ -267,20 +276,36 @@ func (r *Recorder) keyed(e evs.Event) evs.Event {
 		c = &r.last
 	}
 	if c.Federated {
-		e.Src, e.T, e.N = c.Src.String(), c.T, c.N
+		e.Src, e.T, e.N = r.instance(c.Src), c.T, c.N
 	}
 	return e
 }
 
-func viewID(v membership.ViewID) evs.ViewID {
-	return evs.ViewID{Epoch: v.Epoch, Proposer: v.Proposer.String()}
+func (r *Recorder) viewID(v membership.ViewID) evs.ViewID {
+	return evs.ViewID{Epoch: v.Epoch, Proposer: r.instance(v.Proposer)}
 }
 
-func instances(ids []membership.InstanceID) []string {
+func (r *Recorder) instances(ids []membership.InstanceID) []string {
 	names := make([]string, len(ids))
 	for i, id := range ids {
-		names[i] = id.String()
+		names[i] = r.instance(id)
 	}
 	slices.Sort(names)
 	return names
+}
+
+// maxNames bounds the names that a Recorder remembers.
+const maxNames = 4096
+
+// instance is the name of an instance; most events have some of a few.
+func (r *Recorder) instance(id membership.InstanceID) string {
+	name, known := r.names[id]
+	if !known {
+		if len(r.names) >= maxNames {
+			clear(r.names)
+		}
+		name = id.String()
+		r.names[id] = name
+	}
+	return name
 }
