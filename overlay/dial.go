@@ -38,7 +38,10 @@ func (g *Gateway) keepDialling(ctx context.Context, peer *topology.Node) {
 	wait := redialMin
 	for {
 		began := g.now()
-		err := g.dial(ctx, peer)
+		l, err := g.dial(ctx, peer)
+		if err == nil {
+			g.keepFresh(ctx, l)
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -67,26 +70,25 @@ func (g *Gateway) address(peer *topology.Node) string {
 	return peer.Gateway.String()
 }
 
-// dial connects to the peer and serves the lane until it ends.
-func (g *Gateway) dial(ctx context.Context, peer *topology.Node) error {
+// dial connects to the peer.
+func (g *Gateway) dial(ctx context.Context, peer *topology.Node) (*lane, error) {
 	hctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	addr, err := net.ResolveUDPAddr("udp", g.address(peer))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	shown := g.cfg.Identity.CertificateDER()
 	conn, err := g.transport.Dial(hctx, addr, g.cfg.Identity.ClientTLS(peer.Site.Name, peer.Name), quicConfig())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	hello, err := g.greet(hctx, conn, peer)
 	if err != nil {
 		g.refuse(conn, peer.Name, err)
-		return err
+		return nil, err
 	}
-	cancel()
-	newLane(g, peer, conn, hello).serve()
-	return nil
+	return newLane(g, peer, conn, hello, shown), nil
 }
 
 // greet says hello on a dialled connection and hears the peer's.
@@ -209,7 +211,7 @@ func (g *Gateway) welcome(ctx context.Context, conn *quic.Conn) *lane {
 		g.refuse(conn, peer.Name, connError(conn, err))
 		return nil
 	}
-	return newLane(g, peer, conn, hello)
+	return newLane(g, peer, conn, hello, nil)
 }
 
 // caller returns the gateway that a verified certificate names.

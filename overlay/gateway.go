@@ -100,6 +100,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.wg.Go(func() { g.out.deliver(g.handler, g.done) })
 	g.wg.Go(func() { g.accept(inner, listener) })
 	g.wg.Go(func() { g.countGarbage(inner) })
+	g.wg.Go(func() { g.guard(inner) })
 	for _, l := range c.order {
 		if l.dials {
 			g.wg.Go(func() { g.keepDialling(inner, l.peer) })

@@ -3,6 +3,7 @@ package overlay
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +42,9 @@ type lane struct {
 	peer        *topology.Node
 	conn        *quic.Conn
 	index       uint8
-	incarnation uint64 // the peer's
+	incarnation uint64            // the peer's
+	cert        *x509.Certificate // the peer's
+	shown       []byte            // the own certificate, if this end dialled
 
 	state   *stateQueue
 	control *frameQueue
@@ -49,9 +52,9 @@ type lane struct {
 	wg      sync.WaitGroup
 }
 
-func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello) *lane {
+func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, shown []byte) *lane {
 	return &lane{
-		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation,
+		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation, cert: conn.ConnectionState().TLS.PeerCertificates[0], shown: shown,
 		state: newStateQueue(), control: newFrameQueue(), grams: newGramQueue(),
 	}
 }
@@ -261,9 +264,13 @@ func (l *lane) readState(in io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if err := l.g.verifier.check(signed); err != nil {
+		if err := l.g.verifier.check(signed); errors.Is(err, errBreach) {
 			l.g.count.badSignatures.Add(1)
 			return err
+		} else if err != nil {
+			l.g.count.untrusted.Add(1)
+			l.g.warn("advertisement ignored", "from", l.peer.Name, "error", err)
+			continue
 		}
 		l.g.count.advertsReceived.Add(1)
 		l.g.post(func(c *core) { c.advertCame(l, signed) })

@@ -20,7 +20,14 @@ func (c *core) laneUp(lane *lane) {
 		lane.close(codeDraining, "gateway stops")
 		return
 	}
+	if !c.admitted(lane) {
+		return
+	}
 	if old := l.lanes[lane.index]; old != nil {
+		if old.incarnation == lane.incarnation {
+			c.succeed(l, old, lane)
+			return
+		}
 		old.close(codeReplaced, "a newer connection takes over")
 		c.laneLost(l, old, true)
 	}
@@ -56,12 +63,7 @@ func (c *core) laneDown(lane *lane, cause error) {
 // down.
 func (c *core) laneLost(l *link, lane *lane, planned bool) {
 	l.lanes[lane.index] = nil
-	for _, f := range c.feeds {
-		if f.up != nil && f.up.lane == lane {
-			c.stopUpstream(f)
-			f.retryAt = 0
-		}
-	}
+	c.moveSubscriptions(lane)
 	if lane.index == 0 && l.gate.state != LinkDown {
 		l.downs++
 		l.gate.down(c.now(), planned)

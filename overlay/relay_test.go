@@ -101,7 +101,7 @@ func (f *federation) intruder(as, victim string) *lane {
 		_ = g.transport.Close()
 		_ = g.conn.Close()
 	})
-	return newLane(g, f.node[victim], conn, h)
+	return newLane(g, f.node[victim], conn, h, nil)
 }
 
 func TestPeersThatBreakRulesAreDisconnected(t *testing.T) {

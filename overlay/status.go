@@ -13,7 +13,7 @@ import (
 // counters count what happened since New. Safe for concurrent use.
 type counters struct {
 	breaches, badSignatures, refused, wrongFederation, garbage, warningsSuppressed atomic.Uint64
-	dialFailures, silences                                                         atomic.Uint64
+	dialFailures, silences, expelled, untrusted                                    atomic.Uint64
 	advertsSent, advertsReceived, recomputes                                       atomic.Uint64
 	entriesReceived, subscriptions, refusals, resets, ownDropped                   atomic.Uint64
 	promisesSent, promisesReceived, promisesDuplicate, promisesDropped             atomic.Uint64
@@ -108,6 +108,8 @@ func (n *counters) snapshot() map[string]uint64 {
 		"ringway_overlay_breaches_total":                 n.breaches.Load(),
 		"ringway_overlay_bad_signatures_total":           n.badSignatures.Load(),
 		"ringway_overlay_peers_refused_total":            n.refused.Load(),
+		"ringway_overlay_peers_expelled_total":           n.expelled.Load(),
+		"ringway_overlay_untrusted_origins_total":        n.untrusted.Load(),
 		"ringway_overlay_wrong_federation_total":         n.wrongFederation.Load(),
 		"ringway_overlay_garbage_packets_total":          n.garbage.Load(),
 		"ringway_overlay_warnings_suppressed_total":      n.warningsSuppressed.Load(),

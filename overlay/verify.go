@@ -26,7 +26,8 @@ func newVerifier(identity *pki.Identity, gateways map[membership.NodeID]*topolog
 	return &verifier{identity: identity, gateways: gateways, last: map[membership.NodeID]*routing.Signed{}}
 }
 
-// check returns a breach unless the gateway named in s made it.
+// check returns a breach unless the gateway named in s made it. Other errors say that
+// its certificate does not count here, for which the neighbour is not to blame.
 func (v *verifier) check(s *routing.Signed) error {
 	node, ok := v.gateways[s.Gateway]
 	if !ok || node.Site.ID != s.Site {
@@ -35,6 +36,9 @@ func (v *verifier) check(s *routing.Signed) error {
 	v.mu.Lock()
 	last := v.last[s.Gateway]
 	v.mu.Unlock()
+	if _, err := v.identity.Origin(s.Certificate); err != nil && innocent(err) {
+		return fmt.Errorf("advertisement of %s: %w", node.Name, err)
+	}
 	if last != nil && bytes.Equal(last.Body, s.Body) && bytes.Equal(last.Signature, s.Signature) && bytes.Equal(last.Certificate, s.Certificate) {
 		return nil
 	}

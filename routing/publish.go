@@ -67,6 +67,9 @@ func (p *Publisher) Outnumber(counter uint64) {
 	p.said = false
 }
 
+// Again lets the same be said at once, as with another signature.
+func (p *Publisher) Again() { p.said = false }
+
 func (p *Publisher) due(now time.Duration, want *Advertisement) bool {
 	if now-p.at >= refreshEvery || !sameBesideCosts(&p.last, want) {
 		return true
