@@ -115,10 +115,11 @@ func (b *branch) taken(cursor uint64) {
 type entryWriter struct {
 	stream *quic.Stream
 	buf    []byte
+	head   entryEncoder
 }
 
 func (w *entryWriter) write(e *LogEntry) error {
-	w.buf = appendEntryHeader(w.buf, e)
+	w.buf = w.head.append(w.buf, e)
 	if len(e.Data) < inlineBody {
 		w.buf = append(w.buf, e.Data...)
 	} else {

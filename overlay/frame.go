@@ -62,7 +62,7 @@ func maxFrame(k frameKind) int {
 	case frameRefusal:
 		return 1
 	case frameEntry:
-		return entryHeaderBytes + destBytes*membership.MaxSites + MaxEntryBytes
+		return maxEntryHead + MaxEntryBytes
 	}
 	return 0
 }

@@ -3,6 +3,7 @@ package overlay
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -112,17 +113,32 @@ func decodeRefusal(body []byte) (refusal, error) {
 	return code, breach(r.Done())
 }
 
-const entryHeaderBytes = 9
+// maxEntryHead is the longest head of an entry within its frame: by how much its number
+// is above the last one's (a varint), how many destinations it has (zero: those of the
+// last one), and which.
+const maxEntryHead = binary.MaxVarintLen64 + 1 + destBytes*membership.MaxSites
 
-// appendEntryHeader appends all of an entry's frame but its data.
-func appendEntryHeader(b []byte, e *LogEntry) []byte {
-	b = wire.AppendUint32(b, uint32(entryHeaderBytes+destBytes*len(e.Dests)+len(e.Data)))
-	b = append(b, byte(frameEntry))
-	b = wire.AppendUint64(b, e.N)
-	b = append(b, byte(len(e.Dests)))
-	for _, d := range e.Dests {
-		b = wire.AppendUint64(b, uint64(d))
+// An entryEncoder makes the heads of a subscription's entries, one after the other.
+type entryEncoder struct {
+	last  uint64
+	dests []membership.InstanceID
+}
+
+// append appends all of an entry's frame but its data.
+func (w *entryEncoder) append(b []byte, e *LogEntry) []byte {
+	start := len(b)
+	b = beginFrame(b, frameEntry)
+	b = binary.AppendUvarint(b, e.N-w.last)
+	if w.last = e.N; slices.Equal(e.Dests, w.dests) {
+		b = append(b, 0)
+	} else {
+		w.dests = e.Dests
+		b = append(b, byte(len(e.Dests)))
+		for _, d := range e.Dests {
+			b = wire.AppendUint64(b, uint64(d))
+		}
 	}
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start-frameHeaderBytes+len(e.Data)))
 	return b
 }
 
@@ -134,6 +150,8 @@ const arenaBytes = 64 << 10
 type entryReader struct {
 	in    *bufio.Reader
 	arena []byte
+	begun bool
+	last  uint64                  // the last entry's number
 	dests []membership.InstanceID // the last entry's: neighbours mostly have the same
 }
 
@@ -173,28 +191,87 @@ func (r *entryReader) next() (LogEntry, error) {
 	return LogEntry{}, fmt.Errorf("%w: kind %d does not belong on this stream", errFrame, k)
 }
 
+// entry reads an entry whose frame's body has n bytes.
 func (r *entryReader) entry(n int) (LogEntry, error) {
-	var head [entryHeaderBytes + destBytes*membership.MaxSites]byte
-	if n < entryHeaderBytes {
-		return LogEntry{}, breach(wire.ErrShort)
-	}
-	if _, err := io.ReadFull(r.in, head[:entryHeaderBytes]); err != nil {
+	left := int64(n)
+	step, size, err := r.uvarint(left)
+	if err != nil {
 		return LogEntry{}, err
 	}
-	h := wire.NewReader(head[:entryHeaderBytes])
-	e := LogEntry{N: h.Uint64()}
-	dests := int(h.Uint8())
-	n -= entryHeaderBytes + destBytes*dests
-	if dests == 0 || dests > membership.MaxSites || n < 0 || n > MaxEntryBytes {
-		return LogEntry{}, breach(fmt.Errorf("%w: entry for %d instances", wire.ErrLimit, dests))
+	left -= int64(size)
+	if !r.begun {
+		r.begun = true
+	} else if step == 0 {
+		return LogEntry{}, breach(fmt.Errorf("numbers of a log's entries do not ascend at %d", r.last))
 	}
-	if _, err := io.ReadFull(r.in, head[:destBytes*dests]); err != nil {
+	e := LogEntry{N: r.last + step}
+	if e.N < r.last {
+		return LogEntry{}, breach(fmt.Errorf("number of an entry overflows after %d", r.last))
+	}
+	r.last = e.N
+	if e.Dests, left, err = r.destinations(left); err != nil {
 		return LogEntry{}, err
 	}
-	e.Dests = r.instances(head[:destBytes*dests])
-	var err error
-	e.Data, err = r.data(n)
+	if left < 0 || left > MaxEntryBytes {
+		return LogEntry{}, breach(fmt.Errorf("%w: entry of %d bytes", wire.ErrLimit, left))
+	}
+	e.Data, err = r.data(int(left))
 	return e, err
+}
+
+// uvarint reads a varint of at most limit bytes and returns how many it had.
+func (r *entryReader) uvarint(limit int64) (v uint64, size int, err error) {
+	for shift := 0; ; shift += 7 {
+		if int64(size) >= limit {
+			return 0, 0, breach(wire.ErrShort)
+		}
+		b, err := r.in.ReadByte()
+		if err != nil {
+			return 0, 0, cutShort(err)
+		}
+		if size++; size > binary.MaxVarintLen64 || size == binary.MaxVarintLen64 && b > 1 {
+			return 0, 0, breach(fmt.Errorf("%w: number of an entry", wire.ErrLimit))
+		}
+		if v |= uint64(b&0x7f) << shift; b < 0x80 {
+			return v, size, nil
+		}
+	}
+}
+
+// destinations reads an entry's, of whose frame left bytes are still to come, and
+// returns how many are left then.
+func (r *entryReader) destinations(left int64) ([]membership.InstanceID, int64, error) {
+	if left < 1 {
+		return nil, 0, breach(wire.ErrShort)
+	}
+	b, err := r.in.ReadByte()
+	if err != nil {
+		return nil, 0, cutShort(err)
+	}
+	left--
+	n := int(b)
+	if n == 0 {
+		if len(r.dests) == 0 {
+			return nil, 0, breach(errors.New("entry without destinations"))
+		}
+		return r.dests, left, nil
+	}
+	if n > membership.MaxSites || int64(n*destBytes) > left {
+		return nil, 0, breach(fmt.Errorf("%w: entry for %d instances", wire.ErrLimit, n))
+	}
+	var list [destBytes * membership.MaxSites]byte
+	if _, err := io.ReadFull(r.in, list[:n*destBytes]); err != nil {
+		return nil, 0, cutShort(err)
+	}
+	return r.instances(list[:n*destBytes]), left - int64(n*destBytes), nil
+}
+
+// cutShort is how a stream looks that ends within a frame.
+func cutShort(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // instances decodes a list of destinations, sharing the last entry's if it is the same.

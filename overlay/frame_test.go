@@ -31,7 +31,7 @@ func samples() map[frameKind][]byte {
 		framePromise:   endFrame(p.append(beginFrame(nil, framePromise)), 0),
 		frameSubscribe: sub.append(nil),
 		frameRefusal:   refusedLoop.append(nil),
-		frameEntry:     append(appendEntryHeader(nil, &e), e.Data...),
+		frameEntry:     append(new(entryEncoder).append(nil, &e), e.Data...),
 	}
 }
 
@@ -122,8 +122,8 @@ func TestGramsComeBackAsWritten(t *testing.T) {
 // A length alone must not make the reader allocate: the peer has to send the bytes.
 func TestBodyIsAllocatedAsItComes(t *testing.T) {
 	e := LogEntry{N: 1, Dests: instances("b"), Data: nil}
-	head := appendEntryHeader(nil, &e)
-	copy(head, wire.AppendUint32(nil, uint32(entryHeaderBytes+destBytes+MaxEntryBytes)))
+	head := new(entryEncoder).append(nil, &e)
+	copy(head, wire.AppendUint32(nil, uint32(len(head)-frameHeaderBytes+MaxEntryBytes)))
 	short := append(head, make([]byte, 1000)...)
 	if n := testing.AllocsPerRun(1, func() {
 		if _, err := newEntryReader(bytes.NewReader(short)).next(); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -136,6 +136,41 @@ func TestBodyIsAllocatedAsItComes(t *testing.T) {
 	copy(over, wire.AppendUint32(nil, uint32(maxFrame(frameEntry)+1)))
 	if _, err := newEntryReader(bytes.NewReader(over)).next(); !errors.Is(err, errBreach) {
 		t.Errorf("entry beyond the limit: %v", err)
+	}
+}
+
+// Entries of one stream come back, whatever repeats from one to the next.
+func TestEntriesComeBack(t *testing.T) {
+	list := []LogEntry{
+		{N: 0, Dests: instances("b"), Data: []byte("0")}, {N: 1, Dests: instances("b"), Data: []byte("1")},
+		{N: 300, Dests: instances("c", "b")}, {N: 301, Dests: instances("c", "b"), Data: bytes.Repeat([]byte("x"), 20<<10)},
+		{N: 1 << 63, Dests: instances("b"), Data: []byte("far")},
+	}
+	var all []byte
+	var w entryEncoder
+	for i := range list {
+		all = append(w.append(all, &list[i]), list[i].Data...)
+	}
+	r := newEntryReader(bytes.NewReader(all))
+	for _, want := range list {
+		got, err := r.next()
+		if err != nil || got.N != want.N || !slices.Equal(got.Dests, want.Dests) || !bytes.Equal(got.Data, want.Data) {
+			t.Fatalf("entry %d: %d for %v, %v", want.N, got.N, got.Dests, err)
+		}
+	}
+	for _, bad := range [][]byte{{0, 0, 'x'}, {0, 65}, {0, 1, 1}, {}, {0x80}, {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2, 1}} {
+		frame := append(wire.AppendUint32(nil, uint32(len(bad))), byte(frameEntry))
+		if _, err := newEntryReader(bytes.NewReader(append(frame, bad...))).next(); !errors.Is(err, errBreach) {
+			t.Errorf("%x: %v", bad, err)
+		}
+	}
+	first := append(new(entryEncoder).append(nil, &LogEntry{N: 1, Dests: instances("b")}), 2, 0, 0, 0, byte(frameEntry), 0, 0)
+	r = newEntryReader(bytes.NewReader(first))
+	if _, err := r.next(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.next(); !errors.Is(err, errBreach) {
+		t.Errorf("the same number again: %v", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package overlay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -42,26 +41,16 @@ func (u *upstream) pull(ctx context.Context) error {
 	}
 	in := newEntryReader(s)
 	var batch []LogEntry
-	var last uint64
-	for first := true; ; first = false {
+	for {
 		e, err := in.next()
 		if err != nil {
 			return err
 		}
-		if !first && e.N <= last {
-			return breach(fmt.Errorf("entry %d of log %v after %d", e.N, u.sub.Log, last))
-		}
-		last = e.N
 		batch = append(batch, e)
 		for size := len(e.Data); size < writeBatch && in.ready(); size += len(e.Data) {
 			if e, err = in.next(); err != nil {
 				break
 			}
-			if e.N <= last {
-				err = breach(errors.New("numbers of a log's entries do not ascend"))
-				break
-			}
-			last = e.N
 			batch = append(batch, e)
 		}
 		u.progress.Store(true)
