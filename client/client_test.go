@@ -83,7 +83,8 @@ func dribble(w io.Writer, s string) {
 func TestAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"4803": "unix /tmp/4803", "4803@lon": "tcp lon:4803", "lon:4803": "tcp lon:4803", "[::1]:4803": "tcp [::1]:4803",
-		"unix:/run/x": "unix /run/x", "4803@::1": "tcp [::1]:4803",
+		"unix:/run/x": "unix /run/x", "4803@::1": "tcp [::1]:4803", "4803@[::1]": "tcp [::1]:4803",
+		"tls://lon:4806": "tls lon:4806", "tls://[::1]:4806": "tls [::1]:4806", "tls://lon": "", "tls:lon:4806": "", "unix:": "",
 		"": "", "lon": "", "@lon": "", "x@lon": "", ":4803": "", "lon:http": "", "4803@": "",
 	} {
 		network, address, err := ParseAddress(in)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +19,7 @@ type Conn struct {
 	private string
 	large   bool
 	in      receiver
+	calls   calls
 	reads   interrupter
 	writes  interrupter
 
@@ -32,10 +34,12 @@ type Conn struct {
 }
 
 func newConn(conn net.Conn, private string, large bool) *Conn {
-	return &Conn{
+	c := &Conn{
 		conn: conn, private: private, large: large, in: newReceiver(private), turn: make(chan struct{}, 1),
 		reads: interrupter{setDeadline: conn.SetReadDeadline}, writes: interrupter{setDeadline: conn.SetWriteDeadline},
 	}
+	c.in.answers = c.calls.answer
+	return c
 }
 
 // Name returns the session's private group, "#name#node". A message to it reaches
@@ -65,12 +69,20 @@ func (c *Conn) Leave(ctx context.Context, group string) error {
 	return c.call(ctx, spread.TypeLeave, group)
 }
 
-func (c *Conn) call(ctx context.Context, kind uint32, group string) error {
+// checkJoin refuses what cannot be joined.
+func checkJoin(group string) error {
 	if err := checkGroup(group); err != nil {
 		return err
 	}
 	if strings.Contains(group, "#") {
 		return fmt.Errorf("%w: name %.40q: a private group has its session as its only member", ErrGroups, group)
+	}
+	return nil
+}
+
+func (c *Conn) call(ctx context.Context, kind uint32, group string) error {
+	if err := checkJoin(group); err != nil {
+		return err
 	}
 	if err := c.lock(ctx); err != nil {
 		return err
@@ -136,8 +148,15 @@ func (c *Conn) SendBatch(ctx context.Context, messages []Message) error {
 			return fmt.Errorf("message %d of %d: %w", i+1, len(messages), err)
 		}
 	}
+	_, err := c.sendBatch(ctx, messages)
+	return err
+}
+
+// sendBatch sends messages that were checked, and returns how many of them went out
+// whole. The node delivers those, if it lives, and no part of the one after.
+func (c *Conn) sendBatch(ctx context.Context, messages []Message) (whole int, err error) {
 	if err := c.lock(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	defer c.unlock()
 	c.buffer = c.buffer[:0]
@@ -150,12 +169,27 @@ func (c *Conn) SendBatch(ctx context.Context, messages []Message) error {
 		} else if c.buffer = append(c.buffer, m.Data...); len(c.buffer) < batchBytes {
 			continue
 		}
-		if err := c.write(ctx, data); err != nil {
-			return err
+		if n, err := c.writeSome(ctx, data); err != nil {
+			return whole + wholeOf(messages[whole:i+1], n), err
 		}
-		c.buffer = c.buffer[:0]
+		c.buffer, whole = c.buffer[:0], i+1
 	}
-	return c.write(ctx, nil)
+	n, err := c.writeSome(ctx, nil)
+	if err != nil {
+		return whole + wholeOf(messages[whole:], n), err
+	}
+	return len(messages), nil
+}
+
+// wholeOf returns how many of the messages are within the first n bytes of them.
+func wholeOf(messages []Message, n int64) int {
+	for i := range messages {
+		m := &messages[i]
+		if n -= int64(spread.HeaderBytes + spread.GroupBytes*len(m.Groups) + len(m.Data)); n < 0 {
+			return i
+		}
+	}
+	return len(messages)
 }
 
 func (c *Conn) appendHead(b []byte, m *Message) []byte {
@@ -173,25 +207,31 @@ func (c *Conn) appendHead(b []byte, m *Message) []byte {
 // write writes the buffer and data, in its turn. What stops it half-way breaks the
 // connection: the node could not tell where the next message begins.
 func (c *Conn) write(ctx context.Context, data []byte) error {
+	_, err := c.writeSome(ctx, data)
+	return err
+}
+
+// writeSome is write; it returns how many bytes went out.
+func (c *Conn) writeSome(ctx context.Context, data []byte) (int64, error) {
 	if c.broken != nil {
-		return c.broken
+		return 0, c.broken
 	}
 	if len(c.buffer)+len(data) == 0 {
-		return nil
+		return 0, nil
 	}
 	if err := c.writes.begin(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	n, err := c.gather(data)
 	c.writes.end()
 	switch {
 	case err == nil:
-		return nil
+		return n, nil
 	case n == 0 && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		return ctx.Err() // not a byte of it went out: the connection goes on
+		return 0, ctx.Err() // not a byte of it went out: the connection goes on
 	}
 	c.broken = fmt.Errorf("%w: %w", ErrConnection, errors.Join(ctx.Err(), err))
-	return c.broken
+	return n, c.broken
 }
 
 // gather writes the buffer and data at once.
@@ -207,6 +247,38 @@ func (c *Conn) gather(data []byte) (int64, error) {
 	return n, err
 }
 
+// joinAll asks to join groups with as few writes as possible.
+func (c *Conn) joinAll(ctx context.Context, groups []string) error {
+	if err := c.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlock()
+	c.buffer = c.buffer[:0]
+	for _, g := range groups {
+		c.buffer = spread.AppendHeader(c.buffer, spread.TypeJoin, c.private, 1, [4]byte{}, 0)
+		c.buffer = spread.AppendGroup(c.buffer, g)
+		if len(c.buffer) < batchBytes {
+			continue
+		}
+		if err := c.write(ctx, nil); err != nil {
+			return err
+		}
+		c.buffer = c.buffer[:0]
+	}
+	return c.write(ctx, nil)
+}
+
+// abandon closes a connection of which nothing good is expected, without waiting.
+func (c *Conn) abandon() {
+	c.calls.end(fmt.Errorf("%w: it ended", ErrConnection))
+	c.reads.close()
+	c.writes.close()
+	if secure, ok := c.conn.(*tls.Conn); ok {
+		secure.NetConn().Close() // Close of the tls.Conn would take leave first, and wait
+	}
+	c.conn.Close()
+}
+
 // closeTime bounds what Close waits for a node that reads nothing.
 const closeTime = time.Second
 
@@ -214,6 +286,7 @@ const closeTime = time.Second
 // that were sent before are delivered. A call that waits for the node fails within a
 // second.
 func (c *Conn) Close() error {
+	c.calls.end(fmt.Errorf("%w: it was closed", ErrConnection))
 	c.reads.close()
 	c.writes.close()
 	c.conn.SetWriteDeadline(time.Now().Add(closeTime)) //nolint:errcheck // a dead connection fails by itself

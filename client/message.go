@@ -37,7 +37,8 @@ var (
 	ErrConnection = errors.New("the connection is of no more use")
 )
 
-// An Event is what Receive returns: *Message, *View, *Transition, *Left or *Rejected.
+// An Event is what Receive returns: *Message, *View, *Transition, *Left or *Rejected, and
+// *Gap from a Session.
 type Event interface{ event() }
 
 // A Message is sent to groups, and received by their members.

@@ -27,10 +27,25 @@ type receiver struct {
 	failed  error
 	names   map[string]string   // senders and groups seen
 	lists   map[string][]string // group fields to the list with that one name
+	slab    []Message           // of which the next messages are made
+	answers func(*answered)     // takes answers to calls; nil: there are no calls
 }
 
 func newReceiver(private string) receiver {
 	return receiver{private: private, names: map[string]string{}, lists: map[string][]string{}}
+}
+
+// slabMessages are made at once: they live and die together, as their data does.
+const slabMessages = 32
+
+// message returns an empty message.
+func (in *receiver) message() *Message {
+	if len(in.slab) == 0 {
+		in.slab = make([]Message, slabMessages)
+	}
+	m := &in.slab[0]
+	in.slab = in.slab[1:]
+	return m
 }
 
 // Receive returns the next event. A context that ends loses nothing.
@@ -38,12 +53,20 @@ func (c *Conn) Receive(ctx context.Context) (Event, error) {
 	for {
 		event, need, err := c.in.parse()
 		if event != nil || err != nil {
-			return event, err
+			return event, c.received(err)
 		}
 		if err := c.fill(ctx, need); err != nil {
-			return nil, err
+			return nil, c.received(err)
 		}
 	}
+}
+
+// received tells who waits for an answer that none will come, if so it is.
+func (c *Conn) received(err error) error {
+	if err != nil && c.in.failed != nil {
+		c.calls.end(c.in.failed)
+	}
+	return err
 }
 
 // ReceiveBatch waits for at least one event and fills events with as many as have
@@ -95,8 +118,23 @@ func (c *Conn) fill(ctx context.Context, need int) error {
 	return in.failed
 }
 
-// parse returns the next complete event, or how many bytes the next one needs.
+// parse returns the next complete event, or how many bytes the next one needs. Answers to
+// calls are no events: they go where they are waited for.
 func (in *receiver) parse() (Event, int, error) {
+	for {
+		event, need, err := in.next()
+		answer, ok := event.(*answered)
+		if !ok {
+			return event, need, err
+		}
+		if in.answers != nil {
+			in.answers(answer)
+		}
+	}
+}
+
+// next returns the next complete event or answer.
+func (in *receiver) next() (Event, int, error) {
 	if in.failed != nil {
 		return nil, 0, in.failed
 	}
@@ -145,7 +183,9 @@ func (in *receiver) event(h *spread.Header, body []byte) (Event, error) {
 		if !ok {
 			return nil, fmt.Errorf("message with several services, type %#x", h.Type)
 		}
-		m := &Message{Sender: group, Groups: in.list(names), Service: service, SelfDiscard: h.Type&spread.TypeSelfDiscard != 0, Data: data}
+		m := in.message()
+		m.Sender, m.Groups, m.Service, m.Data = group, in.list(names), service, data
+		m.SelfDiscard = h.Type&spread.TypeSelfDiscard != 0
 		m.Type, m.EndianMismatch = spread.HintType(h.Hint)
 		return m, nil
 	case h.Type&spread.TypeRegular != 0:
@@ -158,6 +198,9 @@ func (in *receiver) event(h *spread.Header, body []byte) (Event, error) {
 		return &Transition{Group: group, ID: ViewID(id)}, nil
 	case h.Type&spread.TypeByLeave != 0:
 		return &Left{Group: group}, nil
+	}
+	if h.Type&spread.TypeExtension != 0 {
+		return parseAnswer(h, body)
 	}
 	return nil, fmt.Errorf("message of type %#x", h.Type)
 }
