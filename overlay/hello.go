@@ -68,10 +68,10 @@ func (m *meter) takeAnswer(now time.Duration, wall int64, a answer) {
 }
 
 // nextHello returns when the next hello is due. A peer of whom nothing has come for
-// longer than its hellos are apart is asked more often, so that it is judged by several
-// packets and not by the loss of one or two.
+// longer than its hellos are apart, or that does not answer, is asked more often, so
+// that it is judged by many packets and not by the loss of a few.
 func (m *meter) nextHello(interval time.Duration) time.Duration {
-	asking := m.heard + interval*5/4 + m.slack(interval)
+	asking := min(m.heard, m.answered+m.rtt) + interval*5/4 + m.slack(interval)
 	if m.sent+interval <= asking {
 		return m.sent + interval
 	}
@@ -86,7 +86,7 @@ func (m *meter) slack(interval time.Duration) time.Duration { return min(4*m.jit
 // with which it was asked was answered. Or it speaks, and does not hear.
 func (m *meter) silentAt(interval time.Duration) time.Duration {
 	slack := m.slack(interval)
-	return min(m.heard+interval*silentQuarters/4+slack, m.answered+(missedHellos+1)*interval+m.rtt+slack)
+	return min(m.heard+interval*silentQuarters/4+slack, m.answered+deafHellos*interval+m.rtt+slack)
 }
 
 // silent says whether the peer is to be given up. Hellos are counted as well as timed:
@@ -94,7 +94,7 @@ func (m *meter) silentAt(interval time.Duration) time.Duration {
 func (m *meter) silent(now, interval time.Duration) bool {
 	slack := m.slack(interval)
 	mute := m.missed >= missedHellos && now >= m.heard+interval*silentQuarters/4+slack
-	deaf := m.unanswered > missedHellos && now >= m.answered+(missedHellos+1)*interval+m.rtt+slack
+	deaf := m.unanswered >= deafHellos*probesPerHello/2 && now >= m.answered+deafHellos*interval+m.rtt+slack
 	return mute || deaf
 }
 
@@ -160,8 +160,12 @@ const (
 	// nothing comes is given up: early enough that traffic flows again within three hellos
 	// and a round trip.
 	silentQuarters = 9
-	// probesPerHello is how many hellos go out in place of one when the peer is silent.
-	probesPerHello = 4
+	// deafHellos is for how many hellos' time a peer that speaks may leave all of them
+	// unanswered.
+	deafHellos = 4
+	// probesPerHello is how many hellos go out in place of one when the peer is silent:
+	// where every fifth packet is lost, a link goes down once in a few minutes.
+	probesPerHello = 8
 	// goodHellos in a row and a link that was down may be up again.
 	goodHellos = 6
 	// holdMin is the hold-down after a flap; it doubles with each further one up to
