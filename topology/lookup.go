@@ -127,7 +127,7 @@ func (t *Topology) AllLoopback() bool {
 // matches, or the default.
 func (t *Topology) GroupPolicy(name string) Group {
 	for _, g := range t.Groups {
-		if matches(g.Match, name) {
+		if Matches(g.Match, name) {
 			return g
 		}
 	}
@@ -173,11 +173,11 @@ func (a Access) may(client, group string, patterns func(*Rule) []string) bool {
 		return true
 	}
 	for i := range a.Allow {
-		if !matches(a.Allow[i].Client, client) {
+		if !Matches(a.Allow[i].Client, client) {
 			continue
 		}
 		for _, pattern := range patterns(&a.Allow[i]) {
-			if matches(pattern, group) {
+			if Matches(pattern, group) {
 				return true
 			}
 		}
@@ -186,9 +186,10 @@ func (a Access) may(client, group string, patterns func(*Rule) []string) bool {
 	return false
 }
 
-// matches says whether the shell pattern matches the whole name. Names have no
+// Matches says whether the shell pattern matches the whole name. Names have no
 // folders: the slash, which path.Match lets no wildcard match, is like any other byte.
-func matches(pattern, name string) bool {
+// A pattern that is none matches nothing.
+func Matches(pattern, name string) bool {
 	ok, err := path.Match(flatten.Replace(pattern), flatten.Replace(name))
 	return ok && err == nil
 }

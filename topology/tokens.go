@@ -81,7 +81,7 @@ func (a Access) TokenOf(secret []byte) (Token, bool) {
 }
 
 // Admits says whether the token is one for a client of that private name.
-func (t Token) Admits(client string) bool { return matches(t.Client, client) }
+func (t Token) Admits(client string) bool { return Matches(t.Client, client) }
 
 // loadTokens reads a file of tokens. What is wrong with the file as a whole is the
 // fault of the topology's line that names it.

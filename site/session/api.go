@@ -1,6 +1,7 @@
 package session
 
 import (
+	"ringway/internal/spread"
 	"ringway/membership"
 	"ringway/site/merge"
 )
@@ -20,7 +21,18 @@ type Backend interface {
 	// Disconnect tells that the session ended, for whatever reason; called once.
 	// The name stays taken until the node calls Server.Release.
 	Disconnect(s *Session)
+	// Hold wants a sender held back, wherever it is, because a reader of this node
+	// has enough; LetGo ends that for all that the reader held. They never block.
+	Hold(reader membership.ClientID, sender merge.Member)
+	LetGo(reader membership.ClientID)
+	// Groups and Members tell what this node knows. They return false once the node
+	// stops.
+	Groups() ([]GroupInfo, bool)
+	Members(group string) (members []merge.Member, complete, ok bool)
 }
+
+// A GroupInfo is what a node knows of a group.
+type GroupInfo = spread.GroupInfo
 
 // Identity is what the handshake fixes about a session.
 type Identity struct {

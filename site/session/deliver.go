@@ -16,25 +16,25 @@ func (s *Server) Deliver(outputs []merge.Output) {
 		o := &outputs[i]
 		switch o.Kind {
 		case merge.OutMessage:
-			s.toAll(o.To, s.encoder.message(&o.Message), false)
+			s.toAll(o.To, s.encoder.message(&o.Message), &o.Message)
 		case merge.OutView:
 			s.view(o)
 		case merge.OutTransition:
-			s.toAll(o.To, s.encoder.transition(o.Group, o.ViewID), true)
+			s.toAll(o.To, s.encoder.transition(o.Group, o.ViewID), nil)
 		case merge.OutLeft:
-			s.toAll(o.To, s.encoder.left(o.Group), true)
+			s.toAll(o.To, s.encoder.left(o.Group), nil)
 		}
 	}
 }
 
-// toAll queues one encoded message at many sessions; membership is only for those
-// that asked for it.
-func (s *Server) toAll(ids []membership.ClientID, encoded []byte, isMembership bool) {
+// toAll queues one encoded message at many sessions. What nobody sent tells of
+// membership, and is only for those that asked for it.
+func (s *Server) toAll(ids []membership.ClientID, encoded []byte, from *merge.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
-		if session := s.byID[id]; session != nil && (session.id.Membership || !isMembership) {
-			session.queue(encoded)
+		if session := s.byID[id]; session != nil && (session.id.Membership || from != nil) {
+			session.queue(encoded, from)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func (s *Server) view(o *merge.Output) {
 		if v == nil {
 			v = s.encoder.prepare(o.View)
 		}
-		session.queue(v.forMember(session.private))
+		session.queue(v.forMember(session.private), nil)
 	}
 }
 
@@ -69,6 +69,8 @@ func (s *Server) Status() Status {
 		Accepted: s.stats.accepted.Load(), Refused: s.stats.refused.Load(), Ended: s.stats.ended.Load(),
 		TooSlow: s.stats.tooSlow.Load(), BadRequests: s.stats.badHeader.Load(),
 		Received: s.stats.received.Load(), Sent: s.stats.sent.Load(), AcceptFailed: s.stats.acceptFailed.Load(),
+		CrowdedOut: s.stats.crowdedOut.Load(), Withdrawn: s.stats.withdrawn.Load(), Rejected: s.stats.rejected.Load(),
+		Throttled: s.stats.throttled.Load(), Dropped: s.stats.dropped.Load(), Held: s.stats.held.Load(),
 	}
 	for _, session := range sessions {
 		session.mu.Lock()

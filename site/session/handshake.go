@@ -9,41 +9,46 @@ import (
 	"time"
 
 	"ringway/internal/spread"
-	"ringway/membership"
+	"ringway/topology"
 )
+
+// errStops ends the handshakes of a node that stops.
+var errStops = errors.New(nodeStops)
 
 // accept takes a connection through its handshake and makes it a session. Whatever
 // arrived behind the handshake is the session's first input.
 func (s *Server) accept(conn net.Conn) (*Session, error) {
-	if err := conn.SetDeadline(time.Now().Add(s.handshakeTime())); err != nil {
+	// One deadline for all stages: who sends a byte now and then gains nothing.
+	if err := conn.SetDeadline(time.Now().Add(s.cfg.HandshakeTimeout)); err != nil {
 		return nil, err
 	}
-	if err := s.admit(); err != nil {
+	a := admission{address: addressOf(conn)}
+	if err := s.admit(a.address); err != nil {
 		return nil, s.refuse(conn, err)
 	}
 	in := handshakeReader{conn: conn}
 	hello, err := in.hello()
+	if err == nil {
+		err = s.precheck(&hello)
+	}
+	if err == nil {
+		err = s.authenticate(conn, &in, &hello, &a)
+	}
 	if err != nil {
 		return nil, s.refuse(conn, err)
 	}
-	id, err := s.take(&hello)
+	id, err := s.take(&hello, &a)
 	if err != nil {
-		return nil, s.refuse(conn, err)
-	}
-	large, err := s.authenticate(conn, &in, &hello)
-	if err != nil {
-		s.giveBack(hello.Name)
 		return nil, s.refuse(conn, err)
 	}
 	private := spread.PrivateGroup(hello.Name, s.cfg.NodeName)
 	session := newSession(s, conn, Identity{ID: id, Name: hello.Name, Membership: hello.Membership, Version: hello.Version}, private)
-	session.large, session.in = large, in.rest
+	session.admission, session.in = a, slices.Clip(in.rest)
 	// The session must be known before the client hears that it is accepted: its
 	// first request may follow at once. So its writer begins with the verdict.
 	session.verdict = spread.AppendVerdict(nil, &hello, private)
 	if !s.enlist(session) {
-		s.giveBack(hello.Name)
-		return nil, errors.New("the node stops")
+		return nil, errStops
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		session.end(err.Error())
@@ -62,42 +67,87 @@ func (s *Server) refuse(conn net.Conn, err error) error {
 	return err
 }
 
-// authenticate lets the client choose a method. Versions before 3.16 choose none: they
-// need NULL to be offered.
-func (s *Server) authenticate(conn net.Conn, in *handshakeReader, hello *spread.Hello) (large bool, err error) {
+// authenticate lets the client choose methods, and holds it to them. Versions before
+// 3.16 choose none: their address must do, or NULL be offered.
+func (s *Server) authenticate(conn net.Conn, in *handshakeReader, hello *spread.Hello, a *admission) error {
+	rules := s.rules.Load()
+	a.policy = rules.SlowReader
 	if !hello.Chooses() {
-		if !slices.Contains(s.cfg.Methods, spread.MethodNull) {
-			return false, &spread.CodeError{Code: spread.Refused, Why: "the client's version cannot authenticate itself"}
+		a.methods = []string{spread.MethodNull}
+		if slices.Contains(rules.Methods, spread.MethodIP) {
+			a.methods = []string{spread.MethodIP}
 		}
-		return false, nil
+		return rules.check(a, hello.Name)
 	}
-	if _, err := conn.Write(spread.AppendMethods(nil, s.cfg.Methods)); err != nil {
-		return false, err
+	if _, err := conn.Write(spread.AppendMethods(nil, rules.Methods)); err != nil {
+		return err
 	}
 	choice, err := in.take(spread.ChoiceBytes)
 	if err != nil {
-		return false, err
+		return err
 	}
-	real := 0
-	for _, m := range spread.ParseChoice(choice) {
-		switch {
-		case m == spread.MethodRingway:
-			large = true
-		case slices.Contains(s.cfg.Methods, m):
-			real++
-		default:
-			return false, &spread.CodeError{Code: spread.Refused, Why: fmt.Sprintf("method %.30q is not offered", m)}
+	if err := a.choose(spread.ParseChoice(choice), rules); err != nil {
+		return err
+	}
+	if slices.Contains(a.methods, spread.MethodToken) {
+		if err := a.show(in, rules); err != nil {
+			return err
 		}
 	}
-	if real == 0 {
-		return false, &spread.CodeError{Code: spread.Refused, Why: "no authentication method was chosen"}
+	if a.resumable {
+		key, err := in.take(spread.ResumeKeyBytes)
+		if err != nil {
+			return err
+		}
+		a.key = [spread.ResumeKeyBytes]byte(key)
 	}
-	return large, nil
+	return rules.check(a, hello.Name)
 }
 
-// maxHandshakeBytes is what a client may send before it is accepted: its handshake,
-// and whatever it sends ahead.
-const maxHandshakeBytes = 4096
+// choose notes what a choice asks for.
+func (a *admission) choose(methods []string, rules *rules) error {
+	for _, m := range methods {
+		policy, extended := spread.ParseRingway(m)
+		switch {
+		case extended:
+			a.extended = true
+			if policy != "" {
+				a.policy = topology.SlowReader(policy)
+			}
+		case m == spread.MethodResume:
+			a.resumable = true
+		case !slices.Contains(rules.Methods, m):
+			return refused("method %.30q is not offered", m)
+		case !slices.Contains(a.methods, m): // once is enough
+			a.methods = append(a.methods, m)
+		}
+	}
+	switch {
+	case len(a.methods) == 0:
+		return refused("no authentication method was chosen")
+	case a.policy == topology.Block && rules.BlockTime == 0:
+		return refused("no session may hold senders back")
+	}
+	return nil
+}
+
+// show takes the client's token.
+func (a *admission) show(in *handshakeReader, rules *rules) error {
+	secret, err := in.token()
+	if err != nil {
+		return err
+	}
+	token, ok := rules.TokenOf(secret)
+	if !ok {
+		return refused("the token is not known")
+	}
+	a.token = token
+	return nil
+}
+
+// maxHandshakeBytes is what a client may send before it is accepted: its handshake, with
+// the largest token, and whatever it sends ahead.
+const maxHandshakeBytes = 4096 + spread.MaxTokenBytes
 
 // A handshakeReader collects a handshake in however many pieces it comes.
 type handshakeReader struct {
@@ -110,8 +160,8 @@ func (r *handshakeReader) more() error {
 	if len(r.rest) >= maxHandshakeBytes {
 		return errors.New("too much before the session was accepted")
 	}
-	buffer := make([]byte, 512)
-	n, err := r.conn.Read(buffer)
+	var buffer [512]byte
+	n, err := r.conn.Read(buffer[:])
 	r.rest = append(r.rest, buffer[:n]...)
 	if n > 0 {
 		return nil
@@ -146,61 +196,17 @@ func (r *handshakeReader) take(n int) ([]byte, error) {
 	return taken, nil
 }
 
-// take reserves the client's name, or invents one, and makes its id.
-func (s *Server) take(hello *spread.Hello) (membership.ClientID, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.full(); err != nil {
-		return membership.ClientID{}, err
-	}
-	s.counter++
-	if hello.Name == "" {
-		for {
-			hello.Name = fmt.Sprintf("r%d-%d", s.counter%9999, s.counter/9999%1000)
-			if _, taken := s.names[hello.Name]; !taken {
-				break
-			}
-			s.counter++
+func (r *handshakeReader) token() ([]byte, error) {
+	for {
+		token, n, err := spread.ParseToken(r.rest)
+		if !errors.Is(err, spread.ErrMore) {
+			r.rest = r.rest[n:]
+			return token, err
+		}
+		if err := r.more(); err != nil {
+			return nil, err
 		}
 	}
-	if _, taken := s.names[hello.Name]; taken {
-		return membership.ClientID{}, &spread.CodeError{Code: spread.NameInUse, Why: fmt.Sprintf("name %q is in use", hello.Name)}
-	}
-	id := membership.ClientID{Node: s.cfg.Node, Session: s.cfg.Boot<<32 | s.counter&0xffffffff}
-	s.names[hello.Name] = id
-	return id, nil
-}
-
-func (s *Server) giveBack(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.names, name)
-}
-
-// handshakeTime says how long a new connection's handshake may take.
-func (s *Server) handshakeTime() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.pending) > maxHandshakes/2 {
-		return min(s.cfg.HandshakeTimeout, hastyHandshake)
-	}
-	return s.cfg.HandshakeTimeout
-}
-
-// admit refuses a connection, before it has said anything, if the node is full.
-func (s *Server) admit() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.full()
-}
-
-// full refuses a further session, with the lock held. What counts are names: sessions,
-// handshakes that have chosen one, and departures that are not through the ring yet.
-func (s *Server) full() error {
-	if n := len(s.names); n >= s.cfg.MaxSessions {
-		return &spread.CodeError{Code: spread.TooManySessions, Why: fmt.Sprintf("%d sessions, at most %d", n, s.cfg.MaxSessions)}
-	}
-	return nil
 }
 
 // enlist makes the session known to Deliver and to the backend.
@@ -209,10 +215,10 @@ func (s *Server) enlist(session *Session) bool {
 	closed := s.closed
 	if !closed {
 		s.byID[session.id.ID] = session
-		s.released[session.id.ID] = session.id.Name
 	}
 	s.mu.Unlock()
 	if closed {
+		s.backOut(session)
 		return false
 	}
 	s.stats.accepted.Add(1)
@@ -220,10 +226,19 @@ func (s *Server) enlist(session *Session) bool {
 	return true
 }
 
+// backOut undoes take for a session that never was.
+func (s *Server) backOut(session *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names.left(session.admission.address)
+	s.names.free(session.id.ID)
+}
+
 // forget is the end of a session: Deliver does not find it any more.
 func (s *Server) forget(session *Session) {
 	s.mu.Lock()
 	delete(s.byID, session.id.ID)
+	s.names.left(session.admission.address)
 	s.mu.Unlock()
 	s.stats.ended.Add(1)
 	s.backend.Disconnect(session)

@@ -15,6 +15,7 @@ import (
 	"ringway/internal/spread"
 	"ringway/membership"
 	"ringway/site/merge"
+	"ringway/topology"
 )
 
 var le = spread.Order(binary.LittleEndian)
@@ -33,7 +34,7 @@ func dial(t testing.TB, address string, opts client.Options) *client.Conn {
 }
 
 func TestAFullNodeSaysSoBeforeTheHello(t *testing.T) {
-	node, tcp, _ := start(t, func(c *Config) { c.MaxSessions = 2 })
+	node, tcp, _ := start(t, func(c *Config) { c.Access.Limits.Sessions = 2 })
 	first := dial(t, tcp, client.Options{})
 	dial(t, tcp, client.Options{})
 	conn := raw(t, "tcp", tcp)
@@ -48,33 +49,23 @@ func TestAFullNodeSaysSoBeforeTheHello(t *testing.T) {
 	dial(t, tcp, client.Options{})
 }
 
-func TestHandshakesCountAgainstTheLimit(t *testing.T) {
-	_, tcp, _ := start(t, func(c *Config) { c.MaxSessions = 2 })
+// TestALastPlaceGoesToWhoIsFirstThrough: a handshake takes no place and no name until it
+// is through, so that who cannot show anything keeps nobody out.
+func TestALastPlaceGoesToWhoIsFirstThrough(t *testing.T) {
+	_, tcp, _ := start(t, func(c *Config) { c.Access.Limits.Sessions = 1 })
 	var conns []net.Conn
-	for range 3 { // all are let in: none has a name yet
-		conns = append(conns, raw(t, "tcp", tcp))
-	}
-	for i, conn := range conns[:2] {
-		fmt.Fprintf(conn, "\x05\x00\x01\x01\x01%d", i)
+	for range 2 {
+		conn := raw(t, "tcp", tcp)
+		fmt.Fprint(conn, "\x05\x00\x01\x01\x01a")
 		expect(t, conn, "\x05NULL ")
+		conns = append(conns, conn)
 	}
-	fmt.Fprint(conns[2], "\x05\x00\x01\x01\x012")
-	expect(t, conns[2], "\xfd")
-}
-
-func TestMethodsThatAreNotImplementedAreNotOffered(t *testing.T) {
-	_, tcp, _ := start(t, func(c *Config) { c.Methods = []string{"IP", "TOKEN"} })
-	conn := raw(t, "tcp", tcp)
-	fmt.Fprint(conn, "\x05\x00\x01\x01\x01a")
-	expect(t, conn, "\x00")
-	fmt.Fprint(conn, "IP"+strings.Repeat("\x00", 88))
-	expect(t, conn, "\xf7")
-	expectEnd(t, conn)
-
-	old := raw(t, "tcp", tcp) // cannot choose
-	fmt.Fprint(old, "\x03\x0e\x01\x01a")
-	expect(t, old, "\xf7")
-	expectEnd(t, old)
+	fmt.Fprint(conns[1], choice)
+	expect(t, conns[1], "\x01\x05\x00\x01\x05#a#d1")
+	fmt.Fprint(conns[0], choice)
+	expect(t, conns[0], "\xfa")
+	third := raw(t, "tcp", tcp)
+	expect(t, third, "\xfd")
 }
 
 func TestMessagesInAnyPieces(t *testing.T) {
@@ -159,7 +150,8 @@ func TestLargeMessagesByNegotiation(t *testing.T) {
 func TestMemoryForALargeMessageGrowsAsItComes(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
-	r := &reader{session: &Session{private: "#a#d1", large: true, conn: near}, chunk: firstChunk, names: map[string][]string{}}
+	r := newTestReader(near)
+	r.session.admission.extended = true
 	go func() {
 		defer far.Close()
 		far.Write(header(le, 0x10, "#a#d1", 1, 0, membership.MaxMessageBytes))
@@ -202,11 +194,9 @@ func TestQueueBounds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			near, far := net.Pipe()
 			defer far.Close()
-			cfg := Config{QueueMessages: c.messages, QueueBytes: 1000}
-			cfg.setDefaults()
-			session := newSession(&Server{cfg: cfg}, near, Identity{}, "#a#d1")
+			session := newTestSession(near, topology.Limits{QueueMessages: c.messages, QueueBytes: 1000})
 			for _, size := range c.sizes {
-				session.queue(make([]byte, size))
+				session.queue(make([]byte, size), nil)
 			}
 			if session.ended != c.ended {
 				t.Errorf("ended %v (%s)", session.ended, session.why)
@@ -220,20 +210,18 @@ func TestQueueBounds(t *testing.T) {
 func TestViewsCountByTheirBytes(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
-	cfg := Config{QueueMessages: 2, QueueBytes: 10_000}
-	cfg.setDefaults()
-	session := newSession(&Server{cfg: cfg}, near, Identity{}, "#a#d1")
+	session := newTestSession(near, topology.Limits{QueueMessages: 2, QueueBytes: 10_000})
 	e := encoder{nodeName: func(membership.NodeID) string { return "d1" }, order: func(a, b merge.Member) int { return 0 }}
 	for range 10 {
-		session.queue(e.transition("g", merge.GroupViewID{}))
-		session.queue(e.prepare(&merge.GroupView{Group: "g", Cause: merge.CauseNetwork, Members: []merge.Member{{Name: "a"}}}).encoded)
-		session.queue(e.left("g"))
+		session.queue(e.transition("g", merge.GroupViewID{}), nil)
+		session.queue(e.prepare(&merge.GroupView{Group: "g", Cause: merge.CauseNetwork, Members: []merge.Member{{Name: "a"}}}).encoded, nil)
+		session.queue(e.left("g"), nil)
 	}
 	if session.ended || session.queued != 0 {
 		t.Errorf("ended %v (%s), %d count as messages", session.ended, session.why, session.queued)
 	}
 	for range 1000 {
-		session.queue(e.transition("g", merge.GroupViewID{}))
+		session.queue(e.transition("g", merge.GroupViewID{}), nil)
 	}
 	if !session.ended {
 		t.Error("their bytes are not bounded")
@@ -293,18 +281,49 @@ func TestAStopWaitsForNoClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
-func TestACrowdOfSilentConnectionsHasLessTime(t *testing.T) {
-	s := NewServer(Config{HandshakeTimeout: 10 * time.Second}, nil)
-	if got := s.handshakeTime(); got != 10*time.Second {
-		t.Fatalf("alone: %v", got)
+// TestACrowdOfSilentConnectionsKeepsNobodyOut: when there is no place for another
+// handshake, the oldest of the address that has most goes.
+func TestACrowdOfSilentConnectionsKeepsNobodyOut(t *testing.T) {
+	var l lobby
+	one, many := &elsewhere{ip: "192.0.2.1"}, make([]*elsewhere, maxHandshakes)
+	l.enter(one)
+	for i := range many[:maxHandshakes-1] {
+		many[i] = &elsewhere{ip: "192.0.2.2"}
+		if gone := l.enter(many[i]); gone != nil {
+			t.Fatalf("%v had to go for number %d", gone, i)
+		}
 	}
-	for range maxHandshakes/2 + 1 {
-		near, far := net.Pipe()
-		near.Close()
-		far.Close()
-		s.pending[near] = struct{}{}
+	for i := range 10 {
+		if gone := l.enter(&elsewhere{ip: "192.0.2.3"}); gone != many[i] {
+			t.Fatalf("newcomer %d: %v had to go", i, gone)
+		}
 	}
-	if got := s.handshakeTime(); got != hastyHandshake {
-		t.Fatalf("in a crowd: %v", got)
+	l.leave(many[0]) // is gone already
+	l.leave(one)
+	if l.count != maxHandshakes-1 {
+		t.Errorf("%d are in", l.count)
 	}
+	seen := 0
+	l.each(func(net.Conn) { seen++ })
+	if seen != l.count {
+		t.Errorf("%d of %d", seen, l.count)
+	}
+}
+
+// elsewhere is a connection from an address.
+type elsewhere struct {
+	net.Conn
+	ip string
+}
+
+func (e *elsewhere) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(e.ip), Port: 1} }
+
+// newTestSession returns a session of a server that does nothing.
+func newTestSession(conn net.Conn, limits topology.Limits) *Session {
+	s := NewServer(Config{Access: topology.Access{Limits: limits}}, nil)
+	return newSession(s, conn, Identity{}, "#a#d1")
+}
+
+func newTestReader(conn net.Conn) *reader {
+	return &reader{session: newTestSession(conn, topology.Limits{}), chunk: firstChunk}
 }

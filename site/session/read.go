@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 
+	"golang.org/x/time/rate"
+
 	"ringway/internal/spread"
 	"ringway/membership"
 	"ringway/site/merge"
@@ -31,23 +33,30 @@ type reader struct {
 	start    int    // of what is not parsed
 	chunk    int
 	requests []merge.Request
-	names    map[string][]string // group name to the list with it alone
+
+	rules *rules                 // by which known was filled in
+	known map[string]*knownGroup // by name
+	joins *rate.Limiter          // and leaves; nil: no limit
+	calls *rate.Limiter          // of extension calls; nil before the first
+}
+
+// A knownGroup is a group name that the session has used.
+type knownGroup struct {
+	list       []string // with it alone
+	send, join bool     // what the rules allow
 }
 
 // read takes requests until the client ends the session or breaks a rule.
 func (s *Session) read() error {
-	r := &reader{session: s, buffer: s.in, chunk: firstChunk, names: map[string][]string{}}
+	r := &reader{session: s, buffer: s.in, chunk: firstChunk}
 	s.in = nil
 	for {
 		need, err := r.parse()
-		if len(r.requests) > 0 {
-			s.received.Add(uint64(len(r.requests)))
-			s.server.stats.received.Add(uint64(len(r.requests)))
-			if !s.server.backend.Submit(s, r.requests) {
-				return errors.New("the node stops")
-			}
-			clear(r.requests)
-			r.requests = r.requests[:0]
+		if stopped := r.submit(); stopped != nil {
+			return stopped
+		}
+		if errors.Is(err, errStops) {
+			return err
 		}
 		if errors.Is(err, errDisconnect) {
 			return nil
@@ -65,6 +74,22 @@ func (s *Session) read() error {
 	}
 }
 
+// submit hands over the requests that are complete.
+func (r *reader) submit() error {
+	if len(r.requests) == 0 {
+		return nil
+	}
+	s := r.session
+	s.received.Add(uint64(len(r.requests)))
+	s.server.stats.received.Add(uint64(len(r.requests)))
+	if !s.server.backend.Submit(s, r.requests) {
+		return errStops
+	}
+	clear(r.requests)
+	r.requests = r.requests[:0]
+	return nil
+}
+
 // parse takes all complete messages. It returns how many bytes the next one has in
 // all, as far as is known.
 func (r *reader) parse() (need int, err error) {
@@ -77,7 +102,7 @@ func (r *reader) parse() (need int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := header.CheckFromClient(r.session.private, r.session.large); err != nil {
+		if err := header.CheckFromClient(r.session.private, r.session.admission.extended); err != nil {
 			return 0, err
 		}
 		size := spread.HeaderBytes + header.Groups*spread.GroupBytes + header.DataLen
@@ -115,35 +140,27 @@ func (r *reader) fill(need int) error {
 
 // request appends the request that a message stands for. body has its groups and data.
 func (r *reader) request(h *spread.Header, body []byte) error {
+	r.renew()
 	names, data := body[:h.Groups*spread.GroupBytes], body[h.Groups*spread.GroupBytes:]
 	switch {
 	case h.Type&spread.TypeDisconnect != 0:
 		return errDisconnect
+	case h.Type&spread.TypeExtension != 0:
+		return r.call(h, body)
 	case h.Type&(spread.TypeJoin|spread.TypeLeave) != 0:
-		if h.Groups == 0 {
-			return errors.New("join or leave of no group")
-		}
-		groups, err := r.groups(names[:spread.GroupBytes]) // only the first one counts
-		if err != nil {
-			return err
-		}
-		if groups[0][0] == '#' {
-			return fmt.Errorf("join or leave of the private group %q", groups[0])
-		}
-		kind := merge.Join
-		if h.Type&spread.TypeLeave != 0 {
-			kind = merge.Leave
-		}
-		r.requests = append(r.requests, merge.Request{Kind: kind, Groups: groups})
-		return nil
+		return r.membership(h, names, data)
 	}
-	groups, err := r.groups(names)
+	groups, allowed, err := r.groups(names)
 	if err != nil {
 		return err
 	}
 	service, ok := spread.ServiceOf(h.Type)
 	if !ok {
 		return fmt.Errorf("%w: type %#x", spread.ErrType, h.Type)
+	}
+	if !allowed {
+		r.reject(h, groups, data)
+		return nil
 	}
 	// Only the service and self discard go on: what else a client sets, membership
 	// bits among it, is not its to say.
@@ -154,35 +171,103 @@ func (r *reader) request(h *spread.Header, body []byte) error {
 	return nil
 }
 
-// groups returns the names in a list of fields. Lists of one name are shared.
-func (r *reader) groups(fields []byte) ([]string, error) {
+// membership is a join or a leave.
+func (r *reader) membership(h *spread.Header, names, data []byte) error {
+	if h.Groups == 0 {
+		return errors.New("join or leave of no group")
+	}
+	group, err := r.group(names[:spread.GroupBytes]) // only the first one counts
+	if err != nil {
+		return err
+	}
+	if group.list[0][0] == '#' {
+		return fmt.Errorf("join or leave of the private group %q", group.list[0])
+	}
+	if err := r.throttle(r.joins); err != nil {
+		return err
+	}
+	kind := merge.Join
+	if h.Type&spread.TypeLeave != 0 {
+		kind = merge.Leave
+	}
+	if kind == merge.Join && !group.join {
+		r.reject(h, group.list, data)
+		return nil
+	}
+	r.requests = append(r.requests, merge.Request{Kind: kind, Groups: group.list})
+	return nil
+}
+
+// throttle waits until the session may do again what the limiter is for. What it asked
+// for before does not wait with it.
+func (r *reader) throttle(limiter *rate.Limiter) error {
+	if limiter == nil {
+		return nil
+	}
+	wait := limiter.Reserve().Delay()
+	if wait == 0 {
+		return nil
+	}
+	r.session.server.stats.throttled.Add(1)
+	if err := r.submit(); err != nil {
+		return err
+	}
+	r.session.pause(wait)
+	return nil
+}
+
+// reject sends a message back that the rules of access do not allow.
+func (r *reader) reject(h *spread.Header, groups []string, data []byte) {
+	kind := h.Type & (spread.Calls | spread.TypeSelfDiscard)
+	r.session.server.stats.rejected.Add(1)
+	r.session.queue(spread.AppendRejected(nil, kind, r.session.private, groups, h.Hint, data), nil)
+}
+
+// renew forgets what the rules allowed, once there are others.
+func (r *reader) renew() {
+	if rules := r.session.server.rules.Load(); rules != r.rules {
+		r.rules, r.known, r.joins = rules, map[string]*knownGroup{}, rules.limiter()
+	}
+}
+
+// group returns what is known of the group in a field.
+func (r *reader) group(field []byte) (*knownGroup, error) {
+	name, err := groupName(field)
+	if err != nil {
+		return nil, err
+	}
+	if known, ok := r.known[string(name)]; ok {
+		return known, nil
+	}
+	group := &knownGroup{list: []string{string(name)}}
+	who := r.session.id.Name
+	group.send, group.join = r.rules.MaySend(who, group.list[0]), r.rules.MayJoin(who, group.list[0])
+	if len(r.known) < maxInterned {
+		r.known[group.list[0]] = group
+	}
+	return group, nil
+}
+
+// groups returns the names in a list of fields, and whether the session may send to all
+// of them. Lists of one name are shared.
+func (r *reader) groups(fields []byte) (list []string, allowed bool, err error) {
 	if len(fields) == spread.GroupBytes {
-		name, err := groupName(fields)
+		group, err := r.group(fields)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if list, ok := r.names[string(name)]; ok {
-			return list, nil
-		}
-		list := []string{string(name)}
-		if len(r.names) < maxInterned {
-			r.names[list[0]] = list
-		}
-		return list, nil
+		return group.list, group.send, nil
 	}
-	list := make([]string, 0, len(fields)/spread.GroupBytes)
+	list, allowed = make([]string, 0, len(fields)/spread.GroupBytes), true
 	for ; len(fields) > 0; fields = fields[spread.GroupBytes:] {
-		name, err := groupName(fields[:spread.GroupBytes])
+		group, err := r.group(fields[:spread.GroupBytes])
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if known, ok := r.names[string(name)]; ok {
-			list = append(list, known[0])
-		} else {
-			list = append(list, string(name))
-		}
+		list = append(list, group.list[0])
+		allowed = allowed && group.send
 	}
-	return list, nil
+	return list, allowed, nil
 }
 
 func groupName(field []byte) ([]byte, error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,82 +21,41 @@ type Server struct {
 	backend Backend
 	encoder encoder
 	stats   counters
+	rules   atomic.Pointer[rules]
 
-	mu       sync.Mutex
-	names    map[string]membership.ClientID // taken, by private name
-	byID     map[membership.ClientID]*Session
-	released map[membership.ClientID]string // id to name, for Release
-	counter  uint64
-	pending  map[net.Conn]struct{} // in the handshake
-	closed   bool
-	running  sync.WaitGroup
+	mu      sync.Mutex
+	names   names
+	byID    map[membership.ClientID]*Session
+	lobby   lobby
+	closed  bool
+	closing chan struct{} // closed with closed
+	running sync.WaitGroup
 }
 
 // counters count what happened since the start.
 type counters struct {
 	accepted, refused, ended, tooSlow, badHeader atomic.Uint64
 	received, sent                               atomic.Uint64
-	acceptFailed                                 atomic.Uint64
+	acceptFailed, crowdedOut                     atomic.Uint64
+	withdrawn, rejected, throttled               atomic.Uint64
+	dropped, held                                atomic.Uint64
 }
 
 // NewServer returns a server of the backend.
 func NewServer(cfg Config, b Backend) *Server {
 	cfg.setDefaults()
-	return &Server{
+	s := &Server{
 		cfg: cfg, backend: b, encoder: newEncoder(&cfg),
-		names: map[string]membership.ClientID{}, byID: map[membership.ClientID]*Session{},
-		released: map[membership.ClientID]string{}, pending: map[net.Conn]struct{}{},
+		names: newNames(), byID: map[membership.ClientID]*Session{}, closing: make(chan struct{}),
 	}
-}
-
-// Listen opens a client port: a TCP address, or the path of a unix socket, which
-// everybody on this machine may use. A socket file that nobody listens on is replaced.
-func Listen(network, address string) (net.Listener, error) {
-	if network != "unix" {
-		return net.Listen(network, address)
-	}
-	l, err := net.Listen("unix", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if err := removeStale(address); err != nil {
-			return nil, err
-		}
-		l, err = net.Listen("unix", address)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(address, 0o666); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
-}
-
-// removeStale removes a socket file if connecting to it is refused.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s is in the way and is no socket: remove it or choose another path", path)
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return fmt.Errorf("%s: another process listens there", path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return err
-	}
-	return os.Remove(path)
+	s.rules.Store(newRules(cfg.Access))
+	return s
 }
 
 // Serve accepts clients until the context ends or the server closes.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
-	slots := make(chan struct{}, maxHandshakes)
 	failing := false // the last one could not be accepted
 	for {
 		conn, err := l.Accept()
@@ -121,30 +79,28 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			s.cfg.Log.Info("clients are accepted again", "listener", l.Addr().String())
 			failing = false
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			conn.Close()
-			return nil
-		}
 		if !s.begin(conn) {
-			conn.Close()
+			hangUp(conn)
 			return nil
 		}
-		go func() {
-			defer s.running.Done()
-			session, err := s.accept(conn)
-			s.handshakeEnded(conn)
-			<-slots
-			if err != nil {
-				s.stats.refused.Add(1)
-				s.cfg.Log.Debug("client refused", "address", conn.RemoteAddr().String(), "why", err)
-				conn.Close()
-				return
-			}
-			session.serve()
-		}()
+		go s.client(conn)
 	}
+}
+
+// client takes one connection through its life.
+func (s *Server) client(conn net.Conn) {
+	defer s.running.Done()
+	session, err := s.accept(conn)
+	s.mu.Lock()
+	s.lobby.leave(conn)
+	s.mu.Unlock()
+	if err != nil {
+		s.stats.refused.Add(1)
+		s.cfg.Log.Debug("client refused", "address", conn.RemoteAddr().String(), "why", err)
+		hangUp(conn)
+		return
+	}
+	session.serve()
 }
 
 // acceptPause is how long new clients wait for the next attempt when the process, or the
@@ -185,39 +141,27 @@ func (s *Server) begin(conn net.Conn) bool {
 	if s.closed {
 		return false
 	}
-	s.pending[conn] = struct{}{}
+	if evicted := s.lobby.enter(conn); evicted != nil {
+		s.stats.crowdedOut.Add(1)
+		hangUp(evicted)
+	}
 	s.running.Add(1)
 	return true
-}
-
-func (s *Server) handshakeEnded(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.pending, conn)
-}
-
-// Release frees the name of a session whose departure has gone round the ring.
-func (s *Server) Release(id membership.ClientID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if name, ok := s.released[id]; ok {
-		delete(s.released, id)
-		delete(s.names, name)
-	}
 }
 
 // Close ends all sessions and waits for their goroutines, or for the context. What is
 // queued for a client still goes out if it reads within flushTime.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
 	sessions := make([]*Session, 0, len(s.byID))
 	for _, session := range s.byID {
 		sessions = append(sessions, session)
 	}
-	for conn := range s.pending {
-		conn.Close()
-	}
+	s.lobby.each(hangUp)
 	s.mu.Unlock()
 	for _, session := range sessions {
 		session.drain()

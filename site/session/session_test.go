@@ -19,6 +19,7 @@ import (
 	"ringway/internal/spread"
 	"ringway/membership"
 	"ringway/site/merge"
+	"ringway/topology"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +35,55 @@ type loopNode struct {
 	clients map[membership.ClientID]string
 	index   uint32
 	hold    chan struct{} // not nil: Submit waits until it is closed
+
+	heldMu   sync.Mutex
+	held     map[membership.ClientID]chan struct{} // senders, until they are let go
+	released int
+	slow     bool // departures do not go round
+}
+
+// Hold implements Backend: its senders are all of this node.
+func (n *loopNode) Hold(_ membership.ClientID, sender merge.Member) {
+	n.heldMu.Lock()
+	defer n.heldMu.Unlock()
+	if n.held[sender.Client] == nil {
+		n.held[sender.Client] = make(chan struct{})
+	}
+}
+
+// LetGo implements Backend: one reader holds at a time.
+func (n *loopNode) LetGo(membership.ClientID) {
+	n.heldMu.Lock()
+	defer n.heldMu.Unlock()
+	n.released++
+	for sender, open := range n.held {
+		close(open)
+		delete(n.held, sender)
+	}
+}
+
+func (n *loopNode) holds(sender membership.ClientID) chan struct{} {
+	n.heldMu.Lock()
+	defer n.heldMu.Unlock()
+	return n.held[sender]
+}
+
+// Groups implements Backend.
+func (n *loopNode) Groups() ([]GroupInfo, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []GroupInfo
+	for name, members := range n.members {
+		all = append(all, GroupInfo{Name: name, Members: len(members), Sites: 1, Complete: true})
+	}
+	return all, true
+}
+
+// Members implements Backend.
+func (n *loopNode) Members(group string) ([]merge.Member, bool, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.members[group]), true, true
 }
 
 func (n *loopNode) Connect(s *Session) {
@@ -48,6 +98,9 @@ func (n *loopNode) Submit(s *Session, requests []merge.Request) bool {
 	n.mu.Unlock()
 	if hold != nil {
 		<-hold
+	}
+	if open := n.holds(s.Identity().ID); open != nil {
+		<-open
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -65,7 +118,9 @@ func (n *loopNode) Disconnect(s *Session) {
 		n.drop(group, who, merge.CauseDisconnect)
 	}
 	delete(n.clients, who.Client)
-	n.server.Release(who.Client)
+	if !n.slow {
+		n.server.Release(who.Client)
+	}
 }
 
 // empty says that no session is left.
@@ -130,9 +185,9 @@ func (n *loopNode) view(group string, changed merge.Member, cause merge.Cause) {
 // start serves on TCP and on a unix socket, and returns both addresses.
 func start(t testing.TB, change func(*Config)) (node *loopNode, tcp, unix string) {
 	t.Helper()
-	node = &loopNode{members: map[string][]merge.Member{}, clients: map[membership.ClientID]string{}}
+	node = &loopNode{members: map[string][]merge.Member{}, clients: map[membership.ClientID]string{}, held: map[membership.ClientID]chan struct{}{}}
 	cfg := Config{
-		NodeName: "d1", Node: 1, Boot: 99, Methods: []string{"NULL"},
+		NodeName: "d1", Node: 1, Boot: 99, Access: topology.Access{Methods: []string{"NULL"}, BlockTime: patience},
 		Order:      func(a, b merge.Member) int { return strings.Compare(a.Name, b.Name) },
 		NodeNameOf: func(membership.NodeID) string { return "d1" },
 	}
@@ -144,7 +199,7 @@ func start(t testing.TB, change func(*Config)) (node *loopNode, tcp, unix string
 	unix = filepath.Join(t.TempDir(), "s")
 	var serving sync.WaitGroup
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": unix} {
-		l, err := Listen(network, address)
+		l, err := Listen(network, address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -404,7 +459,7 @@ func TestRedundantJoinAndLeaveAreIgnored(t *testing.T) {
 }
 
 func TestSlowReaderIsDisconnectedAndDelaysNobody(t *testing.T) {
-	node, tcp, _ := start(t, func(c *Config) { c.QueueMessages, c.QueueBytes = 50, 1<<20 })
+	node, tcp, _ := start(t, func(c *Config) { c.Access.Limits = topology.Limits{QueueMessages: 50, QueueBytes: 1 << 20} })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	slow, err := client.Dial(ctx, tcp, client.Options{Name: "slow"})
@@ -502,13 +557,13 @@ func TestStaleSocketFileIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err := Listen("unix", path); err == nil {
+	if l, err := Listen("unix", path, nil); err == nil {
 		l.Close()
 		t.Fatal("took a socket on which somebody listens")
 	}
 	first.SetUnlinkOnClose(false)
 	first.Close()
-	l, err := Listen("unix", path)
+	l, err := Listen("unix", path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -520,7 +575,8 @@ func FuzzSessionInput(f *testing.F) {
 	f.Add([]byte(string(header(binary.LittleEndian, 0x10, "#a#d1", 1, 0, 3)) + g + "abc"))
 	f.Add([]byte(string(header(binary.BigEndian, 0x10000, "#a#d1", 1, 0, 0)) + g))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r := &reader{session: &Session{private: "#a#d1"}, buffer: in, chunk: firstChunk, names: map[string][]string{}}
+		r := newTestReader(nil)
+		r.buffer = in
 		need, err := r.parse()
 		if err == nil && need <= len(r.buffer)-r.start {
 			t.Fatalf("wants %d bytes and has %d", need, len(r.buffer)-r.start)
@@ -534,7 +590,7 @@ func FuzzSessionInput(f *testing.F) {
 }
 
 func BenchmarkDeliverToMany(b *testing.B) {
-	node, tcp, _ := start(b, func(c *Config) { c.QueueMessages = 1 << 20 })
+	node, tcp, _ := start(b, func(c *Config) { c.Access.Limits.QueueMessages = 1 << 20 })
 	ctx := context.Background()
 	var receivers sync.WaitGroup
 	for i := range 100 {

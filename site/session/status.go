@@ -19,6 +19,12 @@ type Status struct {
 	// AcceptFailed counts attempts to take a client for which there was no place: no
 	// file descriptor, no memory.
 	AcceptFailed uint64
+	CrowdedOut   uint64 // handshakes that had to go for newer ones
+	Withdrawn    uint64 // sessions ended because the rules of access changed
+	Rejected     uint64 // requests that the rules of access refused
+	Throttled    uint64 // joins and leaves that had to wait for the session's rate
+	Dropped      uint64 // unreliable messages that a slow reader did not get
+	Held         uint64 // times that a sender was held back for a slow reader
 }
 
 // A Client is one session's part.
