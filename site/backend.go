@@ -1,6 +1,7 @@
 package site
 
 import (
+	"ringway/membership"
 	"ringway/site/merge"
 	"ringway/site/session"
 )
@@ -23,15 +24,15 @@ func (b *backend) Connect(s *session.Session) {
 	b.node.in.call(func() { b.node.loop.connect(id.ID, id.Name) })
 }
 
-// Submit implements session.Backend. It returns when the loop has taken the requests
-// and the session's queue has room for more.
+// Submit implements session.Backend. It returns when the loop has taken the requests,
+// the session's queue has room for more and no reader holds it back.
 func (b *backend) Submit(s *session.Session, requests []merge.Request) bool {
 	id := s.Identity().ID
 	open := make(chan struct{})
 	l := b.node.loop
 	ready := func() bool {
 		_, total := l.core.Replica.QueuedTotal()
-		return total < nodeQueueBytes && l.core.Replica.QueuedBytes(id) < sessionQueueBytes
+		return total < nodeQueueBytes && l.core.Replica.QueuedBytes(id) < sessionQueueBytes && !l.flow.isHeld(id)
 	}
 	if !b.node.in.call(func() {
 		l.submit(id, requests)
@@ -51,4 +52,14 @@ func (b *backend) Submit(s *session.Session, requests []merge.Request) bool {
 func (b *backend) Disconnect(s *session.Session) {
 	id := s.Identity().ID
 	b.node.in.call(func() { b.node.loop.disconnect(id) })
+}
+
+// Hold implements session.Backend.
+func (b *backend) Hold(reader membership.ClientID, sender merge.Member) {
+	b.node.in.call(func() { b.node.loop.hold(reader, sender) })
+}
+
+// LetGo implements session.Backend.
+func (b *backend) LetGo(reader membership.ClientID) {
+	b.node.in.call(func() { b.node.loop.flow.letGo(reader) })
 }

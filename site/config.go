@@ -19,6 +19,9 @@ type Config struct {
 	// Dial has gateways, by name, that are reached at another address than the
 	// topology's: behind an emulator or address translation.
 	Dial map[string]string
+	// Reload asks for the topology's [access] to be read again; nil: only a changed
+	// file does.
+	Reload <-chan struct{}
 	// Trace is the folder that the node writes a trace into; empty: none.
 	Trace string
 	Log   *slog.Logger

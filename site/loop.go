@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"ringway/internal/spread"
 	"ringway/membership"
 	"ringway/site/core"
 	"ringway/site/lan"
@@ -25,6 +26,8 @@ type loop struct {
 	sessions *session.Server
 	wan      *wan // nil: not a gateway
 	gate     gate
+	flow     *flow
+	nameOf   func(membership.NodeID) string
 	trace    *tracer
 
 	clients  int // sessions that have not left the ring's order yet
@@ -135,6 +138,12 @@ func (l *loop) flush() {
 }
 
 func (l *loop) deliver(outputs []merge.Output) {
+	for i := range outputs {
+		if o := &outputs[i]; o.Kind == merge.OutMessage && o.Message.SenderName == flowName {
+			l.flow.take(&o.Message, o.To)
+			o.To = nil // the client never sees it
+		}
+	}
 	l.sessions.Deliver(outputs)
 	for i := range outputs {
 		if outputs[i].Kind == merge.OutClosed {
@@ -166,7 +175,13 @@ func (l *loop) submit(c membership.ClientID, requests []merge.Request) {
 	}
 }
 
+// hold holds a sender back for a reader of this node.
+func (l *loop) hold(reader membership.ClientID, sender merge.Member) {
+	l.flow.hold(reader, sender, spread.PrivateGroup(sender.Name, l.nameOf(sender.Client.Node)))
+}
+
 func (l *loop) disconnect(c membership.ClientID) {
+	l.flow.gone(c)
 	l.trace.gone(l.now(), c)
 	l.core.Disconnect(l.now(), c, &l.fx)
 }

@@ -43,6 +43,7 @@ type node struct {
 	draining atomic.Bool
 
 	listeners []net.Listener
+	reload    *reloader
 }
 
 // Run runs one node until the context ends, then drains and returns nil. It returns an
@@ -79,8 +80,9 @@ func (n *node) open() error {
 		return err
 	}
 	n.openSessions()
+	n.reload = &reloader{node: n, now: n.cfg.Topology}
 	for _, c := range n.cfg.Node.Clients {
-		l, err := session.Listen(c.Network, c.Address)
+		l, err := session.Listen(c.Network, c.Address, n.clientTLS())
 		if err != nil {
 			return fmt.Errorf("clients of node %s: %w", n.cfg.Node.Name, err)
 		}
@@ -92,8 +94,9 @@ func (n *node) open() error {
 	}
 	n.loop = &loop{
 		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions, trace: tracer,
-		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())),
+		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology),
 	}
+	n.loop.flow = newFlow(n.loop, n.cfg.Node.ID, n.boot)
 	if n.cfg.Node.IsGateway() {
 		if err := n.openGateway(); err != nil {
 			return err
@@ -121,7 +124,7 @@ func (n *node) openSessions() {
 	t := n.cfg.Topology
 	n.sessions = session.NewServer(session.Config{
 		NodeName: n.cfg.Node.Name, Node: n.cfg.Node.ID, Boot: n.boot,
-		Methods: t.Access.Methods, Order: memberOrder(t), NodeNameOf: nodeNames(t), Log: n.log,
+		Access: t.Access, Order: memberOrder(t), NodeNameOf: nodeNames(t), Log: n.log,
 	}, &backend{node: n})
 }
 
@@ -207,6 +210,7 @@ func (n *node) run(ctx context.Context) error {
 	for _, l := range n.listeners {
 		start("clients' port "+l.Addr().String(), func(ctx context.Context) error { return n.sessions.Serve(ctx, l) })
 	}
+	start("reloading", n.reload.run)
 	if n.gateway != nil {
 		start("overlay", n.gateway.Run)
 	}
@@ -239,6 +243,7 @@ func (n *node) drain() {
 	defer cancel()
 	n.draining.Store(true)
 	n.log.Info("draining: clients leave in order")
+	n.in.call(n.loop.flow.stop) // who is held back could not leave
 	n.sessions.Close(ctx)
 	gone := make(chan struct{})
 	n.in.call(func() {

@@ -163,6 +163,7 @@ func (n *node) addSessions(s *admin.Status) {
 		return cmp.Or(cmp.Compare(b.QueuedBytes, a.QueuedBytes), strings.Compare(a.Name, b.Name))
 	})
 	addCounters(s.Counters, "sessions", status)
+	s.Counters["topology_reloads"], s.Counters["topology_reloads_refused"] = n.reload.done.Load(), n.reload.failed.Load()
 }
 
 // groupsOf asks the loop in how many groups each session is.

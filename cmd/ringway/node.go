@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +37,7 @@ func newNode() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.Reload = hangups(cmd.Context())
 			return runNode(cmd.Context(), cfg)
 		},
 	}
@@ -45,6 +49,28 @@ func newNode() *cobra.Command {
 	flags.StringVar(&f.trace, "trace", "", "write a trace into this folder, for ringway trace check")
 	flags.StringArrayVar(&f.dial, "dial", nil, "NODE=ADDRESS: reach a gateway at another address than the topology's, as through an emulator (repeatable)")
 	return cmd
+}
+
+// hangups returns a channel that says when the process is told by SIGHUP to read its
+// files again.
+func hangups(ctx context.Context) <-chan struct{} {
+	signals, again := make(chan os.Signal, 1), make(chan struct{}, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+				select {
+				case again <- struct{}{}:
+				default: // it is about to
+				}
+			}
+		}
+	}()
+	return again
 }
 
 func runNode(ctx context.Context, cfg site.Config) error {

@@ -1,0 +1,25 @@
+package topology
+
+import "reflect"
+
+// Changed returns which parts of a topology differ from another's, by the names of their
+// tables: federation, site, link, group, access, timing.
+func Changed(a, b *Topology) []string {
+	var changed []string
+	for _, part := range []struct {
+		name string
+		same bool
+	}{
+		{"federation", a.Name == b.Name && a.Certs == b.Certs},
+		{"site", reflect.DeepEqual(a.Sites, b.Sites)},
+		{"link", reflect.DeepEqual(a.Links, b.Links)},
+		{"group", reflect.DeepEqual(a.Groups, b.Groups)},
+		{"access", reflect.DeepEqual(a.Access, b.Access)},
+		{"timing", a.Timing == b.Timing},
+	} {
+		if !part.same {
+			changed = append(changed, part.name)
+		}
+	}
+	return changed
+}
