@@ -42,6 +42,7 @@ func (n *node) Status() admin.Status {
 		n.addRing(&s, &inner.ring)
 		n.addReplica(&s, &inner.replica)
 		s.Counters["node_loop_microseconds"] = uint64(inner.busy.Microseconds())
+		s.Counters["sessions_waiting_for_readers"] = uint64(inner.held)
 	}
 	n.addSessions(&s)
 	n.addCertificate(&s)
@@ -61,12 +62,13 @@ type inner struct {
 	ring    ring.Status
 	replica merge.Status
 	busy    time.Duration
+	held    int // senders of this node that wait for slow readers
 }
 
 func (n *node) ask() (inner, bool) {
 	answer := make(chan inner, 1)
 	l := n.loop
-	if !n.in.call(func() { answer <- inner{l.core.Ring.Status(), l.core.Replica.Status(), l.busy} }) {
+	if !n.in.call(func() { answer <- inner{l.core.Ring.Status(), l.core.Replica.Status(), l.busy, len(l.flow.held)} }) {
 		return inner{}, false
 	}
 	select {

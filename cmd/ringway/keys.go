@@ -22,15 +22,15 @@ func newKeys() *cobra.Command {
 		Short: "Make, renew, revoke and show the certificates of a federation",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage("keys: %s: no such command: want init, issue, renew, revoke or show", args[0])
+				return usage("keys: %s: no such command: want init, issue, renew, revoke, show or token", args[0])
 			}
 			return nil
 		},
 		RunE: func(*cobra.Command, []string) error {
-			return usage("keys: want init, issue, renew, revoke or show: `ringway keys --help` explains them")
+			return usage("keys: want init, issue, renew, revoke, show or token: `ringway keys --help` explains them")
 		},
 	}
-	cmd.AddCommand(newKeysInit(), newKeysIssue(), newKeysRenew(), newKeysRevoke(), newKeysShow())
+	cmd.AddCommand(newKeysInit(), newKeysIssue(), newKeysRenew(), newKeysRevoke(), newKeysShow(), newKeysToken())
 	return cmd
 }
 

@@ -4,12 +4,17 @@
 //
 // # A session's life
 //
-// A connection has HandshakeTimeout to say hello, choose a method and be accepted;
-// each connection does so in its own goroutine, so a silent one delays nobody, and
-// in a crowd of silent ones the time is short. The only method implemented is NULL;
-// others are not offered, so a node that asks for one of them alone lets nobody in. Accepted, it is a Session with a private name that nobody else on this node has.
-// The name stays taken until the node calls Release, when the departure has gone
-// round the ring.
+// A connection has HandshakeTimeout to say hello, choose its methods, prove what they
+// ask for and be accepted. Each does so in its own goroutine, so a silent one delays
+// nobody; when there are many, the oldest of the busiest address gives way. Names are
+// given when a client has proved that it may come in, not before. Accepted, it is a
+// Session with a private name that nobody else on this node has. The name stays taken
+// until the node calls Release, when the departure has gone round the ring; a client
+// that wants it meanwhile waits. A client that showed a key takes its name over from the
+// session that showed the same.
+//
+// What clients may do is topology.Access. SetAccess puts another in force: sessions see
+// it with their next request, and those that could not come in any more end.
 //
 // # Reading
 //
@@ -28,9 +33,16 @@
 //
 // Deliver encodes each output once and appends the bytes to the queue of every
 // session that gets it; a writer goroutine for each session drains its queue with
-// gathered writes. A queue has a bound in messages and bytes. A session that goes over
-// it is disconnected; the node never waits for a client. A server that closes gives
-// clients flushTime to read what is queued.
+// gathered writes. A queue has a bound in messages and bytes. What happens to a session
+// that does not read is its policy: it is disconnected when its queue is full; or it
+// loses unreliable messages first; or, from a mark far below the bound, Backend.Hold
+// stops whoever sends to it, and Backend.LetGo lets them go on. The node itself never
+// waits for a client. A server that closes gives clients flushTime to read what is queued.
 //
-// Package session may import internal/spread, membership and site/merge.
+// # Calls
+//
+// A session that negotiated it may ask for groups and members (call.go). The answer comes
+// in the stream of messages.
+//
+// Package session may import internal/spread, membership, topology and site/merge.
 package session
