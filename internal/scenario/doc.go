@@ -49,8 +49,12 @@
 //	kill stop run restart pause continue NODE…
 //	set LINK|SITE|NODE KEY=VALUE…, cut A-B, join A-B, partition A,B/C, heal
 //
+// so `kill`, `pause`, `stop` (which drains) and `run` of a gateway are its crash, hang,
+// drain and return.
+//
 // More faults:
 //
+//	flap A-B TIMES DOWN UP   the link goes, and comes back, again and again, as 5 1s 500ms
 //	files NODE NUMBER     the process may have so many files open
 //	crowd NODE            clients connect until the node takes no more
 //	leave NODE            they go, and the node takes a new one
@@ -62,8 +66,25 @@
 //	view without A B      all but those at A and B,
 //	view A B / C          or one for each part
 //	together A B          a view with these, with others or without
+//	deliver A B / C       every client of each part sends what comes to all of that part
+//	sites A B / C         the nodes' view of sites is exactly their part
+//	path A B C            all gateways of A reach C over B as the next site; path A C: directly
 //	filled NODE           its disk is full, and it says so
 //	go TIME               clients chat
+//
+// What is measured and printed, but not judged:
+//
+//	stream NODE RATE      a client there sends so many messages a second, and one at each
+//	                      node looks whether every number comes, once and in order: that is
+//	                      judged, but while their views do not have the sender. Who sends
+//	                      must live.
+//	watch                 from now on,
+//	stall A B / C         so long no message came to a client of each part
+//
+// Again and again:
+//
+//	repeat TIMES          the lines up to
+//	end                   this one
 //
 // Those in scripts/waiting do not hold yet; each says what it waits for.
 //

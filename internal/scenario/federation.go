@@ -29,6 +29,7 @@ type Member struct {
 	operator
 
 	site    string
+	gateway bool
 	lab     *lab.Lab
 	clients string // where they connect
 }
@@ -75,7 +76,7 @@ func (f *Federation) build(topology string, disks map[string]int64) (err error) 
 				return f.Lab.Dial(ctx, n.Name, network, address)
 			}
 			f.Nodes = append(f.Nodes, &Member{
-				operator: newOperator(n.Name, n.Admin.String(), dial), site: site.Name, lab: f.Lab, clients: n.Address.String(),
+				operator: newOperator(n.Name, n.Admin.String(), dial), site: site.Name, gateway: n.IsGateway(), lab: f.Lab, clients: n.Address.String(),
 			})
 		}
 	}

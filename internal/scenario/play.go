@@ -31,12 +31,15 @@ type play struct {
 	crowds     map[string][]*client.Conn
 	say        func(string, ...any)
 	begun      time.Time
+	watched    time.Time // since when stalls are measured
+	streams    []*stream
 }
 
 // Play starts the nodes and clients of a script, does what it says, waits until all is
 // well and judges what everybody saw. It returns what did not hold.
 func (s *Stage) Play(ctx context.Context, script *Script) (err error) {
-	p := &play{script: script, crowds: map[string][]*client.Conn{}, say: s.Say, begun: time.Now()}
+	begun := time.Now()
+	p := &play{script: script, crowds: map[string][]*client.Conn{}, say: s.Say, begun: begun, watched: begun}
 	if p.federation, err = NewFederation(script.topology.Path, s.Binary, script.disks); err != nil {
 		return err
 	}
@@ -46,6 +49,9 @@ func (s *Stage) Play(ctx context.Context, script *Script) (err error) {
 	}
 	if p.chatter != nil {
 		p.chatter.Close()
+	}
+	for _, s := range p.streams {
+		s.close()
 	}
 	if err != nil {
 		p.explain()
@@ -96,6 +102,12 @@ func (p *play) finish(ctx context.Context) error {
 	f := p.federation
 	if err := p.within(ctx, "all is well at last", p.chatter.Finish); err != nil {
 		return err
+	}
+	for _, s := range p.streams {
+		if err := p.within(ctx, "the end of "+s.String(), s.finish); err != nil {
+			return err
+		}
+		p.say("%s", s.summary())
 	}
 	p.chatter.Close()
 	faults := []error{p.chatter.Faults(), f.Faults()}

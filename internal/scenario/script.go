@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ type Script struct {
 	disks    map[string]int64
 	every    time.Duration // each client sends
 	steps    []step
+	repeats  int // times that the lines from repeated on come; 0: not in a repeat
+	repeated int
 }
 
 // A step is a line of a script.
@@ -62,7 +65,38 @@ func ReadScript(path string) (*Script, error) {
 	if s.topology == nil && len(faults) == 0 {
 		faults = append(faults, fmt.Errorf("%s: it says not where it plays: begin with lab FILE", path))
 	}
+	if s.repeats > 0 && len(faults) == 0 {
+		faults = append(faults, fmt.Errorf("%s: a repeat has no end", path))
+	}
 	return s, errors.Join(faults...)
+}
+
+// maxSteps bounds a script with everything that it repeats.
+const maxSteps = 1000
+
+// beginRepeat says that the lines up to the end come several times.
+func (s *Script) beginRepeat(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 1 || n > maxSteps {
+		return fmt.Errorf("%s: want how often, as 20", args[0])
+	}
+	if s.repeats > 0 {
+		return errors.New("a repeat within a repeat: end the first one")
+	}
+	s.repeats, s.repeated = n, len(s.steps)
+	return nil
+}
+
+func (s *Script) endRepeat([]string) error {
+	lines := s.steps[s.repeated:]
+	if s.repeats == 0 {
+		return errors.New("there is no repeat to end")
+	}
+	if s.repeated+len(lines)*s.repeats > maxSteps {
+		return fmt.Errorf("%d × %d lines are too many: a script does at most %d", s.repeats, len(lines), maxSteps)
+	}
+	s.steps, s.repeats = append(s.steps, slices.Repeat(lines, s.repeats-1)...), 0
+	return nil
 }
 
 // add adds a line.
@@ -80,6 +114,12 @@ func (s *Script) add(line int, fields []string) error {
 		return fmt.Errorf("%s: say it before anything happens", name)
 	case w.setting != nil:
 		return w.setting(s, args)
+	}
+	if w.block != nil {
+		if err := w.block(s, args); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
 	}
 	if w.check != nil {
 		if err := w.check(s, args); err != nil {

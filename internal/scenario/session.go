@@ -23,7 +23,8 @@ type Session struct {
 	Name string // private group
 	Tag  uint32 // names the session in its messages
 
-	conn *client.Conn
+	conn  *client.Conn
+	began time.Time
 
 	mu      sync.Mutex
 	changed chan struct{} // closed with each view and at the end
@@ -76,7 +77,7 @@ func open(ctx context.Context, site, node, address string, options client.Option
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{Site: site, Node: node, Name: conn.Name(), Tag: tags.Add(1), conn: conn, views: map[string]*client.View{}, changed: make(chan struct{}), end: make(chan struct{})}
+	s := &Session{Site: site, Node: node, Name: conn.Name(), Tag: tags.Add(1), conn: conn, began: time.Now(), views: map[string]*client.View{}, changed: make(chan struct{}), end: make(chan struct{})}
 	go s.receive()
 	return s, nil
 }

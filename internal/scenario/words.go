@@ -18,6 +18,7 @@ type word struct {
 	args     string // as an error says it
 	min, max int    // how many; max -1: any number
 	setting  func(s *Script, args []string) error
+	block    func(s *Script, args []string) error // begins or ends lines that are repeated
 	check    func(s *Script, args []string) error // when the script is read
 	do       func(p *play, ctx context.Context, args []string) error
 }
@@ -31,6 +32,9 @@ func init() {
 		"disk": {args: "NODE SIZE", min: 2, max: 2, setting: (*Script).setDisk},
 		"chat": {args: "TIME", min: 1, max: 1, setting: (*Script).setChat},
 
+		"repeat": {args: "TIMES", min: 1, max: 1, block: (*Script).beginRepeat},
+		"end":    {block: (*Script).endRepeat},
+
 		"run": ofNodes("run"), "kill": ofNodes("kill"), "stop": ofNodes("stop"), "restart": ofNodes("restart"),
 		"pause": ofNodes("pause"), "continue": ofNodes("continue"),
 		"set":       {args: "LINK|SITE|NODE KEY=VALUE…", min: 2, max: -1, do: inLab("set")},
@@ -38,10 +42,18 @@ func init() {
 		"join":      {args: "A-B", min: 1, max: 1, do: inLab("join")},
 		"partition": {args: "A,B/C", min: 1, max: 1, do: inLab("partition")},
 		"heal":      {do: inLab("heal")},
+		"flap":      {args: "A-B TIMES DOWN UP", min: 4, max: 4, check: checkFlap, do: (*play).flap},
+
+		"stream": {args: "NODE RATE", min: 2, max: 2, check: checkStream, do: (*play).stream},
+		"watch":  {do: (*play).watch},
+		"stall":  {args: "A B / C", min: 1, max: -1, check: checkParts, do: (*play).stall},
 
 		"settle":   {do: (*play).settle},
 		"view":     {args: "all|without A B|A B / C", min: 1, max: -1, check: checkParts, do: (*play).view},
 		"together": {args: "A B", min: 1, max: -1, check: checkParts, do: (*play).together},
+		"deliver":  {args: "all|without A B|A B / C", min: 1, max: -1, check: checkParts, do: (*play).deliver},
+		"sites":    {args: "all|A B / C", min: 1, max: -1, check: checkSites, do: (*play).sites},
+		"path":     {args: "SITE [NEXT] SITE", min: 2, max: 3, check: checkPath, do: (*play).path},
 		"go":       {args: "TIME", min: 1, max: 1, check: checkTime, do: (*play).goOn},
 
 		"files":  {args: "NODE NUMBER", min: 2, max: 2, check: checkFiles, do: (*play).files},
