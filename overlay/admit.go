@@ -106,7 +106,7 @@ func (g *Gateway) successor(ctx context.Context, l *lane, ended <-chan struct{})
 			continue
 		case <-timer.C:
 		}
-		next, err := g.dial(ctx, l.peer)
+		next, err := g.dial(ctx, l.peer, l.index)
 		if err == nil {
 			return next
 		}
@@ -159,7 +159,7 @@ func (c *core) succeed(l *link, old, lane *lane) {
 // moveSubscriptions lets the feeds that are pulled over a lane look for another one.
 func (c *core) moveSubscriptions(from *lane) {
 	for _, f := range c.feeds {
-		if f.up != nil && f.up.lane == from {
+		if f.up != nil && f.up.uses(from) {
 			c.stopUpstream(f)
 			f.retryAt = 0
 		}

@@ -23,6 +23,9 @@ type Config struct {
 	// Incarnation orders the runs of this gateway: each run has a higher one,
 	// for instance the wall clock at its start.
 	Incarnation uint64
+	// Lanes bounds the QUIC connections of a link, up to 8, of those that this gateway
+	// dials. 0: 8.
+	Lanes int
 	// Rand returns a number in [0, 1) and spreads reconnects. It is called from
 	// several goroutines. Nil: math/rand/v2.
 	Rand func() float64

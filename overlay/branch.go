@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,7 @@ type branch struct {
 	stream *quic.Stream
 	sub    subscribe
 	store  *store        // once served
-	cursor atomic.Uint64 // everything below is written
+	cursor atomic.Uint64 // everything below is with a writer, or written
 	sent   atomic.Uint64 // bytes of entries
 	ended  atomic.Uint32 // refusal with which the loop wants the branch to end
 	stop   chan struct{} // closed after ended is set
@@ -27,8 +28,13 @@ type branch struct {
 
 	// goal, if not zero, is where the branch stops being a holder of the store: what
 	// the store had when the child insisted. holdTo, the loop's, is when at the latest.
-	goal   uint64
+	goal   atomic.Uint64
 	holdTo time.Duration
+
+	cut      cutter
+	broken   chan struct{} // closed when one of the streams has ended
+	breaking sync.Once
+	writing  atomic.Int64 // ns in which the link held up the writer, since the last look
 }
 
 // refuse answers a subscription that is not served.
@@ -51,63 +57,76 @@ func (b *branch) end(why refusal) {
 
 // serve writes entries until the child leaves or the log ends.
 func (b *branch) serve() {
+	b.cut.add(b.stream)
 	w := entryWriter{stream: b.stream, buf: make([]byte, 0, writeBatch+inlineBody)}
-	err := b.write(&w)
+	err := b.write(&w, true)
+	b.breakOff()
 	var why refusal
 	if errors.As(err, &why) {
 		b.refuse(why)
+	} else {
+		b.stream.CancelWrite(streamDone)
 	}
 	b.store.release(b)
 	b.lane.g.post(func(c *core) { c.branchEnded(b) })
 }
 
-func (b *branch) write(w *entryWriter) error {
+// write writes batches to one of the branch's streams; first: to the one that the
+// subscription began with.
+func (b *branch) write(w *entryWriter, first bool) error {
 	var batch []LogEntry
-	cursor := b.cursor.Load()
 	for {
 		select {
 		case <-b.stop:
 			return refusal(b.ended.Load())
+		case <-b.broken:
+			return errBroken
 		default:
 		}
+		clear(batch)
+		var seq uint64
 		var wait <-chan struct{}
 		var err error
-		clear(batch)
-		batch, cursor, wait, err = b.store.take(batch[:0], b.sub.Wants, cursor, importEntries, writeBatch)
+		batch, seq, wait, err = b.next(first, batch[:0])
 		if err != nil {
 			return err
 		}
 		if wait != nil {
-			b.taken(cursor)
-			if b.goal > 0 && cursor >= b.goal {
-				b.store.release(b)
-				b.goal = 0
-			}
+			b.caughtUp()
 			select {
 			case <-wait:
 			case <-b.stop:
-			case <-b.stream.Context().Done():
-				return b.stream.Context().Err()
+			case <-b.broken:
+			case <-w.stream.Context().Done():
+				return w.stream.Context().Err()
 			}
 			continue
 		}
-		for i := range batch {
-			if err := w.write(&batch[i]); err != nil {
-				return err
-			}
-			b.sent.Add(uint64(len(batch[i].Data)))
-		}
-		if err := w.flush(); err != nil {
+		began := time.Now()
+		if err := w.writeBatch(seq, batch); err != nil {
 			return err
 		}
-		b.taken(cursor)
+		b.writingTime(began)
+		for i := range batch {
+			b.sent.Add(uint64(len(batch[i].Data)))
+		}
+		b.taken()
 	}
 }
 
-func (b *branch) taken(cursor uint64) {
-	b.cursor.Store(cursor)
-	if b.goal > 0 {
-		b.store.takenTo(b, cursor)
+// caughtUp ends the branch's hold on the store when it has what it insisted on.
+func (b *branch) caughtUp() {
+	b.taken()
+	if goal := b.goal.Load(); goal > 0 && b.cursor.Load() >= goal {
+		b.store.release(b)
+		b.goal.Store(0)
+	}
+}
+
+// taken tells the store, if it waits for this branch, how far it is.
+func (b *branch) taken() {
+	if b.goal.Load() > 0 {
+		b.store.takenTo(b, b.cursor.Load())
 	}
 }
 
@@ -116,6 +135,19 @@ type entryWriter struct {
 	stream *quic.Stream
 	buf    []byte
 	head   entryEncoder
+}
+
+// writeBatch writes a batch, with its number if it has one.
+func (w *entryWriter) writeBatch(seq uint64, batch []LogEntry) error {
+	if seq > 0 {
+		w.buf = batchHead{seq, uint32(len(batch))}.append(w.buf)
+	}
+	for i := range batch {
+		if err := w.write(&batch[i]); err != nil {
+			return err
+		}
+	}
+	return w.flush()
 }
 
 func (w *entryWriter) write(e *LogEntry) error {

@@ -38,9 +38,12 @@ type core struct {
 	heard    map[membership.NodeID]*promiseWindows
 	seconds  [][]membership.NodeID // second paths of broadcasts
 
-	helloAt  time.Duration
-	draining bool
-	drainTo  time.Duration
+	helloAt    time.Duration
+	lanesAt    time.Duration // when lanes are looked at next
+	subscribes uint32        // subscriptions so far
+	ctx        context.Context
+	draining   bool
+	drainTo    time.Duration
 }
 
 // A link is the adjacency to one gateway.
@@ -53,6 +56,12 @@ type link struct {
 	lanes       [maxLanes]*lane
 	incarnation uint64 // the peer's, when last connected
 	downs       uint64
+
+	lanesFor   laneMeter
+	wants      int                          // lanes, for what this end sends
+	peerWants  int                          // for what the peer sends
+	sentBefore uint64                       // bytes, at the last look
+	diallers   [maxLanes]context.CancelFunc // of the lanes above the first
 }
 
 // instance is what this gateway advertises of itself.
@@ -78,8 +87,9 @@ func (l *link) laneCount() (n uint8) {
 	return n
 }
 
-func newCore(g *Gateway) *core {
+func newCore(ctx context.Context, g *Gateway) *core {
 	c := &core{
+		ctx:     ctx,
 		Gateway: g, site: g.self.Site.ID, incarnation: g.cfg.Incarnation,
 		links: map[membership.NodeID]*link{}, db: routing.NewDatabase(g.self.ID),
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
@@ -144,6 +154,7 @@ func (c *core) turn() {
 	if now >= c.helloAt {
 		c.helloAt = c.hellos(now)
 	}
+	c.lookAtLanes(now)
 	c.publish(now)
 	if c.throttle.Take(now) {
 		c.recompute()

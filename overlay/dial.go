@@ -26,6 +26,7 @@ func quicConfig() *quic.Config {
 		MaxIncomingStreams:             maxStreams,
 		MaxIncomingUniStreams:          2,
 		EnableDatagrams:                true,
+		KeepAlivePeriod:                idleTime / 3, // of lanes without hellos
 	}
 }
 
@@ -33,12 +34,12 @@ func quicConfig() *quic.Config {
 // lower name.
 func dials(self, peer *topology.Node) bool { return self.Name < peer.Name }
 
-// keepDialling keeps a connection to the peer as long as ctx lives.
-func (g *Gateway) keepDialling(ctx context.Context, peer *topology.Node) {
+// keepDialling keeps a lane to the peer as long as ctx lives.
+func (g *Gateway) keepDialling(ctx context.Context, peer *topology.Node, index uint8) {
 	wait := redialMin
 	for {
 		began := g.now()
-		l, err := g.dial(ctx, peer)
+		l, err := g.dial(ctx, peer, index)
 		if err == nil {
 			g.keepFresh(ctx, l)
 		}
@@ -70,8 +71,8 @@ func (g *Gateway) address(peer *topology.Node) string {
 	return peer.Gateway.String()
 }
 
-// dial connects to the peer.
-func (g *Gateway) dial(ctx context.Context, peer *topology.Node) (*lane, error) {
+// dial connects a lane to the peer.
+func (g *Gateway) dial(ctx context.Context, peer *topology.Node, index uint8) (*lane, error) {
 	hctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	addr, err := net.ResolveUDPAddr("udp", g.address(peer))
@@ -83,7 +84,7 @@ func (g *Gateway) dial(ctx context.Context, peer *topology.Node) (*lane, error) 
 	if err != nil {
 		return nil, err
 	}
-	hello, err := g.greet(hctx, conn, peer)
+	hello, err := g.greet(hctx, conn, peer, index)
 	if err != nil {
 		g.refuse(conn, peer.Name, err)
 		return nil, err
@@ -92,7 +93,7 @@ func (g *Gateway) dial(ctx context.Context, peer *topology.Node) (*lane, error) 
 }
 
 // greet says hello on a dialled connection and hears the peer's.
-func (g *Gateway) greet(ctx context.Context, conn *quic.Conn, peer *topology.Node) (linkHello, error) {
+func (g *Gateway) greet(ctx context.Context, conn *quic.Conn, peer *topology.Node, index uint8) (linkHello, error) {
 	s, err := conn.OpenStreamSync(ctx)
 	if err != nil {
 		return linkHello{}, connError(conn, err)
@@ -100,7 +101,7 @@ func (g *Gateway) greet(ctx context.Context, conn *quic.Conn, peer *topology.Nod
 	defer abandon(s)
 	deadline, _ := ctx.Deadline()
 	_ = s.SetDeadline(deadline)
-	own := g.hello(0)
+	own := g.hello(index)
 	if _, err := s.Write(own.append([]byte{byte(streamHello)})); err != nil {
 		return linkHello{}, connError(conn, err)
 	}

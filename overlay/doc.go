@@ -4,8 +4,9 @@
 //
 // # What a Gateway does
 //
-//   - Links. It keeps one QUIC connection to every gateway of the linked sites and of
-//     its own site; the one with the lower name dials. The certificate says who the
+//   - Links. It keeps one to eight QUIC connections (lanes) to every gateway of the
+//     linked sites and of its own site, more than one while they make a link faster that
+//     holds up its writers; the end with the lower name dials. The certificate says who the
 //     peer is, the first stream (the hello) that both mean the same federation and
 //     version. Hellos, datagrams answered at once, measure the link and decide
 //     whether it is up.
@@ -44,6 +45,8 @@
 //     control holds it back, and what the Handler has not taken holds back the parent.
 //  5. Every queue and every decoder has a bound (limits.go). Promises drop the oldest,
 //     control messages the newest; link state keeps one advertisement a gateway.
+//     A subscription uses all lanes of its link (stripe.go): its batches are numbered, and
+//     appended in that order.
 //  6. A peer that breaks a rule (errBreach) is disconnected, counted and named in the
 //     log, at a bounded rate. One that should not be here at all is refused before it
 //     becomes a lane.

@@ -25,6 +25,7 @@ const (
 	streamState                           // unidirectional: frameAdvert, frameDigest
 	streamControl                         // unidirectional: frameControl, framePromise
 	streamSubscribe                       // bidirectional: frameSubscribe there, entries or a refusal back
+	streamStripe                          // bidirectional: frameStripe there, batches back
 )
 
 // A frameKind says what a frame on a stream is. A frame is a header of
@@ -40,6 +41,8 @@ const (
 	frameSubscribe
 	frameRefusal
 	frameEntry
+	frameStripe
+	frameBatch
 )
 
 const frameHeaderBytes = 5
@@ -58,9 +61,13 @@ func maxFrame(k frameKind) int {
 	case framePromise:
 		return promiseHeaderBytes + 4*maxRoute + MaxPromiseBytes
 	case frameSubscribe:
-		return logIDBytes + 13 + membership.MaxSites*wantBytes
+		return logIDBytes + 17 + membership.MaxSites*wantBytes
 	case frameRefusal:
 		return 1
+	case frameStripe:
+		return 4
+	case frameBatch:
+		return 12
 	case frameEntry:
 		return maxEntryHead + MaxEntryBytes
 	}

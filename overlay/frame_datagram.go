@@ -21,12 +21,14 @@ const (
 type hello struct {
 	Seq  uint32
 	Sent time.Duration // the sender's clock, opaque to the peer
+	// Lanes is how many lanes the sender wants for what it sends.
+	Lanes uint8
 }
 
 func (h hello) append(b []byte) []byte {
 	b = append(b, byte(gramHello))
 	b = wire.AppendUint32(b, h.Seq)
-	return wire.AppendInt64(b, int64(h.Sent))
+	return append(wire.AppendInt64(b, int64(h.Sent)), h.Lanes)
 }
 
 // An answer is a hello sent back.
@@ -38,7 +40,7 @@ type answer struct {
 func (a answer) append(b []byte) []byte {
 	b = append(b, byte(gramAnswer))
 	b = wire.AppendUint32(b, a.Seq)
-	b = wire.AppendInt64(b, int64(a.Sent))
+	b = append(wire.AppendInt64(b, int64(a.Sent)), a.Lanes)
 	return wire.AppendInt64(b, a.Wall)
 }
 
@@ -101,10 +103,10 @@ func decodeGram(b []byte) (any, error) {
 	r := wire.NewReader(b)
 	switch k := gramKind(r.Uint8()); k {
 	case gramHello:
-		h := hello{r.Uint32(), time.Duration(r.Int64())}
+		h := hello{r.Uint32(), time.Duration(r.Int64()), r.Uint8()}
 		return h, breach(r.Done())
 	case gramAnswer:
-		a := answer{hello{r.Uint32(), time.Duration(r.Int64())}, r.Int64()}
+		a := answer{hello{r.Uint32(), time.Duration(r.Int64()), r.Uint8()}, r.Int64()}
 		return a, breach(r.Done())
 	case gramPromise:
 		p, err := decodePromise(&r)

@@ -44,6 +44,7 @@ type subscribe struct {
 	// Insist asks a parent that no longer holds a position to go back for it
 	// upstream, which costs it all that it holds of the log.
 	Insist bool
+	ID     uint32 // of the child's choice: its stripes name it
 	Wants  []want // ascending by instance
 }
 
@@ -53,6 +54,7 @@ func (s *subscribe) append(b []byte) []byte {
 	b = appendLogID(b, s.Log)
 	b = wire.AppendInt64(b, int64(s.Distance))
 	b = wire.AppendBool(b, s.Insist)
+	b = wire.AppendUint32(b, s.ID)
 	b = wire.AppendUint32(b, uint32(len(s.Wants)))
 	for _, w := range s.Wants {
 		b = wire.AppendUint64(b, uint64(w.Instance))
@@ -63,7 +65,7 @@ func (s *subscribe) append(b []byte) []byte {
 
 func decodeSubscribe(body []byte) (subscribe, error) {
 	r := wire.NewReader(body)
-	s := subscribe{Log: readLogID(&r), Distance: time.Duration(r.Int64()), Insist: r.Bool()}
+	s := subscribe{Log: readLogID(&r), Distance: time.Duration(r.Int64()), Insist: r.Bool(), ID: r.Uint32()}
 	n := r.Count(membership.MaxSites, wantBytes)
 	s.Wants = make([]want, n)
 	for i := range s.Wants {
@@ -159,13 +161,22 @@ func newEntryReader(r io.Reader) *entryReader {
 	return &entryReader{in: bufio.NewReaderSize(r, writeBatch)}
 }
 
+// numbered waits for the next frame and says whether it is the head of a batch.
+func (r *entryReader) numbered() (bool, error) {
+	h, err := r.in.Peek(frameHeaderBytes)
+	if err != nil {
+		return false, err
+	}
+	return frameKind(h[frameHeaderBytes-1]) == frameBatch, nil
+}
+
 // ready says whether the whole next entry can be had without waiting.
 func (r *entryReader) ready() bool {
 	if r.in.Buffered() < frameHeaderBytes {
 		return false
 	}
 	h, err := r.in.Peek(frameHeaderBytes)
-	return err == nil && uint64(r.in.Buffered()) >= frameHeaderBytes+uint64(binary.LittleEndian.Uint32(h))
+	return err == nil && frameKind(h[frameHeaderBytes-1]) == frameEntry && uint64(r.in.Buffered()) >= frameHeaderBytes+uint64(binary.LittleEndian.Uint32(h))
 }
 
 // next returns the next entry. A refusal from the parent is returned as the error.

@@ -31,6 +31,8 @@ func samples() map[frameKind][]byte {
 		framePromise:   endFrame(p.append(beginFrame(nil, framePromise)), 0),
 		frameSubscribe: sub.append(nil),
 		frameRefusal:   refusedLoop.append(nil),
+		frameStripe:    stripeHello{9}.append(nil),
+		frameBatch:     batchHead{8, 7}.append(nil),
 		frameEntry:     append(new(entryEncoder).append(nil, &e), e.Data...),
 	}
 }
@@ -52,6 +54,10 @@ func decode(k frameKind, body []byte) (any, error) {
 		return decodeSubscribe(body)
 	case frameRefusal:
 		return decodeRefusal(body)
+	case frameStripe:
+		return decodeStripe(body)
+	case frameBatch:
+		return decodeBatch(body)
 	}
 	return nil, errFrame
 }
@@ -72,6 +78,10 @@ func encode(v any) []byte {
 	case subscribe:
 		return v.append(nil)
 	case refusal:
+		return v.append(nil)
+	case stripeHello:
+		return v.append(nil)
+	case batchHead:
 		return v.append(nil)
 	}
 	return nil
@@ -109,8 +119,8 @@ func TestGramsComeBackAsWritten(t *testing.T) {
 		gram []byte
 		want any
 	}{
-		{hello{7, 8}.append(nil), hello{7, 8}},
-		{answer{hello{7, 8}, 9}.append(nil), answer{hello{7, 8}, 9}},
+		{hello{7, 8, 2}.append(nil), hello{7, 8, 2}},
+		{answer{hello{7, 8, 2}, 9}.append(nil), answer{hello{7, 8, 2}, 9}},
 		{p.append([]byte{byte(gramPromise)}), &p},
 	} {
 		if got, err := decodeGram(c.gram); err != nil || !reflect.DeepEqual(got, c.want) {
@@ -226,8 +236,8 @@ func FuzzFrameStream(f *testing.F) {
 
 func FuzzFrameDatagram(f *testing.F) {
 	p := promise{Hops: 1, Routed: true, Route: []membership.NodeID{1}, Data: []byte("x")}
-	f.Add(hello{7, 8}.append(nil))
-	f.Add(answer{hello{7, 8}, 9}.append(nil))
+	f.Add(hello{7, 8, 2}.append(nil))
+	f.Add(answer{hello{7, 8, 2}, 9}.append(nil))
 	f.Add(p.append([]byte{byte(gramPromise)}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		gram, err := decodeGram(in)

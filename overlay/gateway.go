@@ -96,14 +96,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	c := newCore(g)
+	c := newCore(inner, g)
 	g.wg.Go(func() { g.out.deliver(g.handler, g.done) })
 	g.wg.Go(func() { g.accept(inner, listener) })
 	g.wg.Go(func() { g.countGarbage(inner) })
 	g.wg.Go(func() { g.guard(inner) })
 	for _, l := range c.order {
 		if l.dials {
-			g.wg.Go(func() { g.keepDialling(inner, l.peer) })
+			g.wg.Go(func() { g.keepDialling(inner, l.peer, 0) })
 		}
 	}
 	c.run(ctx)

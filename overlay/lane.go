@@ -62,9 +62,11 @@ func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, 
 // serve runs the lane until its connection ends.
 func (l *lane) serve() {
 	l.g.post(func(c *core) { c.laneUp(l) })
-	for _, f := range []func() error{
-		l.writeState, l.writeControl, l.writeGrams, l.readGrams, l.acceptStreams, l.acceptSubscriptions,
-	} {
+	parts := []func() error{l.acceptSubscriptions}
+	if l.index == 0 { // the others carry streams of logs only
+		parts = append(parts, l.writeState, l.writeControl, l.writeGrams, l.readGrams, l.acceptStreams)
+	}
+	for _, f := range parts {
 		l.wg.Go(func() { l.check(f()) })
 	}
 	<-l.conn.Context().Done()
@@ -203,7 +205,7 @@ func (l *lane) readGrams() error {
 		switch gram := gram.(type) {
 		case hello:
 			l.grams.putAnswer(answer{gram, wall}.append(nil))
-			l.g.post(func(c *core) { c.heardHello(l, now, gram.Seq) })
+			l.g.post(func(c *core) { c.heardHello(l, now, gram) })
 		case answer:
 			l.g.post(func(c *core) { c.heardAnswer(l, now, wall, gram) })
 		case *promise:
@@ -316,6 +318,9 @@ func (l *lane) readSubscribe(s *quic.Stream) error {
 	if _, err := io.ReadFull(s, k[:]); err != nil {
 		return err
 	}
+	if streamKind(k[0]) == streamStripe {
+		return l.readStripe(s)
+	}
 	if streamKind(k[0]) != streamSubscribe {
 		return breach(fmt.Errorf("unexpected two-way stream of kind %d", k[0]))
 	}
@@ -331,7 +336,29 @@ func (l *lane) readSubscribe(s *quic.Stream) error {
 	_ = s.SetReadDeadline(time.Time{})
 	b := &branch{lane: l, stream: s, sub: sub}
 	l.g.post(func(c *core) { c.subscribed(b) })
-	// The child says nothing more: its end of the stream tells that it has left.
+	return awaitChild(s)
+}
+
+// readStripe takes a stripe of a subscription that the peer has here.
+func (l *lane) readStripe(s *quic.Stream) error {
+	_, body, err := readFrame(s, frameStripe)
+	if err != nil {
+		s.CancelWrite(streamDone)
+		return err
+	}
+	hello, err := decodeStripe(body)
+	if err != nil {
+		return err
+	}
+	_ = s.SetReadDeadline(time.Time{})
+	l.g.post(func(c *core) { c.joined(l, s, hello.ID) })
+	return awaitChild(s)
+}
+
+// awaitChild waits until the child leaves. It says nothing more: its end of the stream
+// tells that it has left.
+func awaitChild(s *quic.Stream) error {
+	var k [1]byte
 	if n, err := s.Read(k[:]); n > 0 {
 		return breach(errors.New("data after a subscription"))
 	} else if err != nil {

@@ -64,6 +64,9 @@ func (c *core) laneDown(lane *lane, cause error) {
 func (c *core) laneLost(l *link, lane *lane, planned bool) {
 	l.lanes[lane.index] = nil
 	c.moveSubscriptions(lane)
+	if lane.index == 0 {
+		c.closeLanes(l)
+	}
 	if lane.index == 0 && l.gate.state != LinkDown {
 		l.downs++
 		l.gate.down(c.now(), planned)
@@ -116,13 +119,16 @@ func (c *core) sendHello(l *link, now time.Duration) {
 		l.meter.sent = now
 		return
 	}
-	grams.putHello(l.meter.send(now).append(nil))
+	h := l.meter.send(now)
+	h.Lanes = uint8(l.wants)
+	grams.putHello(h.append(nil))
 	c.helloAt = min(c.helloAt, now+c.cfg.Topology.Timing.Hello)
 }
 
-func (c *core) heardHello(lane *lane, now time.Duration, seq uint32) {
+func (c *core) heardHello(lane *lane, now time.Duration, h hello) {
 	if l := c.links[lane.peer.ID]; l.lanes[0] == lane {
-		l.meter.heardHello(now, seq)
+		l.peerWants = int(h.Lanes)
+		l.meter.heardHello(now, h.Seq)
 	}
 }
 

@@ -91,7 +91,7 @@ func (f *federation) intruder(as, victim string) *lane {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	h, err := g.greet(ctx, conn, f.node[victim])
+	h, err := g.greet(ctx, conn, f.node[victim], 0)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -26,6 +26,9 @@ func (c *core) follow(f *feed, now time.Duration) {
 	}
 	lane := c.parent(f)
 	if lane == nil || f.up != nil && f.up.lane == lane {
+		if f.up != nil {
+			c.stripeOver(f.up)
+		}
 		return // what runs is as good as it gets
 	}
 	if now < f.retryAt {
@@ -40,9 +43,10 @@ func (c *core) follow(f *feed, now time.Duration) {
 	term, wants := f.store.newTerm(f.sites)
 	ctx, stop := context.WithCancel(context.Background())
 	u := &upstream{
-		lane: lane, store: f.store, term: term, stop: stop,
-		sub: subscribe{Log: f.id, Distance: distance, Insist: f.insist, Wants: wants},
+		lane: lane, store: f.store, term: term, ctx: ctx, stop: stop, turn: newTurn(),
+		sub: subscribe{Log: f.id, Distance: distance, Insist: f.insist, ID: c.subscribes, Wants: wants},
 	}
+	c.subscribes++
 	f.up, f.insist = u, false
 	c.count.subscriptions.Add(1)
 	c.log.Debug("subscribed", "log", f.id, "parent", lane.peer.Name, "from", wants[0].From, "insist", u.sub.Insist)
@@ -201,7 +205,8 @@ func (c *core) serveRelay(b *branch) {
 			return
 		}
 		f.reset = true
-		b.goal, b.holdTo = f.store.stats().next, c.now()+insistTime
+		b.goal.Store(f.store.stats().next)
+		b.holdTo = c.now() + insistTime
 		f.store.hold(b, 0)
 	}
 	f.branches[b] = struct{}{}
@@ -211,7 +216,8 @@ func (c *core) serveRelay(b *branch) {
 
 // begin starts a branch's writer.
 func (c *core) begin(b *branch, s *store) {
-	b.store, b.stop = s, make(chan struct{})
+	b.store, b.stop, b.broken = s, make(chan struct{}), make(chan struct{})
+	b.cut.begun = make(chan struct{})
 	from := b.sub.Wants[0].From
 	for _, w := range b.sub.Wants {
 		from = min(from, w.From)

@@ -16,7 +16,11 @@ type upstream struct {
 	store *store
 	term  uint64
 	sub   subscribe
+	ctx   context.Context // ends with stop
 	stop  context.CancelFunc
+
+	turn    turn
+	stripes [maxLanes]*lane // the loop's: other lanes that it is pulled over
 
 	progress atomic.Bool // something has come
 }
@@ -40,8 +44,23 @@ func (u *upstream) pull(ctx context.Context) error {
 		return err
 	}
 	in := newEntryReader(s)
+	if err := u.pullPlain(ctx, in); err != nil {
+		return err
+	}
+	for {
+		if err := u.takeBatch(ctx, in); err != nil {
+			return err
+		}
+	}
+}
+
+// pullPlain takes what comes before the first numbered batch.
+func (u *upstream) pullPlain(ctx context.Context, in *entryReader) error {
 	var batch []LogEntry
 	for {
+		if numbered, err := in.numbered(); numbered || err != nil {
+			return err
+		}
 		e, err := in.next()
 		if err != nil {
 			return err
@@ -53,9 +72,7 @@ func (u *upstream) pull(ctx context.Context) error {
 			}
 			batch = append(batch, e)
 		}
-		u.progress.Store(true)
-		u.lane.g.count.entriesReceived.Add(uint64(len(batch)))
-		if stale := u.store.append(u.term, batch, ctx.Done()); stale != nil {
+		if stale := u.append(ctx, batch); stale != nil {
 			return stale
 		}
 		if err != nil {
