@@ -35,12 +35,14 @@ type client struct {
 	node    *node
 	private string // its private group
 	items   []item
-	moves   map[string][]*Event // its joins and leaves by group, and attaches
-	signals map[string]*Event   // while replaying: groups with a signal since their last view
-	got     map[*message]int    // index of its first delivery in items
-	gone    bool                // it left before the end
-	ended   *Event              // how
-	back    int64               // when its node last came back from a way of its own; -1: never away
+	moves   map[string][]move // its joins and leaves by group, and what ended its attach periods
+	stays   map[ViewID][]stay // the views that it took part in
+	period  int               // while replaying: how many attach periods ended before
+	signals map[string]*Event // while replaying: groups with a signal since their last view
+	got     map[*message]int  // index of its first delivery in items
+	gone    bool              // it left before the end
+	ended   *Event            // how
+	back    int64             // when its node last came back from a way of its own; -1: never away
 }
 
 // staysFrom says that the client was there from some time on to the end. While its
@@ -57,6 +59,7 @@ type item struct {
 	when          int64    // on the common clock, with OneClock
 	ring          string   // that its node is in
 	part                   // of dlv
+	period        int      // how many attach periods of the client had ended
 	configuration int      // how many the client's node had begun
 }
 
@@ -174,7 +177,7 @@ func (h *history) acceptances(n *node) {
 func (h *history) client(n *node, name string) *client {
 	c := h.byClient[name]
 	if c == nil {
-		c = &client{name: name, node: n, got: map[*message]int{}, moves: map[string][]*Event{}, signals: map[string]*Event{}, back: -1}
+		c = &client{name: name, node: n, got: map[*message]int{}, moves: map[string][]move{}, stays: map[ViewID][]stay{}, signals: map[string]*Event{}, back: -1}
 		h.byClient[name] = c
 		h.clients = append(h.clients, c)
 	}
@@ -208,21 +211,21 @@ func (h *history) replay(n *node) {
 			c := h.byClient[e.Msg.Client]
 			if c != nil && c.node == n {
 				it.message = h.byID[e.Msg]
-				h.see(c, &here, it)
+				h.see(c, &here, it, &at)
 			}
 		case Dlv:
 			h.delivered(h.byClient[e.Client], &here, it, &at)
 		case Connect, Join, Leave, GView, GSig, Ask:
 			c := h.byClient[e.Client]
-			h.see(c, &here, it)
+			h.see(c, &here, it, &at)
 			c.signalled(e)
 			if e.Kind == Join || e.Kind == Leave {
-				c.moves[e.Group] = append(c.moves[e.Group], e)
+				c.moves[e.Group] = append(c.moves[e.Group], move{e, c.period})
 			}
 		case Gone:
 			if c := h.byClient[e.Client]; c != nil {
 				c.gone, c.ended = true, e
-				h.see(c, &here, it)
+				h.see(c, &here, it, &at)
 			}
 		case View, Sig, Attach, Ring, Lineage:
 			apart := n.parted(ring, e)
@@ -231,6 +234,7 @@ func (h *history) replay(n *node) {
 			}
 			for _, c := range here {
 				c.moved(it, apart, h.opts.OneClock)
+				c.stay(&at)
 			}
 		}
 	}
@@ -240,7 +244,7 @@ func (h *history) replay(n *node) {
 func (h *history) delivered(c *client, here *[]*client, it item, at *stage) {
 	it.message = h.message(it.Msg)
 	it.part = at.part(c, it.message, it.Event)
-	h.see(c, here, it)
+	h.see(c, here, it, at)
 	i := len(c.items) - 1
 	it.message.deliveries = append(it.message.deliveries, delivery{c, i})
 	if _, again := c.got[it.message]; !again {
@@ -250,10 +254,11 @@ func (h *history) delivered(c *client, here *[]*client, it item, at *stage) {
 
 // moved replays a change of the node's configuration at a client.
 func (c *client) moved(it item, apart, oneClock bool) {
-	if it.Kind == Attach || it.Role == "founder" {
+	if it.Kind == Attach || it.Kind == Lineage && it.Role != "heir" {
 		c.outOfAll(it.Event)
 		clear(c.signals)
 	}
+	it.period = c.period
 	c.items = append(c.items, it)
 	switch {
 	case apart && oneClock:
@@ -279,9 +284,11 @@ func (n *node) parted(before, e *Event) bool {
 }
 
 // see appends an item to a client, who from then on sees its node's events too.
-func (h *history) see(c *client, here *[]*client, it item) {
+func (h *history) see(c *client, here *[]*client, it item, at *stage) {
 	if len(c.items) == 0 {
 		*here = append(*here, c)
+		c.stay(at)
 	}
+	it.period = c.period
 	c.items = append(c.items, it)
 }

@@ -43,7 +43,7 @@ func (h *history) reachesAddressed(r *report) {
 			continue
 		}
 		for _, m := range h.ofView[c.node.views[len(c.node.views)-1].View] {
-			if _, got := c.got[m]; !got && m.kept && Ordered(m.service) && h.addressed(c, m) {
+			if _, got := c.got[m]; !got && m.kept && Ordered(m.service) && h.addressedIn(c, m, c.period) {
 				r.add(Violation{Client: c.name, Message: m.Message, View: m.accepted.View, Explain: fmt.Sprintf("client %s never got the %s message %v to %v", c.name, m.service, m.Message, m.groups)}, m.submit, m.accepted)
 			}
 		}

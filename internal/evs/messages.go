@@ -11,7 +11,7 @@ import (
 // they could be accepted at: they too are only submitted.
 func integrity(h *history, r *report) {
 	for _, c := range h.clients {
-		member, ends := map[string]bool{}, c.periodEnds()
+		member := map[string]bool{}
 		for at, it := range c.items {
 			switch it.Kind {
 			case Join:
@@ -21,7 +21,7 @@ func integrity(h *history, r *report) {
 			case Gone, Attach:
 				clear(member)
 			case Dlv:
-				h.integral(r, c, at, member, ends[at])
+				h.integral(r, c, at, member)
 			}
 		}
 	}
@@ -29,7 +29,7 @@ func integrity(h *history, r *report) {
 }
 
 // integral checks one delivery for P6.
-func (h *history) integral(r *report, c *client, at int, member map[string]bool, end *Event) {
+func (h *history) integral(r *report, c *client, at int, member map[string]bool) {
 	it := c.items[at]
 	m := it.message
 	bad := func(format string, args ...any) {
@@ -47,7 +47,7 @@ func (h *history) integral(r *report, c *client, at int, member map[string]bool,
 		bad("twice")
 	case !slices.ContainsFunc(m.groups, mine):
 		bad("although it is in none of its groups %v", m.groups)
-	case m.federated() != nil && Ordered(m.service) && !it.alone && it.T != 0 && !slices.Contains(m.groups, c.private) && !h.addressedIn(c, m, end) && !c.joinedSince(m, end):
+	case m.federated() != nil && Ordered(m.service) && !it.alone && it.T != 0 && !slices.Contains(m.groups, c.private) && !h.addressedIn(c, m, it.period) && !h.joinedSince(c, m, it.period):
 		bad("although it is in none of its groups %v at its place, or its site is not among %v", m.groups, m.accepted.D)
 	case h.opts.OneClock && m.submit != nil && it.when < m.when:
 		bad("before it was sent")
@@ -123,7 +123,7 @@ func (h *history) ownAccepted(r *report, c *client) {
 		case Send:
 			m := it.message
 			mine := func(g string) bool { return member[g] || g == c.private }
-			addressed := it.Mode == "fed" && h.addressed(c, m) || it.Mode != "fed" && slices.ContainsFunc(m.groups, mine)
+			addressed := it.Mode == "fed" && h.addressedIn(c, m, it.period) || it.Mode != "fed" && slices.ContainsFunc(m.groups, mine)
 			if addressed && Ordered(m.service) && m.wantedBy(c) {
 				waiting = append(waiting, it)
 			}

@@ -68,7 +68,7 @@ func causalOrder(h *history, r *report) {
 func (h *history) causesArrived(r *report, c *client, it item, past [2]bits, inView, lacks bits) {
 	for i, part := range past {
 		for cause := range h.both(part, inView, lacks) {
-			if h.addressed(c, cause) && (i == 0 || h.there(c, cause, it)) {
+			if h.addressedIn(c, cause, it.period) && (i == 0 || h.there(c, cause, it)) {
 				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v without %v, on which it depends", c.name, it.Msg, cause.Message)}, cause.accepted, it.message.accepted, it.Event)
 			}
 		}
@@ -85,7 +85,7 @@ func (h *history) there(c *client, m *message, until item) bool {
 	return slices.ContainsFunc(m.groups, func(g string) bool {
 		member := g == c.private && c.items[0].when < m.when
 		for _, e := range c.moves[g] {
-			switch now := c.node.now(e); {
+			switch now := c.node.now(e.Event); {
 			case now > until.when:
 				return member
 			case now >= m.when && e.Kind != Join:

@@ -12,6 +12,8 @@ type part struct {
 // A stage is where a node is between its configurations.
 type stage struct {
 	attached      bool
+	view          ViewID
+	inst          string
 	signal        *Event // of the present view, once it was given
 	configuration int
 }
@@ -23,13 +25,16 @@ func (s *stage) pass(e *Event) {
 		s.signal = e
 	case Attach:
 		s.attached, s.signal = true, nil
+		if e.View != (ViewID{}) {
+			s.view, s.inst = e.View, e.Inst
+		}
 		s.configuration++
 	case Lineage:
 		if e.Role != "heir" {
-			s.attached, s.signal = false, nil
+			s.attached, s.signal, s.view = false, nil, ViewID{}
 		}
 	case View:
-		s.signal = nil
+		s.signal, s.view, s.inst = nil, e.View, e.Inst
 		if s.attached {
 			s.configuration++
 		}
@@ -96,84 +101,95 @@ func (m *message) federated() *Event {
 	return m.accepted
 }
 
-// joinedSince says whether the client had joined, at its place, a group to which its own
-// site sent a message that nobody was in then: so it may be with groups that never leave
-// a site, whose joins need no deadline.
-func (c *client) joinedSince(m *message, end *Event) bool {
-	send := m.accepted
-	return len(send.D) == 0 && send.Inst == c.instanceIn(send.View) &&
-		slices.ContainsFunc(m.groups, func(g string) bool { return c.memberAt(g, send.View, keyOf(send), end) })
+// A move is a join or leave of a client, or what ended one of its attach periods.
+type move struct {
+	*Event
+	period int
+}
+
+// A stay is one time that a client took part in a view: there is more than one if its
+// node closed the view alone and came back to it.
+type stay struct {
+	period int
+	inst   string
+}
+
+// stay notes in which view the client takes part.
+func (c *client) stay(at *stage) {
+	if !at.attached || at.view == (ViewID{}) {
+		return
+	}
+	all := c.stays[at.view]
+	if n := len(all); n == 0 || all[n-1].period != c.period {
+		c.stays[at.view] = append(all, stay{c.period, at.inst})
+	}
+}
+
+// outOfAll notes that an attach period ends: what the client joined in it does not count
+// any more.
+func (c *client) outOfAll(e *Event) {
+	c.period++
+	for g := range c.moves {
+		c.moves[g] = append(c.moves[g], move{e, c.period})
+	}
 }
 
 // instanceIn returns the instance in which the client took part in a view, or "".
 func (c *client) instanceIn(v ViewID) string {
-	for _, e := range c.node.views {
-		if e.View == v {
-			return e.Inst
-		}
+	if all := c.stays[v]; len(all) > 0 {
+		return all[0].inst
 	}
 	return ""
 }
 
-// addressed says whether a keyed federated message reaches the client by the
-// client's own joins and leaves (PREDICATES section 1).
-func (h *history) addressed(c *client, m *message) bool { return h.addressedIn(c, m, nil) }
+// anyPeriod stands for all attach periods of a client.
+const anyPeriod = -1
 
-// addressedIn is addressed by what the client did before an attach period began; nil:
-// by all that it did.
-func (h *history) addressedIn(c *client, m *message, end *Event) bool {
+// addressed says whether a keyed federated message reaches the client by the client's own
+// joins and leaves in one of its attach periods (PREDICATES section 1).
+func (h *history) addressed(c *client, m *message) bool { return h.addressedIn(c, m, anyPeriod) }
+
+// addressedIn is addressed in one attach period.
+func (h *history) addressedIn(c *client, m *message, period int) bool {
 	send := m.federated()
 	if send == nil || !m.wantedBy(c) {
 		return false
 	}
-	inst := c.instanceIn(send.View)
-	if inst == "" || !slices.Contains(send.D, inst) {
-		return false
+	for _, s := range c.stays[send.View] {
+		if (period == anyPeriod || period == s.period) && slices.Contains(send.D, s.inst) && h.memberOf(c, m, s.period) {
+			return true
+		}
 	}
+	return false
+}
+
+// memberOf says whether the client was in a group of m at its place in an attach period.
+func (h *history) memberOf(c *client, m *message, period int) bool {
 	return slices.ContainsFunc(m.groups, func(g string) bool {
 		if g == c.private {
 			// A session has no key; one that began later had another's name.
 			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when
 		}
-		return c.memberAt(g, send.View, keyOf(send), end)
+		return c.memberAt(g, m.accepted.View, keyOf(m.accepted), period)
 	})
 }
 
-// outOfAll notes that an attach period begins: what the client joined before does
-// not count in it.
-func (c *client) outOfAll(e *Event) {
-	for g := range c.moves {
-		c.moves[g] = append(c.moves[g], e)
-	}
+// joinedSince says whether the client had joined, at its place, a group to which its own
+// site sent a message that nobody was in then: so it may be with groups that never leave
+// a site, whose joins need no deadline.
+func (h *history) joinedSince(c *client, m *message, period int) bool {
+	return len(m.accepted.D) == 0 && slices.Contains(c.stays[m.accepted.View], stay{period, m.accepted.Inst}) && h.memberOf(c, m, period)
 }
 
-// periodEnds returns for each of the client's items what ended the attach period that it
-// is of, or nil.
-func (c *client) periodEnds() []*Event {
-	ends := make([]*Event, len(c.items))
-	var end *Event
-	for i, it := range slices.Backward(c.items) {
-		ends[i] = end
-		if it.Kind == Attach || it.Role == "founder" {
-			end = it.Event
-		}
-	}
-	return ends
-}
-
-// memberAt says whether the client's last own join or leave of g below the key is
-// a join, within one attach period: the last one before end, or of all.
-func (c *client) memberAt(g string, v ViewID, k key, end *Event) bool {
+// memberAt says whether the client's last own join or leave of g below the key is a
+// join, within one attach period.
+func (c *client) memberAt(g string, v ViewID, k key, period int) bool {
 	member := false
 	for _, e := range c.moves[g] {
-		if e == end {
-			break
-		}
-		if e.Kind != Join && e.Kind != Leave {
-			member = false
+		if e.period != period || e.Kind != Join && e.Kind != Leave {
 			continue
 		}
-		if v.Less(e.View) || e.View == v && !keyOf(e).less(k) {
+		if v.Less(e.View) || e.View == v && !keyOf(e.Event).less(k) {
 			return member
 		}
 		member = e.Kind == Join

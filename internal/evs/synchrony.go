@@ -2,7 +2,6 @@ package evs
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -39,11 +38,11 @@ func (h *history) sameOfView(r *report, p, q passage, of map[*node][]*client) {
 		}
 		for _, c := range of[p.node] {
 			at, one := c.got[m]
-			if !one || !h.addressed(c, m) {
+			if !one || !h.addressedIn(c, m, c.periodAt(p.from)) {
 				continue
 			}
 			for _, d := range of[q.node] {
-				if c == d || d.ended != nil && d.ended.At <= q.to.At || !h.addressed(d, m) {
+				if c == d || d.ended != nil && d.ended.At <= q.to.At || !h.addressedIn(d, m, d.periodAt(q.from)) {
 					continue
 				}
 				other, both := d.got[m]
@@ -56,6 +55,16 @@ func (h *history) sameOfView(r *report, p, q passage, of map[*node][]*client) {
 			}
 		}
 	}
+}
+
+// periodAt is the client's last attach period in the view that an event of its node
+// began: that in which the view led to the next one.
+func (c *client) periodAt(view *Event) int {
+	all := c.stays[view.View]
+	if len(all) == 0 {
+		return c.period + 1 // none
+	}
+	return all[len(all)-1].period
 }
 
 // A stretch is a client's time in one ring.
@@ -186,23 +195,33 @@ func (h *history) noKeyedHole(r *report) {
 	for _, m := range h.messages {
 		given[m] = m.federated() != nil && Ordered(m.service) && slices.ContainsFunc(m.deliveries, func(d delivery) bool { return !d.to.items[d.at].alone })
 	}
+	type where struct {
+		view   ViewID
+		period int
+	}
 	for _, c := range h.clients {
-		top := map[ViewID]*Event{}
+		top := map[where]*Event{}
+		var order []where
 		for _, it := range c.items {
 			if it.Kind != Dlv || it.phase == Transitional || !Ordered(it.message.service) || it.message.federated() == nil || it.T == 0 {
 				continue
 			}
-			if was := top[it.View]; was != nil && keyOf(it.Event).less(keyOf(was)) {
+			here := where{it.View, it.period}
+			was := top[here]
+			if was != nil && keyOf(it.Event).less(keyOf(was)) {
 				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v behind %v, whose key is greater", c.name, it.Msg, was.Msg)}, was, it.Event)
 				continue
 			}
-			top[it.View] = it.Event
+			if was == nil {
+				order = append(order, here)
+			}
+			top[here] = it.Event
 		}
-		for _, view := range slices.SortedFunc(maps.Keys(top), ViewID.compare) {
-			limit := top[view]
-			for _, m := range h.ofView[view] {
-				if _, got := c.got[m]; !got && given[m] && keyOf(m.accepted).less(keyOf(limit)) && h.addressed(c, m) {
-					r.add(Violation{Client: c.name, Message: m.Message, View: view, Explain: fmt.Sprintf("client %s lacks %v, but got what lies behind it", c.name, m.Message)}, m.accepted, limit)
+		for _, here := range order {
+			limit := top[here]
+			for _, m := range h.ofView[here.view] {
+				if _, got := c.got[m]; !got && given[m] && keyOf(m.accepted).less(keyOf(limit)) && h.addressedIn(c, m, here.period) {
+					r.add(Violation{Client: c.name, Message: m.Message, View: here.view, Explain: fmt.Sprintf("client %s lacks %v, but got what lies behind it", c.name, m.Message)}, m.accepted, limit)
 				}
 			}
 		}
