@@ -43,7 +43,7 @@
 //	P20 streams                   import
 //	P21 released is safe          Facts
 //	P22 site agreement            send, down, import, cut and view, by ring and instance
-//	P23 scope                     Facts: the traces of the same seed with its WAN
+//	P23 scope                     Facts: the traces of the same seed with an untroubled WAN
 //	P24 bounds                    Facts
 //	P25 one component             in runs that settle, on one clock, if it is known since when
 //	P26 everything arrives        in runs that settle; keyed, and outside

@@ -97,6 +97,7 @@ func (w *wan) control(from *life, c merge.Control) {
 
 // drop forgets all that waits.
 func (ch *channel) drop() {
+	ch.from.f.stats.Covered["overlay: controls dropped, no way or too many"] += len(ch.queue)
 	ch.round++
 	ch.queue, ch.bytes = nil, 0
 }
@@ -126,6 +127,7 @@ func (ch *channel) send(data []byte) {
 
 // again sends everything anew in a while.
 func (ch *channel) again() {
+	ch.from.f.stats.Covered["overlay: controls sent again"] += len(ch.queue)
 	ch.round++
 	round := ch.round
 	ch.from.f.after(retryControl, func() {

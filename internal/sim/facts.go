@@ -51,9 +51,39 @@ func (p *play) size(at *place, what string, n, limit int) {
 	}
 }
 
+// Limits of what is looked at, so that runs stay fast.
+const (
+	releasePart = 16 // of the steps that release something, one in so many
+	maxReleases = 32 // that are kept to show that some were looked at; all wrong ones are
+)
+
+// released looks who holds what a promise or record rests on that leaves node l: all
+// that its ring calls stable (P21). Members that have left the ring meanwhile hold what
+// they need by its recovery.
+func (p *play) released(l *life) {
+	if p.releases++; p.releases%releasePart != 0 {
+		return
+	}
+	r := l.core.Ring.Status()
+	x := evs.Release{Event: evs.Event{At: int64(p.f.now - l.start), Node: l.name, Boot: l.boot, Kind: evs.Promise, Dir: "out"}, Ring: r.Ring.String(), RSeq: uint64(r.Stable)}
+	for _, id := range r.Members {
+		at := p.f.nodeOf[id]
+		x.Members = append(x.Members, at.name)
+		if at.life != nil {
+			if s := at.life.core.Ring.Status(); s.Ring == r.Ring && s.Aru < r.Stable {
+				continue
+			}
+		}
+		x.Holders = append(x.Holders, at.name)
+	}
+	if len(x.Holders) < len(x.Members) || len(p.release) < maxReleases {
+		p.release = append(p.release, x)
+	}
+}
+
 // facts are what a checker wants to know of a play that has ended.
 func (p *play) facts() *evs.Facts {
-	f := &evs.Facts{Sizes: slices.SortedFunc(maps.Values(p.sizes), func(a, b evs.Size) int {
+	f := &evs.Facts{Releases: p.release, Sizes: slices.SortedFunc(maps.Values(p.sizes), func(a, b evs.Size) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.What, b.What))
 	})}
 	for _, at := range p.f.places {

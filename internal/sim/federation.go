@@ -66,6 +66,7 @@ type Stats struct {
 	Parted                                                             []time.Duration // from splits of the WAN until each node had a view without the other side
 	Sides                                                              []time.Duration // from such splits until each node got a message sent to another site of its side
 	ByService                                                          map[membership.Service]int
+	Covered                                                            evs.Coverage // what else happened, for a summary
 }
 
 // newFederation builds the sites and networks of a schedule.
@@ -73,7 +74,7 @@ func newFederation(s *Schedule) *federation {
 	f := &federation{seed: s.Seed,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
 		nodes: map[membership.NodeID]membership.SiteID{}, numbers: map[request]uint64{}}
-	f.stats.ByService = map[membership.Service]int{}
+	f.stats.ByService, f.stats.Covered = map[membership.Service]int{}, evs.Coverage{}
 	for i, spec := range s.Sites {
 		x := &site{f: f, index: i, name: siteText(i), ahead: spec.Ahead}
 		x.id = membership.SiteIDOf(x.name)

@@ -118,6 +118,9 @@ func (l *life) carryOut() {
 	}
 	l.recorder.Step(l.f.now-l.start, fx)
 	l.outputs(fx.Merge.Outputs)
+	if len(fx.Merge.Records)+len(fx.Merge.Promises) > 0 {
+		l.f.play.released(l)
+	}
 	l.exportRecords(fx.Merge.Records, fx.Merge.Trim)
 	for _, data := range fx.Merge.Promises {
 		l.f.wan.promise(l, data)

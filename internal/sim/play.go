@@ -26,6 +26,8 @@ type play struct {
 	slots    [][]*slot
 	quiet    time.Duration // when the last fault ends
 	sizes    map[bounded]evs.Size
+	releases int // steps that let something out of a site
+	release  []evs.Release
 	rest     time.Duration // since when there has been nothing to do; 0: there is
 }
 
@@ -67,6 +69,7 @@ func (p *play) run() {
 func (p *play) do(s *Step) {
 	if s.fault() {
 		p.f.stats.Faults++
+		p.f.stats.Covered["faults: "+string(s.Verb)]++
 	}
 	switch {
 	case s.Verb == Start:

@@ -132,11 +132,13 @@ func TestRandom(t *testing.T) {
 		seed, strings.Join(names, ","), seed, strings.Join(names, ","), *flagRuns, *flagFor)
 	runs, failed := 0, 0
 	var wholes []time.Duration
+	covered := evs.Coverage{}
 	for more := true; more && failed < *flagFailures; seed++ {
 		for _, p := range list {
 			r := Run(seed, p)
 			runs++
 			wholes = append(wholes, r.Stats.Whole)
+			covered.Add(r.Stats.Covered)
 			if !judge(t, r) {
 				failed++
 			}
@@ -147,10 +149,18 @@ func TestRandom(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs in %v, %d failed", runs, time.Since(begin).Round(time.Millisecond), failed)
-	if n := len(wholes); n > 0 {
-		slices.Sort(wholes)
-		t.Logf("from the last fault until a site is whole: median %v, 90 %% %v, 99 %% %v, longest %v", wholes[n/2], wholes[n*9/10], wholes[n*99/100], wholes[n-1])
+	t.Logf("covered:\n%v", covered)
+	t.Logf("from the last fault until all are together: %v", spread(wholes))
+}
+
+// spread says how long things took.
+func spread(list []time.Duration) string {
+	n := len(list)
+	if n == 0 {
+		return "never"
 	}
+	slices.Sort(list)
+	return fmt.Sprintf("median %v, 90 %% %v, 99 %% %v, longest %v, of %d", list[n/2], list[n*9/10], list[n*99/100], list[n-1], n)
 }
 
 // TestDeterminism: a seed decides everything.

@@ -193,6 +193,12 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 	if !ok {
 		return
 	}
+	for _, at := range to.site.places {
+		if o := at.life; o != nil && o != to && slices.ContainsFunc(o.links.pulls, func(q *pull) bool { return q.log == log && q.own == to.links.said.state.Instance }) {
+			w.f.stats.Covered["overlay: logs pulled by two gateways for a while"]++
+		}
+	}
+	w.f.stats.Covered["overlay: logs pulled, or pulled anew"]++
 	p := &pull{from: from, to: to, log: log, own: to.links.said.state.Instance}
 	to.links.pulls = append(to.links.pulls, p)
 	position := to.core.Replica.ImportPosition(log)
