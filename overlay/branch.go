@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -74,7 +75,7 @@ func (b *branch) serve() {
 // write writes batches to one of the branch's streams; first: to the one that the
 // subscription began with.
 func (b *branch) write(w *entryWriter, first bool) error {
-	var batch []LogEntry
+	var batch []item
 	for {
 		select {
 		case <-b.stop:
@@ -108,7 +109,7 @@ func (b *branch) write(w *entryWriter, first bool) error {
 		}
 		b.writingTime(began)
 		for i := range batch {
-			b.sent.Add(uint64(len(batch[i].Data)))
+			b.sent.Add(uint64(len(batch[i].entry.Data)))
 		}
 		b.taken()
 	}
@@ -135,10 +136,11 @@ type entryWriter struct {
 	stream *quic.Stream
 	buf    []byte
 	head   entryEncoder
+	cert   []byte // that the child has, from an earlier seal on this stream
 }
 
 // writeBatch writes a batch, with its number if it has one.
-func (w *entryWriter) writeBatch(seq uint64, batch []LogEntry) error {
+func (w *entryWriter) writeBatch(seq uint64, batch []item) error {
 	if seq > 0 {
 		w.buf = batchHead{seq, uint32(len(batch))}.append(w.buf)
 	}
@@ -150,7 +152,18 @@ func (w *entryWriter) writeBatch(seq uint64, batch []LogEntry) error {
 	return w.flush()
 }
 
-func (w *entryWriter) write(e *LogEntry) error {
+func (w *entryWriter) write(it *item) error {
+	e := &it.entry
+	switch it.kind {
+	case frameSkip:
+		w.buf = (&skip{e.N, e.Dests, it.leaf}).append(w.buf)
+		return nil
+	case frameSeal:
+		known := bytes.Equal(w.cert, it.seal.Certificate)
+		w.cert = it.seal.Certificate
+		w.buf = it.seal.append(w.buf, !known)
+		return nil
+	}
 	w.buf = w.head.append(w.buf, e)
 	if len(e.Data) < inlineBody {
 		w.buf = append(w.buf, e.Data...)
@@ -204,8 +217,8 @@ func (m *importer) run() {
 			return // the log has ended
 		}
 		if wait == nil {
-			if len(batch) > 0 {
-				m.handler.Records(m.store.id, batch)
+			if entries := entriesOf(batch); len(entries) > 0 {
+				m.handler.Records(m.store.id, entries)
 			}
 			cursor = next
 		} else if err == nil {
@@ -221,4 +234,14 @@ func (m *importer) run() {
 			}
 		}
 	}
+}
+
+// entriesOf returns the entries among items.
+func entriesOf(items []item) (entries []LogEntry) {
+	for i := range items {
+		if items[i].kind == frameEntry {
+			entries = append(entries, items[i].entry)
+		}
+	}
+	return entries
 }

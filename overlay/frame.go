@@ -13,7 +13,7 @@ import (
 
 // protocolVersion is that of everything in this file. The ALPN names its major
 // part, so that peers of another refuse each other during the handshake.
-const protocolVersion = 2
+const protocolVersion = 3
 
 const helloMagic = 0x314c5752 // "RWL1"
 
@@ -24,7 +24,7 @@ const (
 	streamHello     streamKind = iota + 1 // bidirectional: frameHello each way, first of all
 	streamState                           // unidirectional: frameAdvert, frameDigest
 	streamControl                         // unidirectional: frameControl, framePromise
-	streamSubscribe                       // bidirectional: frameSubscribe there, entries or a refusal back
+	streamSubscribe                       // bidirectional: frameSubscribe there, blocks or a refusal back
 	streamStripe                          // bidirectional: frameStripe there, batches back
 )
 
@@ -43,6 +43,8 @@ const (
 	frameEntry
 	frameStripe
 	frameBatch
+	frameSkip
+	frameSeal
 )
 
 const frameHeaderBytes = 5
@@ -64,6 +66,10 @@ func maxFrame(k frameKind) int {
 		return logIDBytes + 17 + membership.MaxSites*wantBytes
 	case frameRefusal:
 		return 1
+	case frameSkip:
+		return maxSkipBytes
+	case frameSeal:
+		return maxSealBytes
 	case frameStripe:
 		return 4
 	case frameBatch:

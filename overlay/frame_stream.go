@@ -155,6 +155,7 @@ type entryReader struct {
 	begun bool
 	last  uint64                  // the last entry's number
 	dests []membership.InstanceID // the last entry's: neighbours mostly have the same
+	cert  []byte                  // the last seal's: one without has the same
 }
 
 func newEntryReader(r io.Reader) *entryReader {
@@ -179,27 +180,41 @@ func (r *entryReader) ready() bool {
 	return err == nil && frameKind(h[frameHeaderBytes-1]) == frameEntry && uint64(r.in.Buffered()) >= frameHeaderBytes+uint64(binary.LittleEndian.Uint32(h))
 }
 
-// next returns the next entry. A refusal from the parent is returned as the error.
-func (r *entryReader) next() (LogEntry, error) {
+// next returns the next item. A refusal from the parent is returned as the error.
+func (r *entryReader) next() (item, error) {
 	k, n, err := readHeader(r.in)
 	if err != nil {
-		return LogEntry{}, err
+		return item{}, err
 	}
 	switch k {
-	case frameRefusal:
-		body, err := readBody(r.in, n)
-		if err != nil {
-			return LogEntry{}, err
-		}
-		code, err := decodeRefusal(body)
-		if err == nil {
-			err = code
-		}
-		return LogEntry{}, err
 	case frameEntry:
-		return r.entry(n)
+		e, err := r.entry(n)
+		return item{kind: k, entry: e}, err
+	case frameRefusal, frameSkip, frameSeal:
+	default:
+		return item{}, fmt.Errorf("%w: kind %d does not belong on this stream", errFrame, k)
 	}
-	return LogEntry{}, fmt.Errorf("%w: kind %d does not belong on this stream", errFrame, k)
+	body, err := readBody(r.in, n)
+	if err != nil {
+		return item{}, err
+	}
+	switch k {
+	case frameSkip:
+		s, err := decodeSkip(body)
+		return item{kind: k, entry: LogEntry{N: s.N, Dests: s.Dests}, leaf: s.leaf}, err
+	case frameSeal:
+		s, err := decodeSeal(body)
+		if len(s.Certificate) == 0 {
+			s.Certificate = r.cert
+		}
+		r.cert = s.Certificate
+		return item{kind: k, seal: s}, err
+	}
+	code, err := decodeRefusal(body)
+	if err == nil {
+		err = code
+	}
+	return item{}, err
 }
 
 // entry reads an entry whose frame's body has n bytes.

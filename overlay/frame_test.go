@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/pki"
 	"ringway/internal/wire"
 	"ringway/membership"
 	"ringway/routing"
@@ -33,7 +34,16 @@ func samples() map[frameKind][]byte {
 		frameRefusal:   refusedLoop.append(nil),
 		frameStripe:    stripeHello{9}.append(nil),
 		frameBatch:     batchHead{8, 7}.append(nil),
+		frameSkip:      (&skip{N: 11, Dests: []membership.InstanceID{3}, leaf: leaf{1, 2}}).append(nil),
+		frameSeal:      sealSample().append(nil, true),
 		frameEntry:     append(new(entryEncoder).append(nil, &e), e.Data...),
+	}
+}
+
+func sealSample() *seal {
+	return &seal{
+		Gateway: 9, Low: 10, High: 13, Floor: 4, Dests: []sealed{{Dest: 3, After: 5, Digest: leaf{7}}, {Dest: 4, After: 10, Digest: leaf{8}}},
+		Certificate: []byte("c"), Signature: bytes.Repeat([]byte("s"), pki.SignatureBytes),
 	}
 }
 
@@ -58,6 +68,10 @@ func decode(k frameKind, body []byte) (any, error) {
 		return decodeStripe(body)
 	case frameBatch:
 		return decodeBatch(body)
+	case frameSkip:
+		return decodeSkip(body)
+	case frameSeal:
+		return decodeSeal(body)
 	}
 	return nil, errFrame
 }
@@ -83,6 +97,10 @@ func encode(v any) []byte {
 		return v.append(nil)
 	case batchHead:
 		return v.append(nil)
+	case skip:
+		return v.append(nil)
+	case *seal:
+		return v.append(nil, true)
 	}
 	return nil
 }
@@ -90,8 +108,8 @@ func encode(v any) []byte {
 func TestFramesComeBackAsWritten(t *testing.T) {
 	for k, frame := range samples() {
 		if k == frameEntry {
-			e, err := newEntryReader(bytes.NewReader(frame)).next()
-			if err != nil || e.N != 12 || !slices.Equal(e.Dests, []membership.InstanceID{3, 4}) || string(e.Data) != "entry" {
+			it, err := newEntryReader(bytes.NewReader(frame)).next()
+			if e := it.entry; err != nil || e.N != 12 || !slices.Equal(e.Dests, []membership.InstanceID{3, 4}) || string(e.Data) != "entry" {
 				t.Errorf("entry: %+v, %v", e, err)
 			}
 			continue
@@ -163,7 +181,8 @@ func TestEntriesComeBack(t *testing.T) {
 	}
 	r := newEntryReader(bytes.NewReader(all))
 	for _, want := range list {
-		got, err := r.next()
+		it, err := r.next()
+		got := it.entry
 		if err != nil || got.N != want.N || !slices.Equal(got.Dests, want.Dests) || !bytes.Equal(got.Data, want.Data) {
 			t.Fatalf("entry %d: %d for %v, %v", want.N, got.N, got.Dests, err)
 		}
@@ -223,10 +242,14 @@ func FuzzFrameStream(f *testing.F) {
 		}
 		entries := newEntryReader(bytes.NewReader(in))
 		for {
-			e, err := entries.next()
+			it, err := entries.next()
 			if err != nil {
 				break
 			}
+			if it.kind == frameSeal {
+				continue
+			}
+			e := it.entry
 			if len(e.Data) > len(in) || len(e.Dests) == 0 || len(e.Dests) > membership.MaxSites {
 				t.Fatalf("entry with %d bytes and %d sites", len(e.Data), len(e.Dests))
 			}

@@ -116,13 +116,33 @@ func all(t *testing.T, s *store, wants []want, cursor uint64) (numbers []uint64)
 			t.Fatal(err)
 		}
 		if wait != nil {
-			return numbers
+			sealed := s.sealedTo
+			if sealAll(s); s.sealedTo == sealed {
+				return numbers
+			}
 		}
-		for _, e := range batch {
+		for _, e := range entriesOf(batch) {
 			numbers = append(numbers, e.N)
 		}
 		cursor = next
 	}
+}
+
+// sealAll puts everything in an own log under seals that nobody checks.
+func sealAll(s *store) {
+	h := newHasher()
+	for d := s.draft(); d != nil; d = s.draft() {
+		leaves := make([]leaf, len(d.entries))
+		for i := range d.entries {
+			leaves[i] = h.leaf(&d.entries[i])
+		}
+		s.seal(d, leaves)
+	}
+}
+
+// blockOf makes a block that nobody checks.
+func blockOf(entries []LogEntry) *incoming {
+	return &incoming{entries: entries, leaves: make([]leaf, len(entries)), seal: &seal{Low: entries[0].N, High: entries[len(entries)-1].N + 1}}
 }
 
 func TestStoreServesByDestination(t *testing.T) {
@@ -133,7 +153,11 @@ func TestStoreServesByDestination(t *testing.T) {
 			to = "c"
 		}
 		s.appendOwn(entries(n, 1, 10, to))
+		if n%3 == 0 {
+			sealAll(s)
+		}
 	}
+	sealAll(s)
 	b, c := instances("b")[0], instances("c")[0]
 	if got := all(t, s, []want{{b, 10}}, 0); !slices.Equal(got, []uint64{10, 12, 14, 16, 18}) {
 		t.Errorf("b from 10: %v", got)
@@ -151,9 +175,11 @@ func TestStoreBound(t *testing.T) {
 	s := newStore(logOf("a"), true, 100*(100+entryOverhead))
 	b, c := instances("b")[0], instances("c")[0]
 	s.appendOwn(entries(0, 1, 100, "c"))
+	sealAll(s)
 	if dropped := s.appendOwn(entries(1, 299, 100, "b")); dropped != 200 {
 		t.Errorf("%d dropped", dropped)
 	}
+	sealAll(s)
 	if st := s.stats(); st.entries != 100 || st.bytes > s.limit {
 		t.Errorf("%+v", st)
 	}
@@ -183,7 +209,7 @@ func TestStoreHoldsBackUpstream(t *testing.T) {
 		t.Errorf("begins at %d", from[0].From)
 	}
 	s.hold("importer", 0)
-	if err := s.append(term, entries(0, 300, 10_000, "b"), nil); err != nil {
+	if err := s.append(term, blockOf(entries(0, 300, 10_000, "b")), nil); err != nil {
 		t.Fatal(err)
 	}
 	if st := s.stats(); st.entries != 300 {
@@ -191,17 +217,17 @@ func TestStoreHoldsBackUpstream(t *testing.T) {
 	}
 	done := make(chan struct{})
 	close(done)
-	if err := s.append(term, entries(300, 1, 1, "b"), done); !errors.Is(err, errStale) {
+	if err := s.append(term, blockOf(entries(300, 1, 1, "b")), done); !errors.Is(err, errStale) {
 		t.Errorf("append beyond the importer's lag: %v", err)
 	}
 	s.takenTo("importer", 300)
-	if err := s.append(term, entries(300, 1, 1, "b"), done); err != nil {
+	if err := s.append(term, blockOf(entries(300, 1, 1, "b")), done); err != nil {
 		t.Errorf("append after the importer took all: %v", err)
 	}
 	if _, from = s.newTerm([]want{{b, 0}}); from[0].From != 301 {
 		t.Errorf("goes on at %d", from[0].From)
 	}
-	if err := s.append(term, entries(301, 1, 1, "b"), done); !errors.Is(err, errStale) {
+	if err := s.append(term, blockOf(entries(301, 1, 1, "b")), done); !errors.Is(err, errStale) {
 		t.Errorf("append of a former stream: %v", err)
 	}
 }

@@ -22,13 +22,16 @@ var errStale = errors.New("another stream has taken over")
 //  1. Numbers of entries ascend.
 //  2. For each instance i covered, everything for i from floors[i] on that is below
 //     next is here. An own log covers all instances.
-//  3. bytes is the sum of the entries' sizes; it exceeds the limit only by the
+//  3. Takers get what is under a seal (type block), block by block.
+//  4. bytes is the sum of the entries' sizes; it exceeds the limit only by the
 //     newest entry or by what a holder has not taken.
 //
 // Safe for concurrent use; its lock is the last in the order of doc.go.
 type store struct {
 	id  membership.LogID
 	own bool
+
+	sealing bool // the event loop's: the own log has a sealer
 
 	mu      sync.Mutex
 	entries []stored // from head on; ascending
@@ -38,7 +41,18 @@ type store struct {
 	next    uint64 // one above the highest number received; 0: nothing yet
 	total   uint64 // bytes ever appended
 	dropped uint64 // entries dropped to keep the limit
-	term    uint64 // which upstream stream may append
+	term    uint64 // which upstream stream may append; of an own log, which drafts count
+
+	blocks  []block // ascending
+	trimmed uint64  // own log: everything below is held by all its destinations
+	// Of an own log: everything below sealedTo is under a seal or gone; begin is where it
+	// began, and tip (base) has for each destination the number behind its last entry that
+	// is sealed or gone (gone).
+	sealedTo, begin uint64
+	tip, base       map[membership.InstanceID]uint64
+	waiting         bool          // a taker has everything that is sealed
+	wanted          chan struct{} // capacity one: there is something to seal, and a taker
+	ended           chan struct{} // closed with the log
 
 	floorAll uint64 // own log: below it nothing is here that has not been trimmed
 	floors   map[membership.InstanceID]uint64
@@ -57,18 +71,20 @@ type store struct {
 // A stored is an entry and the place of its end in the log's bytes.
 type stored struct {
 	LogEntry
-	end uint64
+	end  uint64
+	leaf leaf // once it is under a seal
 }
 
 // entryOverhead is what an entry costs beside its data.
-const entryOverhead = 96
+const entryOverhead = 128
 
 func (e *stored) size() int { return len(e.Data) + entryOverhead }
 
 func newStore(id membership.LogID, own bool, limit int) *store {
 	return &store{
 		id: id, own: own, limit: limit, floors: map[membership.InstanceID]uint64{}, holders: map[any]uint64{},
-		grown: make(chan struct{}), drained: make(chan struct{}),
+		grown: make(chan struct{}), drained: make(chan struct{}), wanted: make(chan struct{}, 1), ended: make(chan struct{}),
+		tip: map[membership.InstanceID]uint64{}, base: map[membership.InstanceID]uint64{},
 	}
 }
 
@@ -84,7 +100,8 @@ func (s *store) close() {
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.closed = true
-		s.entries, s.head, s.bytes = nil, 0, 0
+		s.entries, s.head, s.bytes, s.blocks = nil, 0, 0, nil
+		close(s.ended)
 		signal(&s.grown)
 		signal(&s.drained)
 	}
@@ -99,15 +116,21 @@ func (s *store) appendOwn(entries []LogEntry) (dropped int) {
 		return 0
 	}
 	if s.next == 0 && entries[0].N > 0 {
-		s.floorAll = entries[0].N
+		s.floorAll, s.begin = entries[0].N, entries[0].N
 		s.maxFloor = max(s.maxFloor, s.floorAll)
 	}
-	return s.add(entries)
+	for i := range entries {
+		if entries[i].N >= s.next {
+			s.push(&entries[i], leaf{})
+		}
+	}
+	s.poke()
+	return s.shrink()
 }
 
-// append adds entries from the upstream stream of that term. It waits while a
-// holder is too far behind; done lets it go.
-func (s *store) append(term uint64, entries []LogEntry, done <-chan struct{}) error {
+// append adds a block from the upstream stream of that term. It waits while a holder is
+// too far behind; done lets it go.
+func (s *store) append(term uint64, b *incoming, done <-chan struct{}) error {
 	s.mu.Lock()
 	for !s.closed && s.term == term && s.total-s.held() > maxImportLag {
 		wait := s.drained
@@ -123,23 +146,14 @@ func (s *store) append(term uint64, entries []LogEntry, done <-chan struct{}) er
 	if s.closed || s.term != term {
 		return errStale
 	}
-	s.add(entries)
+	s.addBlock(b)
+	s.shrink()
+	signal(&s.grown)
 	return nil
 }
 
-// add appends what is new and drops what is too much. The lock is held.
-func (s *store) add(entries []LogEntry) (dropped int) {
-	for i := range entries {
-		e := stored{LogEntry: entries[i]}
-		if e.N < s.next {
-			continue
-		}
-		s.total += uint64(e.size())
-		e.end = s.total
-		s.next = e.N + 1
-		s.bytes += e.size()
-		s.entries = append(s.entries, e)
-	}
+// shrink drops what is too much. The lock is held.
+func (s *store) shrink() (dropped int) {
 	held := s.held()
 	for s.bytes > s.limit && len(s.entries)-s.head > 1 {
 		e := &s.entries[s.head]
@@ -157,12 +171,12 @@ func (s *store) add(entries []LogEntry) (dropped int) {
 	}
 	s.dropped += uint64(dropped)
 	s.compact()
-	signal(&s.grown)
 	return dropped
 }
 
 // pop removes the oldest entry. The lock is held.
 func (s *store) pop() {
+	s.popBlock(&s.entries[s.head])
 	s.bytes -= s.entries[s.head].size()
 	s.entries[s.head] = stored{}
 	s.head++
@@ -181,6 +195,7 @@ func (s *store) compact() {
 func (s *store) trim(below uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.trimmed = max(s.trimmed, below)
 	for s.head < len(s.entries) && s.entries[s.head].N < below {
 		s.pop()
 	}
@@ -228,15 +243,12 @@ func (s *store) holdsLocked(wants []want, cursor uint64) bool {
 	return true
 }
 
-// scanLimit bounds the entries that one take looks at under the lock.
-const scanLimit = 4096
-
-// take appends to buf the entries from cursor on that wants covers, up to about
-// maxBytes and limit entries, and returns the cursor behind them. With no entry to
+// take appends to buf the blocks from cursor on, as far as wants covers them, up to
+// about maxBytes and limit items, and returns the cursor behind them. With nothing to
 // be had it returns a channel that is closed when there may be more. refusedDropped
 // says that an entry that wants covers is no longer held, refusedGone that the log
 // has ended.
-func (s *store) take(buf []LogEntry, wants []want, cursor uint64, limit, maxBytes int) ([]LogEntry, uint64, <-chan struct{}, error) {
+func (s *store) take(buf []item, wants []want, cursor uint64, limit, maxBytes int) ([]item, uint64, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -245,33 +257,20 @@ func (s *store) take(buf []LogEntry, wants []want, cursor uint64, limit, maxByte
 	if !s.holdsLocked(wants, cursor) {
 		return buf, cursor, s.grown, refusedDropped
 	}
-	i := s.find(cursor)
-	for end := i + scanLimit; i < len(s.entries); i++ {
-		e := &s.entries[i]
-		if i == end || len(buf) >= limit || maxBytes <= 0 {
-			break
-		}
-		cursor = e.N + 1
-		if covers(wants, e) {
-			buf = append(buf, e.LogEntry)
-			maxBytes -= e.size()
-		}
+	if s.outsealed(wants, cursor) {
+		s.unsealLocked()
 	}
-	if len(buf) > 0 || i < len(s.entries) {
+	buf, cursor, more := s.takeBlocks(buf, wants, cursor, limit, maxBytes)
+	if len(buf) > 0 || more {
 		return buf, cursor, nil, nil
 	}
-	return buf, cursor, s.grown, nil
-}
-
-func covers(wants []want, e *stored) bool {
-	for _, d := range e.Dests {
-		for _, w := range wants {
-			if w.Instance == d && w.From <= e.N {
-				return true
-			}
+	if s.own {
+		s.waiting = true
+		if s.find(s.sealedTo) < len(s.entries) {
+			s.poke()
 		}
 	}
-	return false
+	return buf, cursor, s.grown, nil
 }
 
 // held returns the place of the holder that is farthest behind. The lock is held.
@@ -322,7 +321,7 @@ func (s *store) move(who any, cursor uint64) {
 func (s *store) reset(wants []want) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entries, s.head, s.bytes, s.next = nil, 0, 0, 0
+	s.entries, s.head, s.bytes, s.next, s.blocks = nil, 0, 0, 0, nil
 	for who := range s.holders {
 		s.holders[who] = s.total
 	}

@@ -35,8 +35,11 @@ func decodeStripe(body []byte) (stripeHello, error) {
 // A batchHead comes before the entries of a batch of a subscription with stripes.
 type batchHead struct {
 	Seq   uint64 // from 1, over all stripes
-	Count uint32 // of entries
+	Count uint32 // of items: entries, skips and seals
 }
+
+// maxBatchItems bounds a batch: the block that fills it is whole.
+const maxBatchItems = importEntries + maxBlockEntries + 1
 
 func (h batchHead) append(b []byte) []byte {
 	start := len(b)
@@ -46,7 +49,7 @@ func (h batchHead) append(b []byte) []byte {
 func decodeBatch(body []byte) (batchHead, error) {
 	r := wire.NewReader(body)
 	h := batchHead{r.Uint64(), r.Uint32()}
-	if h.Seq == 0 || h.Count > importEntries {
+	if h.Seq == 0 || h.Count > maxBatchItems {
 		r.Fail(fmt.Errorf("%w: batch %d of %d entries", wire.ErrLimit, h.Seq, h.Count))
 	}
 	return h, breach(r.Done())
@@ -92,7 +95,7 @@ func (k *cutter) end() {
 // next takes the next batch for a stripe. first says that it is the one that the
 // subscription began with: what it wrote without numbers comes before batch 1, so it
 // has that one.
-func (b *branch) next(first bool, batch []LogEntry) ([]LogEntry, uint64, <-chan struct{}, error) {
+func (b *branch) next(first bool, batch []item) ([]item, uint64, <-chan struct{}, error) {
 	k := &b.cut
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -222,29 +225,24 @@ func (u *upstream) takeBatch(ctx context.Context, in *entryReader) error {
 	if err != nil {
 		return err
 	}
-	batch := make([]LogEntry, 0, head.Count)
+	batch := make([]item, 0, head.Count)
 	for range head.Count {
-		e, err := in.next()
+		it, err := in.next()
 		if err != nil {
 			return err
 		}
-		batch = append(batch, e)
+		batch = append(batch, it)
 	}
 	if err := u.turn.await(ctx, head.Seq); err != nil {
 		return err
 	}
-	if err := u.append(ctx, batch); err != nil {
-		return err
+	for i := range batch {
+		if err := u.take(ctx, &batch[i]); err != nil {
+			return err
+		}
 	}
 	u.turn.done()
 	return nil
-}
-
-// append hands entries to the store.
-func (u *upstream) append(ctx context.Context, batch []LogEntry) error {
-	u.progress.Store(true)
-	u.lane.g.count.entriesReceived.Add(uint64(len(batch)))
-	return u.store.append(u.term, batch, ctx.Done())
 }
 
 // stripeOver keeps the subscription of a feed on all lanes of its link.

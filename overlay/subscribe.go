@@ -43,7 +43,7 @@ func (c *core) follow(f *feed, now time.Duration) {
 	term, wants := f.store.newTerm(f.sites)
 	ctx, stop := context.WithCancel(context.Background())
 	u := &upstream{
-		lane: lane, store: f.store, term: term, ctx: ctx, stop: stop, turn: newTurn(),
+		lane: lane, store: f.store, term: term, ctx: ctx, stop: stop, turn: newTurn(), proof: newProof(f.id, c.verifier, wants),
 		sub: subscribe{Log: f.id, Distance: distance, Insist: f.insist, ID: c.subscribes, Wants: wants},
 	}
 	c.subscribes++
@@ -111,6 +111,11 @@ func (c *core) upstreamEnded(u *upstream, err error) {
 	if errors.As(err, &why) {
 		c.log.Debug("subscription refused", "log", f.id, "parent", u.lane.peer.Name, "reason", why.Error())
 		f.refused[u.lane.peer.ID] = why
+	} else if innocent(err) {
+		// What it holds was signed by a certificate that does not count any longer.
+		c.count.untrusted.Add(1)
+		c.warn("log cannot be trusted as it was signed", "log", f.id, "parent", u.lane.peer.Name, "error", err)
+		f.refused[u.lane.peer.ID] = refusedDropped
 	} else {
 		f.retryAt = now + backoff(f.failures)
 	}
@@ -218,6 +223,10 @@ func (c *core) serveRelay(b *branch) {
 func (c *core) begin(b *branch, s *store) {
 	b.store, b.stop, b.broken = s, make(chan struct{}), make(chan struct{})
 	b.cut.begun = make(chan struct{})
+	if s.own && !s.sealing {
+		s.sealing = true
+		c.wg.Go(func() { c.keepSealing(s) })
+	}
 	from := b.sub.Wants[0].From
 	for _, w := range b.sub.Wants {
 		from = min(from, w.From)

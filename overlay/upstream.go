@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ type upstream struct {
 	stop  context.CancelFunc
 
 	turn    turn
+	proof   *proof          // in the turn's hands once there are stripes
 	stripes [maxLanes]*lane // the loop's: other lanes that it is pulled over
 
 	progress atomic.Bool // something has come
@@ -56,31 +58,32 @@ func (u *upstream) pull(ctx context.Context) error {
 
 // pullPlain takes what comes before the first numbered batch.
 func (u *upstream) pullPlain(ctx context.Context, in *entryReader) error {
-	var batch []LogEntry
 	for {
 		if numbered, err := in.numbered(); numbered || err != nil {
 			return err
 		}
-		e, err := in.next()
+		it, err := in.next()
 		if err != nil {
 			return err
 		}
-		batch = append(batch, e)
-		for size := len(e.Data); size < writeBatch && in.ready(); size += len(e.Data) {
-			if e, err = in.next(); err != nil {
-				break
-			}
-			batch = append(batch, e)
-		}
-		if stale := u.append(ctx, batch); stale != nil {
-			return stale
-		}
-		if err != nil {
+		if err := u.take(ctx, &it); err != nil {
 			return err
 		}
-		clear(batch)
-		batch = batch[:0]
 	}
+}
+
+// take takes the next item of the log. Blocks that are proved good go to the store.
+func (u *upstream) take(ctx context.Context, it *item) error {
+	block, err := u.proof.take(it)
+	if errors.Is(err, errTampered) {
+		u.lane.g.count.tampered.Add(1)
+	}
+	if block == nil || err != nil {
+		return err
+	}
+	u.progress.Store(true)
+	u.lane.g.count.entriesReceived.Add(uint64(len(block.entries)))
+	return u.store.append(u.term, block, ctx.Done())
 }
 
 // abandon ends both directions of a stream.

@@ -50,3 +50,42 @@ func (v *verifier) check(s *routing.Signed) error {
 	v.mu.Unlock()
 	return nil
 }
+
+// origin returns who a gateway is, by a certificate that is said to be its own.
+func (v *verifier) origin(gateway membership.NodeID, cert []byte) (*pki.Origin, *topology.Node, error) {
+	node, ok := v.gateways[gateway]
+	if !ok {
+		return nil, nil, breach(fmt.Errorf("signature of gateway %v, which the topology does not have", gateway))
+	}
+	origin, err := v.identity.Origin(cert)
+	if err != nil {
+		return nil, node, untrusted(fmt.Errorf("certificate of %s: %w", node.Name, err))
+	}
+	if site, name := origin.Name(); site != node.Site.Name || name != node.Name {
+		return nil, node, breach(fmt.Errorf("%w: it is of %s/%s, where %s/%s signs", pki.ErrWrongName, site, name, node.Site.Name, node.Name))
+	}
+	return origin, node, nil
+}
+
+// checkSeal says whether a gateway of the log's site made the seal.
+func (v *verifier) checkSeal(log membership.LogID, s *seal) error {
+	origin, node, err := v.origin(s.Gateway, s.Certificate)
+	if err != nil {
+		return err
+	}
+	if node.Site.ID != log.Site {
+		return tampered("seal of %v by %s, a gateway of another site", log, node.Name)
+	}
+	if err := origin.Verify(pki.LogSeal, s.text(log), s.Signature); err != nil {
+		return tampered("seal of [%d, %d) of %v: %w", s.Low, s.High, log, err)
+	}
+	return nil
+}
+
+// untrusted is an error for which the neighbour is to blame unless it is innocent.
+func untrusted(err error) error {
+	if innocent(err) {
+		return err
+	}
+	return breach(err)
+}
