@@ -1,0 +1,263 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"ringway/site"
+	"ringway/topology"
+)
+
+// patience bounds every wait. A test that passes does not use it up.
+const patience = 30 * time.Second
+
+// nodeVariable makes this test's own binary a node: its value is the topology file.
+const (
+	nodeVariable = "CONFORMANCE_TOPOLOGY"
+	nameVariable = "CONFORMANCE_NODE"
+)
+
+// plain and guarded are the nodes that most tests speak to: one lets everybody do
+// everything, the other has rules.
+var plain, guarded *target
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(nodeVariable); path != "" {
+		os.Exit(beNode(path, os.Getenv(nameVariable)))
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "conformance")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		var stops []func()
+		defer func() {
+			for _, stop := range stops {
+				stop()
+			}
+		}()
+		for _, t := range []struct {
+			at     **target
+			name   string
+			access string
+		}{
+			{&plain, "d1", ""},
+			{&guarded, "d2", "[access]\nmethods = [\"NULL\", \"IP\"]\naddresses = [\"127.0.0.0/8\", \"::1\", \"unix\"]\n" +
+				"[access.limits]\nsessions = 8\n" +
+				"[[access.allow]]\nclient = \"writer\"\nsend = [\"open*\"]\njoin = [\"own\"]\n" +
+				"[[access.allow]]\nclient = \"*\"\nsend = [\"*\"]\njoin = [\"*\"]\n"},
+		} {
+			running, stop, err := startTarget(dir, t.name, t.access)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+			*t.at = running
+			stops = append(stops, stop)
+		}
+		return m.Run()
+	}())
+}
+
+// beNode runs a node until it is told to stop.
+func beNode(path, name string) int {
+	topo, err := topology.Load(path)
+	if err == nil {
+		n, _ := topo.Node(name)
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		err = site.Run(ctx, site.Config{Topology: topo, Node: n, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// A target is a node and where its clients connect.
+type target struct {
+	name      string // as in private groups
+	endpoints []endpoint
+}
+
+// An endpoint is one way to a node.
+type endpoint struct{ network, address string }
+
+func (e endpoint) String() string { return e.network }
+
+// dial connects, with a deadline for everything that follows.
+func (e endpoint) dial() (net.Conn, error) {
+	network := e.network
+	if network == "tcp6" {
+		network = "tcp"
+	}
+	conn, err := net.DialTimeout(network, e.address, patience)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(patience))
+}
+
+// freePort returns a port on which TCP and UDP are free, and UDP on the next one.
+func freePort() (int, error) {
+	for range 100 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return 0, err
+		}
+		port := tcp.Addr().(*net.TCPAddr).Port
+		first, err1 := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		second, err2 := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port+1))
+		tcp.Close()
+		for _, l := range []net.PacketConn{first, second} {
+			if l != nil {
+				l.Close()
+			}
+		}
+		if err1 == nil && err2 == nil {
+			return port, nil
+		}
+	}
+	return 0, errors.New("no free ports on loopback")
+}
+
+// startTarget runs a site of one node in this process, with TCP (IPv6 too, if this
+// machine has it) and a unix socket.
+func startTarget(dir, name, access string) (*target, func(), error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, nil, err
+	}
+	t := &target{name: name, endpoints: []endpoint{
+		{"tcp", fmt.Sprintf("127.0.0.1:%d", port)},
+		{"unix", filepath.Join(dir, name)},
+	}}
+	clients := fmt.Sprintf("%q, %q", t.endpoints[0].address, "unix:"+t.endpoints[1].address)
+	if six, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", port)); err == nil {
+		six.Close()
+		t.endpoints = append(t.endpoints, endpoint{"tcp6", fmt.Sprintf("[::1]:%d", port)})
+		clients += fmt.Sprintf(", \"[::1]:%d\"", port)
+	}
+	text := fmt.Sprintf("[federation]\nname = \"conformance\"\n[[site]]\nname = \"%[1]s\"\n[[site.node]]\nname = \"%[1]s\"\naddress = \"127.0.0.1:%d\"\nclients = [%s]\n%s", name, port, clients, access)
+	topo, err := topology.Parse("conformance.toml", []byte(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- site.Run(ctx, site.Config{Topology: topo, Node: topo.Sites[0].Nodes[0]}) }()
+	stop := func() {
+		cancel()
+		if err := <-done; err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	return t, stop, t.ready()
+}
+
+// ready waits until the node has let a client in at every endpoint.
+func (t *target) ready() error {
+	for _, e := range t.endpoints {
+		var err error
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			var c *client
+			if c, err = connect(e, t.name, "", little, quiet); err == nil {
+				// Until the site has its first view nothing is delivered.
+				c.send(serviceAgreed, 0, nil, c.private)
+				_, err = c.receive()
+				c.conn.Close()
+			}
+			if err == nil || time.Now().After(deadline) {
+				break
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("node %s at %s: %w", t.name, e.address, err)
+		}
+	}
+	return nil
+}
+
+// each runs a test at every endpoint of a target and in both byte orders.
+func each(t *testing.T, at *target, test func(t *testing.T, e endpoint, order order)) {
+	t.Helper()
+	for _, e := range at.endpoints {
+		for _, o := range []order{little, big} {
+			t.Run(fmt.Sprintf("%s-%s", e, o), func(t *testing.T) { test(t, e, o) })
+		}
+	}
+}
+
+// A process is a node in a process of its own, which can be stopped and killed.
+type process struct {
+	*target
+	topology string
+	cmd      *exec.Cmd
+}
+
+func (p *process) start(t *testing.T) {
+	t.Helper()
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(os.Environ(), nodeVariable+"="+p.topology, nameVariable+"="+p.name)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+}
+
+// kill ends the process as a crash would.
+func (p *process) kill() {
+	if p.cmd != nil {
+		p.signal(syscall.SIGCONT)
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+		p.cmd = nil
+	}
+}
+
+func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
+
+// startSite runs a site of so many nodes, d1, d2 and so on, each in its own process.
+func startSite(t *testing.T, nodes int) []*process {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "site.toml")
+	// Below a second, a busy machine looks like a broken one.
+	text := "[federation]\nname = \"conformance\"\n[timing]\ntoken_loss = \"1s\"\n[[site]]\nname = \"lan\"\ntransport = \"unicast\"\n"
+	var all []*process
+	for i := range nodes {
+		port, err := freePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &process{topology: path, target: &target{name: fmt.Sprintf("d%d", i+1)}}
+		p.endpoints = []endpoint{{"tcp", fmt.Sprintf("127.0.0.1:%d", port)}}
+		text += fmt.Sprintf("[[site.node]]\nname = %q\naddress = %q\n", p.name, p.endpoints[0].address)
+		all = append(all, p)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		p.start(t)
+	}
+	for _, p := range all {
+		if err := p.ready(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
