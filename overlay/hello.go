@@ -81,21 +81,28 @@ func (m *meter) nextHello(interval time.Duration) time.Duration {
 // slack is how much later than expected a packet may come.
 func (m *meter) slack(interval time.Duration) time.Duration { return min(4*m.jitter, interval) }
 
-// silentAt returns when the peer has been silent for too long, if nothing comes
-// before: the third hello of its own would be overdue soon, and none of the hellos
-// with which it was asked was answered. Or it speaks, and does not hear.
+// silentAt returns when the peer has been silent for too long to be relied on, if
+// nothing comes before: the third hello of its own would be overdue soon, and none of
+// the hellos with which it was asked was answered. Or it speaks, and does not hear.
 func (m *meter) silentAt(interval time.Duration) time.Duration {
 	slack := m.slack(interval)
 	return min(m.heard+interval*silentQuarters/4+slack, m.answered+deafHellos*interval+m.rtt+slack)
 }
 
-// silent says whether the peer is to be given up. Hellos are counted as well as timed:
-// an event loop that was itself held up has sent none.
+// silent says whether the peer has been silent for too long to be relied on. Hellos are
+// counted as well as timed: an event loop that was itself held up has sent none.
 func (m *meter) silent(now, interval time.Duration) bool {
 	slack := m.slack(interval)
 	mute := m.missed >= missedHellos && now >= m.heard+interval*silentQuarters/4+slack
 	deaf := m.unanswered >= deafHellos*probesPerHello/2 && now >= m.answered+deafHellos*interval+m.rtt+slack
 	return mute || deaf
+}
+
+// gone says whether the peer has been silent for so long that its connection is given
+// up.
+func (m *meter) gone(now, interval time.Duration) bool {
+	last := min(m.heard, m.answered+m.rtt)
+	return m.unanswered >= goneHellos && m.silent(now, interval) && now >= last+goneHellos*interval+m.slack(interval)
 }
 
 // heardHello takes a hello of the peer and keeps the count of those missing.
@@ -154,17 +161,21 @@ func (m *meter) lossPPM() uint32 {
 
 // Rules of a link's state.
 const (
-	// missedHellos without an answer and a link is down.
+	// missedHellos without an answer and a link is doubted: what has another way takes it.
 	missedHellos = 3
+	// goneHellos' time without an answer and a link is down: long enough for a process
+	// that was not scheduled, or a queue that was full, to make itself heard again on the
+	// same connection.
+	goneHellos = 6
 	// silentQuarters is after how many quarters of the time between hellos a peer of whom
-	// nothing comes is given up: early enough that traffic flows again within three hellos
+	// nothing comes is doubted: early enough that traffic flows again within three hellos
 	// and a round trip.
 	silentQuarters = 9
 	// deafHellos is for how many hellos' time a peer that speaks may leave all of them
 	// unanswered.
 	deafHellos = 4
 	// probesPerHello is how many hellos go out in place of one when the peer is silent:
-	// where every fifth packet is lost, a link goes down once in a few minutes.
+	// where every fifth packet is lost, a link is doubted once in a few minutes.
 	probesPerHello = 8
 	// goodHellos in a row and a link that was down may be up again.
 	goodHellos = 6
@@ -198,7 +209,7 @@ func (s LinkState) String() string {
 
 // A linkGate decides when a link is up. A link that connects for the first time is
 // up at once; one that went down has to prove itself, longer each time, and is meanwhile
-// advertised as so dear (provingCost) that only what has no other way takes it. It is pure
+// advertised as so dear (routing.Doubt) that only what has no other way takes it. It is pure
 // and not safe for concurrent use.
 type linkGate struct {
 	state   LinkState
@@ -219,19 +230,32 @@ func (g *linkGate) connected(now time.Duration, answers uint64) {
 	}
 }
 
+// doubt takes a silence: the link carries only what has no other way until it has
+// proved itself again.
+func (g *linkGate) doubt(now time.Duration, answers uint64) {
+	if g.state == LinkUp {
+		g.flap(now)
+		g.set(LinkProving, now)
+	}
+	g.base = answers
+}
+
+// flap counts a flap and sets the hold-down.
+func (g *linkGate) flap(now time.Duration) {
+	g.flaps++
+	g.decayAt = now + flapDecay
+	g.holdTo = now + min(holdMin<<min(g.flaps-1, 10), holdMax)
+}
+
 // down takes the loss of the link. Unless planned it counts as a flap.
 func (g *linkGate) down(now time.Duration, planned bool) {
 	if g.state == LinkDown {
 		return
 	}
-	if !planned {
-		if g.state == LinkUp {
-			g.flaps++
-			g.decayAt = now + flapDecay
-		}
-		if g.flaps > 0 {
-			g.holdTo = now + min(holdMin<<min(g.flaps-1, 10), holdMax)
-		}
+	if !planned && g.state == LinkUp {
+		g.flap(now)
+	} else if !planned && g.flaps > 0 {
+		g.holdTo = now + min(holdMin<<min(g.flaps-1, 10), holdMax)
 	}
 	g.set(LinkDown, now)
 }

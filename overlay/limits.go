@@ -92,9 +92,6 @@ const (
 	// dialTime bounds an attempt to connect. A new one begins with quick repetitions
 	// again, so a link that comes back is found soon.
 	dialTime = 2 * time.Second
-	// provingCost is added to the cost of a link that has to prove itself: more than any
-	// detour, so that only what has no other way takes it.
-	provingCost = 10 * time.Second
 	// idleTime is QUIC's own time-out. Hellos notice a dead link long before.
 	idleTime = 15 * time.Second
 	// redialMin and redialMax bound the back-off between two dials of a peer.

@@ -88,7 +88,7 @@ func (c *core) hellos(now time.Duration) time.Duration {
 		if lane == nil {
 			continue
 		}
-		if l.meter.silent(now, interval) {
+		if l.meter.gone(now, interval) {
 			c.count.silences.Add(1)
 			c.warn("hellos unanswered: link given up", "peer", l.peer.Name, "site", l.peer.Site.Name, "silent", now-l.meter.heard)
 			c.laneLost(l, lane, false)
@@ -96,6 +96,9 @@ func (c *core) hellos(now time.Duration) time.Duration {
 			continue
 		}
 		before := l.gate.state
+		if l.meter.silent(now, interval) {
+			l.gate.doubt(now, l.meter.answers)
+		}
 		l.gate.check(now, l.meter.answers)
 		if l.gate.state != before {
 			c.logLink(l)
@@ -151,7 +154,7 @@ func (c *core) publish(now time.Duration) {
 		if l.first() != nil {
 			cost := routing.Cost(l.meter.rtt, l.meter.lossPPM(), l.cost)
 			if l.gate.state == LinkProving {
-				cost += provingCost
+				cost += routing.Doubt
 			}
 			want.Edges = append(want.Edges, routing.Edge{
 				To: l.peer.ID, Cost: cost,

@@ -37,6 +37,10 @@ func Cost(rtt time.Duration, lossPPM uint32, fixed time.Duration) time.Duration 
 	return min(max(min(way, maxAdvertised)+time.Duration(penalty), minimumCost), maxAdvertised)
 }
 
+// Doubt is added to the cost of a link that has been silent or down not long ago: more
+// than any detour, so that only what has no other way takes it.
+const Doubt = 10 * time.Second
+
 // A Publisher decides when a gateway's own advertisement is to be said again. It is
 // not safe for concurrent use.
 type Publisher struct {
@@ -48,8 +52,8 @@ type Publisher struct {
 }
 
 // Next takes what the gateway would say now, its edges ascending by id, and tells whether to say it. Counter is
-// filled in. Anything but a cost (an edge that came or went, another view, a flag) is
-// said at once; a cost when it moved by more than max(10 %, 2 ms) and stayed so for a
+// filled in. Anything but a cost (an edge that came or went, another view, a flag) and
+// a new Doubt is said at once; a cost when it moved by more than max(10 %, 2 ms) and stayed so for a
 // second.
 func (p *Publisher) Next(now time.Duration, want Advertisement) (Advertisement, bool) {
 	if p.said && !p.due(now, &want) {
@@ -74,6 +78,9 @@ func (p *Publisher) due(now time.Duration, want *Advertisement) bool {
 	if now-p.at >= refreshEvery || !sameBesideCosts(&p.last, want) {
 		return true
 	}
+	if doubted(p.last.Edges, want.Edges) {
+		return true
+	}
 	if !costsDiffer(p.last.Edges, want.Edges) {
 		p.differs = false
 		return false
@@ -95,6 +102,16 @@ func sameBesideCosts(a, b *Advertisement) bool {
 		}
 	}
 	return true
+}
+
+// doubted says whether a link has come into doubt.
+func doubted(said, now []Edge) bool {
+	for i := range said {
+		if now[i].Cost-said[i].Cost >= Doubt/2 {
+			return true
+		}
+	}
+	return false
 }
 
 func costsDiffer(said, now []Edge) bool {
