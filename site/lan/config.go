@@ -53,7 +53,10 @@ type Config struct {
 	Peers     map[membership.NodeID]netip.AddrPort // every other node of the site
 	MTU       int                                  // of the path, headers included; 0: the interface's, at most maxMTU
 	Mode      Mode                                 // Auto, or one that must be used
-	Log       *slog.Logger
+	// Seal seals and opens every packet. Without one (--insecure) packets are sent as
+	// they are, and sealed ones are refused.
+	Seal *Seal
+	Log  *slog.Logger
 }
 
 // check refuses what could never work.

@@ -28,6 +28,15 @@
 // at fault, and it alone is lost. Order is kept in every mode. Receiving takes batches
 // (recvmmsg) unless the mode is plain or the kernel refuses them.
 //
+// # Seals
+//
+// A port with a Seal seals every packet that it sends, each into its place in a batch's
+// memory, and opens every packet that it receives, from the socket's buffer into the
+// memory that is handed up; no packet is copied or allocated for it. What cannot be
+// opened is dropped before anything else looks at it, counted by cause, and complained
+// of once a minute for each cause. A port without a Seal refuses sealed packets: there
+// is no way down from one to the other but the operator's.
+//
 // # Rules
 //
 //  1. Packets to one destination leave in the order in which they were given.
@@ -35,7 +44,8 @@
 //     it counts and goes on. Only Close, or a socket that is gone, ends it.
 //  3. A reader that only meets errors pauses between them.
 //  4. What is larger than any ring packet is dropped and counted. Packets from unknown
-//     addresses are counted and handed up: the ring authenticates, addresses do not.
+//     addresses are counted and treated as any other: the seal authenticates, addresses
+//     do not.
 //
 // # Memory
 //
@@ -43,5 +53,5 @@
 // reused. Whoever keeps a packet keeps its chunk; the garbage collector frees it when
 // the last one is gone. Chunks hold no pointers, so collecting them is cheap.
 //
-// Packages lan may import: membership, site/ring (for the Packet type).
+// Packages lan may import: membership, site/ring (for the Packet type), site/seal.
 package lan

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"ringway/site/ring"
+	"ringway/site/seal"
 )
 
 // A Port is a node's place on its LAN. Send is for one goroutine at a time; the
@@ -18,12 +19,13 @@ import (
 type Port struct {
 	cfg       Config
 	log       *slog.Logger
-	maxPacket int
+	maxPacket int // on the wire
 	unicast   *socket
 	group     *socket        // nil: unicast fan-out
 	own       netip.AddrPort // as it is seen as a source
 	peers     atomic.Pointer[directory]
 	send      sender
+	sealer    sealer
 	mode      atomic.Pointer[Mode]
 	stats     stats
 	close     sync.Once
@@ -140,8 +142,13 @@ func (p *Port) setMode(m Mode) { p.mode.Store(&m) }
 // Mode returns how packets are sent at present.
 func (p *Port) Mode() Mode { return *p.mode.Load() }
 
-// MaxPacket returns how many bytes a packet may have.
-func (p *Port) MaxPacket() int { return p.maxPacket }
+// MaxPacket returns how many bytes a packet may have that is given to Send.
+func (p *Port) MaxPacket() int {
+	if p.cfg.Seal != nil {
+		return p.maxPacket - seal.Overhead
+	}
+	return p.maxPacket
+}
 
 // Address returns the own address, with the port that was chosen if none was given.
 func (p *Port) Address() netip.AddrPort { return p.unicast.local }
@@ -149,6 +156,21 @@ func (p *Port) Address() netip.AddrPort { return p.unicast.local }
 // Send sends the packets in order. It fails only when a socket is of no more use;
 // what a peer or the network does not take is lost, as on any LAN.
 func (p *Port) Send(packets []ring.Packet) error {
+	if p.cfg.Seal == nil {
+		return p.sendRuns(packets)
+	}
+	for len(packets) > 0 {
+		n := min(len(packets), sealBatch)
+		if err := p.sendRuns(p.cfg.Seal.seal(packets[:n], &p.sealer)); err != nil {
+			return err
+		}
+		packets = packets[n:]
+	}
+	return nil
+}
+
+// sendRuns sends packets as they are, those in a row to one destination together.
+func (p *Port) sendRuns(packets []ring.Packet) error {
 	peers := p.peers.Load()
 	for len(packets) > 0 {
 		run := sameDestination(packets)

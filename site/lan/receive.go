@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"ringway/site/seal"
 )
 
 // Sizes of a reader.
@@ -15,7 +17,7 @@ const (
 	chunkBytes   = 256 << 10 // of an arena
 	// maxDatagram bounds what is handed up. Commit tokens of large sites exceed
 	// MaxPacket and travel in IP fragments.
-	maxDatagram = 16 << 10
+	maxDatagram = 16<<10 + seal.MaxOffersBytes
 	// patientReads may fail one after the other before a reader pauses between them:
 	// an error may stay for long (no memory), and must not take a core.
 	patientReads = 16
@@ -27,14 +29,22 @@ type arena struct{ free []byte }
 
 // keep returns a copy of b.
 func (a *arena) keep(b []byte) []byte {
-	if len(a.free) < len(b) {
-		a.free = make([]byte, chunkBytes)
-	}
-	copied := a.free[:len(b):len(b)]
-	a.free = a.free[len(b):]
-	copy(copied, b)
+	copied := append(a.room(len(b)), b...)
+	a.take(copied)
 	return copied
 }
+
+// room returns an empty slice for n bytes. It is handed out again, unless take says that
+// it was filled.
+func (a *arena) room(n int) []byte {
+	if len(a.free) < n {
+		a.free = make([]byte, chunkBytes)
+	}
+	return a.free[:0:n]
+}
+
+// take keeps the bytes that room's slice was filled with.
+func (a *arena) take(b []byte) { a.free = a.free[len(b):] }
 
 // A reader takes from one socket. fill receives into messages, of which it may only
 // set N, NN, Flags and Addr, and returns how many it received.
@@ -44,6 +54,7 @@ type reader struct {
 	multicast bool
 	messages  []message
 	memory    arena
+	work      seal.Work
 	fill      func() (int, error)
 }
 
@@ -174,9 +185,26 @@ func (r *reader) split(packets [][]byte, m *message) [][]byte {
 		}
 		p.stats.received.Add(1)
 		p.stats.receivedBytes.Add(uint64(len(packet)))
-		packets = append(packets, r.memory.keep(packet))
+		if packet = r.open(packet, m.Addr); packet != nil {
+			packets = append(packets, packet)
+		}
 	}
 	return packets
+}
+
+// open returns a packet as it is handed up, in memory of its own, or nil.
+func (r *reader) open(packet []byte, from net.Addr) []byte {
+	p := r.port
+	switch s := p.cfg.Seal; {
+	case s != nil:
+		return s.open(packet, from, &r.memory, &r.work)
+	case seal.IsSealed(packet):
+		if n := p.stats.sealed.Add(1); n&(n-1) == 0 {
+			p.log.Warn("a sealed ring packet was dropped: this node runs without seals, as --insecure", "from", from.String(), "so far", n)
+		}
+		return nil
+	}
+	return r.memory.keep(packet)
 }
 
 // isOwn recognises the node's own multicast packets, and counts strangers' packets.
