@@ -14,7 +14,8 @@ import (
 type Config struct {
 	Topology *topology.Topology
 	Node     *topology.Node
-	// Insecure lets a node without certificates leave loopback.
+	// Insecure lets a node without certificates leave loopback, and leaves ring packets
+	// without seals even where there are certificates.
 	Insecure bool
 	// Dial has gateways, by name, that are reached at another address than the
 	// topology's: behind an emulator or address translation.
@@ -52,6 +53,10 @@ func (c *Config) identity() (*pki.Identity, error) {
 	}
 	return pki.Throwaway(t.Name, n.Site.Name, n.Name)
 }
+
+// sealed says whether the ring's packets are sealed: wherever there are certificates,
+// unless the operator does not want it.
+func (c *Config) sealed() bool { return c.Topology.Certs != "" && !c.Insecure }
 
 // dialOverrides turns names into ids and refuses what is no gateway.
 func (c *Config) dialOverrides() (map[membership.NodeID]string, error) {

@@ -23,6 +23,7 @@ type loop struct {
 	fx       core.Effects
 	in       *inbox
 	port     *lan.Port
+	seal     *lan.Seal // nil: none
 	sessions *session.Server
 	wan      *wan // nil: not a gateway
 	gate     gate
@@ -122,6 +123,9 @@ func (l *loop) send(packets []ring.Packet) {
 func (l *loop) flush() {
 	fx := &l.fx.Merge
 	l.trace.step(l.now(), &l.fx)
+	if n := len(l.fx.Rings); n > 0 && l.seal != nil {
+		l.seal.Installed(l.fx.Rings[n-1].View.ID)
+	}
 	if fx.State != nil {
 		l.stateChanged(fx.State)
 	}

@@ -18,6 +18,7 @@ import (
 	"ringway/membership"
 	"ringway/overlay"
 	"ringway/site/core"
+	"ringway/site/keys"
 	"ringway/site/lan"
 	"ringway/site/merge"
 	"ringway/site/ring"
@@ -34,6 +35,8 @@ type node struct {
 	identity *pki.Identity
 	boot     uint64
 	port     *lan.Port
+	seal     *lan.Seal      // nil: ring packets are not sealed
+	keys     *keys.Exchange // nil: there are none
 	sessions *session.Server
 	gateway  *overlay.Gateway
 	loop     *loop
@@ -94,7 +97,7 @@ func (n *node) open() error {
 	}
 	n.loop = &loop{
 		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions, trace: tracer,
-		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology),
+		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology), seal: n.seal,
 	}
 	n.loop.flow = newFlow(n.loop, n.cfg.Node.ID, n.boot)
 	if n.cfg.Node.IsGateway() {
@@ -112,11 +115,42 @@ func (n *node) openLAN() error {
 			peers[p.ID] = p.Address
 		}
 	}
-	port, err := lan.Open(lan.Config{Address: n.cfg.Node.Address, Multicast: n.cfg.Node.Site.Multicast, Peers: peers, Log: n.log})
+	if err := n.openKeys(); err != nil {
+		return err
+	}
+	port, err := lan.Open(lan.Config{Address: n.cfg.Node.Address, Multicast: n.cfg.Node.Site.Multicast, Peers: peers, Seal: n.seal, Log: n.log})
 	if err != nil {
 		return fmt.Errorf("ring of node %s on %s: %w", n.cfg.Node.Name, n.cfg.Node.Address, err)
 	}
 	n.port = port
+	return nil
+}
+
+// openKeys makes the ring's seal, and binds the port on which its keys are exchanged.
+func (n *node) openKeys() error {
+	if !n.cfg.sealed() {
+		n.log.Warn("ring packets are not sealed: whoever is on the LAN can read and forge them", "next", "name a folder of certificates in [federation] certs, and leave --insecure out")
+		return nil
+	}
+	var nodes []keys.Node
+	var ids []membership.NodeID
+	for _, p := range n.cfg.Node.Site.Nodes {
+		if p.ID != n.cfg.Node.ID {
+			nodes = append(nodes, keys.Node{ID: p.ID, Name: p.Name, Address: p.Address})
+			ids = append(ids, p.ID)
+		}
+	}
+	var err error
+	if n.seal, err = lan.NewSeal(n.cfg.Node.ID, ids, n.log); err != nil {
+		return fmt.Errorf("ring of node %s: %w", n.cfg.Node.Name, err)
+	}
+	n.keys, err = keys.Open(keys.Config{
+		Site: n.cfg.Node.Site.Name, Address: n.cfg.Node.Address, Nodes: nodes, Identity: n.identity, Keyring: n.seal, Log: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("keys of node %s: %w", n.cfg.Node.Name, err)
+	}
+	n.seal.OnUnknown(n.keys.Meet)
 	return nil
 }
 
@@ -198,7 +232,13 @@ func (n *node) run(ctx context.Context) error {
 	}
 	start("certificates", func(ctx context.Context) error { n.identity.Watch(ctx, n.log); return nil })
 	start("ring sockets", func(ctx context.Context) error { return n.port.Run(ctx, n.received) })
+	if n.keys != nil {
+		start("key exchange", n.keys.Run)
+	}
 	start("loop", func(ctx context.Context) error {
+		if n.keys != nil { // a ring is soon formed again, but better once with all who are there
+			n.keys.Settle(ctx)
+		}
 		n.loop.trace.start(n.loop.now(), n.loop.core)
 		n.loop.core.Start(n.loop.now(), &n.loop.fx)
 		n.loop.carry()
@@ -264,6 +304,9 @@ func (n *node) close() {
 	}
 	if n.port != nil {
 		n.port.Close()
+	}
+	if n.keys != nil {
+		n.keys.Close()
 	}
 	if n.admin != nil {
 		n.admin.Close() //nolint:errcheck // the process ends

@@ -47,6 +47,10 @@ func (n *node) Status() admin.Status {
 	n.addSessions(&s)
 	n.addCertificate(&s)
 	addCounters(s.Counters, "lan", n.port.Stats())
+	if n.seal != nil {
+		addCounters(s.Counters, "seal", n.seal.Stats())
+		addCounters(s.Counters, "keys", n.keys.Stats())
+	}
 	s.Counters["trace_lost_events"] = n.loop.trace.lost()
 	if n.cfg.LogLost != nil {
 		s.Counters["log_lost_lines"] = n.cfg.LogLost()
@@ -89,9 +93,16 @@ func (n *node) addRing(s *admin.Status, r *ring.Status) {
 		Members: nodeList(n.cfg.Topology, r.Members), Holding: r.Holding,
 		Seq: uint64(r.Seq), Aru: uint64(r.Aru), Stable: uint64(r.Stable),
 		Rotations: r.Rotations, Sent: r.PacketsSent, Received: r.PacketsReceived, Resent: r.Retransmitted,
-		LANMode: mode + ", " + string(n.port.Mode()),
+		LANMode: mode + ", " + string(n.port.Mode()) + n.sealing(),
 	}
 	addCounters(s.Counters, "ring", r.Counters)
+}
+
+func (n *node) sealing() string {
+	if n.seal == nil {
+		return ", not sealed"
+	}
+	return ", sealed"
 }
 
 // nodeList names nodes, in the order of the topology.

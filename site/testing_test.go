@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"ringway/internal/pki"
 	"ringway/topology"
 )
 
@@ -80,7 +82,8 @@ func newTopology(t *testing.T, sites map[string]int, order ...string) *topology.
 	t.Helper()
 	var b strings.Builder
 	// The machine may be busy, and a stall of the test's process is no fault of a node.
-	fmt.Fprintf(&b, "[federation]\nname = %q\n[timing]\ntoken_loss = \"2s\"\n", "test")
+	certs := filepath.Join(t.TempDir(), "certs")
+	fmt.Fprintf(&b, "[federation]\nname = %q\ncerts = %q\n[timing]\ntoken_loss = \"2s\"\n", "test", certs)
 	for _, name := range order {
 		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, ports.next(t))
 		for i := range sites[name] {
@@ -95,7 +98,23 @@ func newTopology(t *testing.T, sites map[string]int, order ...string) *topology.
 	if err != nil {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
+	issue(t, topo)
 	return topo
+}
+
+// issue makes a certificate for every node.
+func issue(t *testing.T, topo *topology.Topology) {
+	t.Helper()
+	if err := pki.Init(topo.Certs, topo.Name, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range topo.Sites {
+		for _, n := range s.Nodes {
+			if err := pki.Issue(topo.Certs, topo.Name, s.Name, n.Name, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // run starts every node of the topology.

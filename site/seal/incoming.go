@@ -123,6 +123,9 @@ func (k *Keyring) Accept(in *Incoming, plain []byte) ([]byte, Fault) {
 		return nil, Misplaced
 	}
 	if e.Class == ring.ClassCommit && k.view(e.Ring) == nil {
+		if e.Ring.Counter <= k.newest {
+			return nil, UnknownKey // late, of a ring that is not to be any more
+		}
 		secret, ok := k.openOffer(e.Ring, offers)
 		if !ok {
 			return nil, NoOffer

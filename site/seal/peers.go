@@ -65,6 +65,7 @@ type Keyring struct {
 	next   *own // told to peers, not yet in use
 	peers  map[membership.NodeID]*peer
 	views  []*view // oldest first
+	newest uint64  // counter of the ring installed last
 }
 
 // NewKeyring draws the keys of a node's life, and a number that tells it from others.

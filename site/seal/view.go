@@ -73,6 +73,7 @@ func (k *Keyring) found(id ring.ID, members []membership.NodeID) (*view, error) 
 // Installed tells that a ring is in force: the keys of older ones are forgotten.
 func (k *Keyring) Installed(id ring.ID) {
 	k.views = slices.DeleteFunc(k.views, func(v *view) bool { return v.id != id && v.id.Counter <= id.Counter })
+	k.newest = max(k.newest, id.Counter)
 	for _, v := range k.views {
 		v.installed = v.id == id
 	}
