@@ -145,7 +145,7 @@ func (n *node) openKeys() error {
 		return fmt.Errorf("ring of node %s: %w", n.cfg.Node.Name, err)
 	}
 	n.keys, err = keys.Open(keys.Config{
-		Site: n.cfg.Node.Site.Name, Address: n.cfg.Node.Address, Nodes: nodes, Identity: n.identity, Keyring: n.seal, Log: n.log,
+		Site: n.cfg.Node.Site.Name, Self: n.cfg.Node.ID, Address: n.cfg.Node.Address, Nodes: nodes, Identity: n.identity, Keyring: n.seal, Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("keys of node %s: %w", n.cfg.Node.Name, err)

@@ -77,7 +77,7 @@ func (n *Node) Start() error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"node", "--insecure", "--topology", n.site.topology, "--name", n.Name}
+	args := []string{"node", "--topology", n.site.topology, "--name", n.Name}
 	if n.site.cfg.Trace {
 		args = append(args, "--trace", n.site.traceFolder())
 	}

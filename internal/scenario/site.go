@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ringway/internal/netlab"
+	"ringway/internal/pki"
 )
 
 // Names in a site's network.
@@ -93,13 +94,39 @@ func (s *Site) build() (err error) {
 		s.Nodes = append(s.Nodes, n)
 	}
 	s.topology = filepath.Join(s.folder, "site.toml")
-	return os.WriteFile(s.topology, []byte(s.describe()), 0o600)
+	if err := os.WriteFile(s.topology, []byte(s.describe()), 0o600); err != nil {
+		return err
+	}
+	return s.certify()
 }
 
-// describe writes the topology file: one site, everything by default.
+// Names in a site's topology.
+const (
+	federationName = "scenario"
+	siteName       = "lan"
+)
+
+// certsValid is longer than any scenario.
+const certsValid = 24 * time.Hour
+
+// certify makes the certificates that the topology names.
+func (s *Site) certify() error {
+	certs := filepath.Join(s.folder, "certs")
+	if err := pki.Init(certs, federationName, certsValid); err != nil {
+		return err
+	}
+	for _, n := range s.Nodes {
+		if err := pki.Issue(certs, federationName, siteName, n.Name, certsValid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// describe writes the topology file: one site, sealed, everything by default.
 func (s *Site) describe() string {
 	var b strings.Builder
-	b.WriteString("[federation]\nname = \"scenario\"\n[[site]]\nname = \"lan\"\nmulticast = \"239.192.7.1:4803\"\n")
+	fmt.Fprintf(&b, "[federation]\nname = %q\ncerts = \"certs\"\n[[site]]\nname = %q\nmulticast = \"239.192.7.1:4803\"\n", federationName, siteName)
 	for _, n := range s.Nodes {
 		fmt.Fprintf(&b, "  [[site.node]]\n  name = %q\n  address = %q\n  admin = %q\n  clients = [%q]\n", n.Name, netip.AddrPortFrom(n.address, 4803), adminPort, n.Address())
 	}

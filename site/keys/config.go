@@ -77,6 +77,7 @@ type Node struct {
 // Config says who this node is and whom it has to meet.
 type Config struct {
 	Site     string
+	Self     membership.NodeID
 	Address  netip.AddrPort // own LAN address; the DTLS port is the next one
 	Nodes    []Node         // all others of the site
 	Identity Identity

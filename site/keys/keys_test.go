@@ -24,6 +24,19 @@ func TestNodesMeet(t *testing.T) {
 	}
 	t.Logf("settled after %v", time.Since(began))
 	eventually(t, "all met", allMet(site))
+	eventually(t, "one session for each pair", func() bool {
+		for _, m := range site {
+			m.e.mu.Lock()
+			for _, p := range m.e.peers {
+				if len(p.sessions) != 1 {
+					m.e.mu.Unlock()
+					return false
+				}
+			}
+			m.e.mu.Unlock()
+		}
+		return true
+	})
 }
 
 // TestShareIsWhatThePeerLearns holds what is learnt against what was told.

@@ -25,6 +25,7 @@ type session struct {
 	conn   *dtls.Conn
 	cert   *x509.Certificate
 	number uint64
+	dialed bool
 	tell   chan struct{} // capacity one: tell the share now
 	heard  time.Time
 	acked  uint32 // highest epoch of this node's share that the peer has
@@ -63,7 +64,7 @@ func (e *Exchange) dial(ctx context.Context, p *peer) {
 	e.l.wg.Add(1)
 	go func() {
 		defer e.l.wg.Done()
-		e.talk(ctx, p, conn)
+		e.talk(ctx, p, conn, true)
 	}()
 }
 
@@ -107,7 +108,7 @@ func (e *Exchange) accept(ctx context.Context, c *inbound) {
 		conn.Close() //nolint:errcheck // it ends in any case
 		return
 	}
-	e.talk(ctx, p, conn)
+	e.talk(ctx, p, conn, false)
 }
 
 // rootOf returns the text of an error's innermost cause, which is one of few.
@@ -122,7 +123,7 @@ func rootOf(err error) string {
 }
 
 // talk tells and learns shares until the session ends.
-func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn) {
+func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn, dialed bool) {
 	defer conn.Close() //nolint:errcheck // it ends in any case
 	certs := conn.ConnectionState().PeerCertificates
 	if len(certs) == 0 {
@@ -132,7 +133,7 @@ func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn) {
 	if err != nil {
 		return
 	}
-	s := &session{e: e, peer: p, conn: conn, cert: cert, tell: make(chan struct{}, 1), heard: time.Now()}
+	s := &session{e: e, peer: p, conn: conn, cert: cert, dialed: dialed, tell: make(chan struct{}, 1), heard: time.Now()}
 	e.add(s)
 	defer e.drop(s)
 	listening := make(chan struct{})
@@ -198,9 +199,9 @@ func (s *session) speak(ctx context.Context, listening <-chan struct{}) {
 			return
 		}
 		s.e.mu.Lock()
-		acked, heard := s.acked >= share.Epoch, s.heard
+		acked, heard, surplus := s.acked >= share.Epoch, s.heard, s.surplus()
 		s.e.mu.Unlock()
-		if time.Since(heard) > silence {
+		if surplus || time.Since(heard) > silence {
 			return
 		}
 		pause := tellEvery
@@ -209,6 +210,18 @@ func (s *session) speak(ctx context.Context, listening <-chan struct{}) {
 		}
 		timer.Reset(pause)
 	}
+}
+
+// surplus says whether one that this node has dialled is one too many: it has dialled a
+// newer one, or there is one that the peer has dialled, whose id is lower. So of each pair
+// one is left, and no two nodes end one each.
+func (s *session) surplus() bool {
+	return s.dialed && slices.ContainsFunc(s.peer.sessions, func(o *session) bool {
+		if o.acked == 0 || time.Since(o.heard) > 2*aliveEvery {
+			return false
+		}
+		return o.dialed && o.number > s.number || !o.dialed && s.peer.node.ID < s.e.cfg.Self
+	})
 }
 
 // listen learns the peer's shares until the connection ends.

@@ -253,7 +253,7 @@ func (m *member) start(site []*member) {
 		m.t.Fatal(err)
 	}
 	m.ring = &testRing{keys: keys}
-	if m.e, err = Open(Config{Site: "lon", Address: m.at, Nodes: nodes, Identity: m.who, Keyring: m.ring}); err != nil {
+	if m.e, err = Open(Config{Site: "lon", Self: m.id, Address: m.at, Nodes: nodes, Identity: m.who, Keyring: m.ring}); err != nil {
 		m.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
