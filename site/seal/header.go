@@ -32,9 +32,10 @@ const (
 	flagsKnown = flagDirect | flagOffers
 )
 
-// IsSealed says whether a packet claims to be a sealed one.
+// IsSealed says whether a packet is, or claims to be, a sealed one.
 func IsSealed(packet []byte) bool {
-	return len(packet) >= 2 && packet[0] == magic && packet[1] == version
+	_, ok := parseHeader(packet)
+	return ok
 }
 
 type header struct {
@@ -46,7 +47,7 @@ type header struct {
 }
 
 func parseHeader(packet []byte) (h header, ok bool) {
-	if len(packet) < minBytes || !IsSealed(packet) {
+	if len(packet) < minBytes || packet[0] != magic || packet[1] != version {
 		return header{}, false
 	}
 	h = header{

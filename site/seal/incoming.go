@@ -38,7 +38,7 @@ func (k *Keyring) Find(packet []byte) (Incoming, Fault) {
 	h, ok := parseHeader(packet)
 	switch {
 	case ok:
-	case !IsSealed(packet):
+	case len(packet) == 0 || packet[0] != magic:
 		return Incoming{}, Unsealed
 	default:
 		return Incoming{}, Malformed
