@@ -49,8 +49,8 @@ type Handler interface {
 	// those with the own instance among their destinations, each at most once. While
 	// it blocks, the log's stream is held back up to its origin.
 	Records(log membership.LogID, entries []LogEntry)
-	// Promise brings the newest broadcast of some other instance.
-	Promise(data []byte)
+	// Promise brings the newest broadcast of some other instance, whose gateway signed it.
+	Promise(from membership.SiteInstance, data []byte)
 	// Control brings a message that a gateway of another instance sent to this one.
 	Control(from membership.SiteInstance, data []byte)
 	// Reach tells of every other instance that can be reached, whenever that changed.

@@ -56,10 +56,21 @@ type promise struct {
 	// to come on it; otherwise the promise goes down the origin's tree.
 	Routed bool
 	Route  []membership.NodeID
+	Stamp  stamp // the origin's, of all but how the promise travels
 	Data   []byte
 }
 
-const promiseHeaderBytes = 31
+const promiseHeaderBytes = 31 + stampBytes
+
+// text is what the origin signs.
+func (p *promise) text() []byte {
+	b := make([]byte, 0, 28+len(p.Data))
+	b = wire.AppendUint32(b, uint32(p.Origin))
+	b = wire.AppendUint64(b, uint64(p.Instance))
+	b = wire.AppendUint64(b, p.Incarnation)
+	b = wire.AppendUint64(b, p.Number)
+	return append(b, p.Data...)
+}
 
 // append appends p without the byte or header that goes before it.
 func (p *promise) append(b []byte) []byte {
@@ -73,7 +84,7 @@ func (p *promise) append(b []byte) []byte {
 	for _, g := range p.Route {
 		b = wire.AppendUint32(b, uint32(g))
 	}
-	return append(b, p.Data...)
+	return append(p.Stamp.append(b), p.Data...)
 }
 
 func decodePromise(r *wire.Reader) (promise, error) {
@@ -89,6 +100,7 @@ func decodePromise(r *wire.Reader) (promise, error) {
 			p.Route[i] = membership.NodeID(r.Uint32())
 		}
 	}
+	p.Stamp = readStamp(r)
 	if r.Len() > MaxPromiseBytes {
 		r.Fail(wire.ErrLimit)
 	}

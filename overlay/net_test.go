@@ -66,7 +66,7 @@ func (r *recorder) Records(log membership.LogID, entries []LogEntry) {
 	}
 }
 
-func (r *recorder) Promise(data []byte) {
+func (r *recorder) Promise(_ membership.SiteInstance, data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.promises = append(r.promises, string(data))

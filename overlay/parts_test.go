@@ -255,8 +255,8 @@ func TestQueuesAreBounded(t *testing.T) {
 	var p promiseSet
 	lost := 0
 	for i := range byte(10) {
-		lost += p.put(1, []byte{i})
-		lost += p.put(membership.NodeID(2), []byte{i})
+		lost += p.put(1, membership.SiteInstance{}, []byte{i})
+		lost += p.put(membership.NodeID(2), membership.SiteInstance{}, []byte{i})
 	}
 	got := p.take(nil)
 	if lost != 2*(10-maxPromiseBacklog) || len(got) != 2*maxPromiseBacklog || got[len(got)-1][0] != 9 {

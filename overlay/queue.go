@@ -1,6 +1,7 @@
 package overlay
 
 import (
+	"slices"
 	"sync"
 
 	"ringway/membership"
@@ -131,7 +132,7 @@ func (q *gramQueue) putAnswer(b []byte) {
 // putPromise reports how many older promises made room for b.
 func (q *gramQueue) putPromise(origin membership.NodeID, b []byte) (superseded int) {
 	q.mu.Lock()
-	superseded = q.promises.put(origin, b)
+	superseded = q.promises.put(origin, membership.SiteInstance{}, b)
 	q.mu.Unlock()
 	q.signal()
 	return superseded
@@ -159,10 +160,11 @@ type promiseSet struct {
 
 type queuedPromise struct {
 	origin membership.NodeID
+	of     membership.SiteInstance // of the origin; in an outbox
 	data   []byte
 }
 
-func (p *promiseSet) put(origin membership.NodeID, data []byte) (superseded int) {
+func (p *promiseSet) put(origin membership.NodeID, of membership.SiteInstance, data []byte) (superseded int) {
 	first, count := -1, 0
 	for i := range p.items {
 		if p.items[i].origin == origin {
@@ -175,7 +177,7 @@ func (p *promiseSet) put(origin membership.NodeID, data []byte) (superseded int)
 		p.items = append(p.items[:first], p.items[first+1:]...)
 		superseded = 1
 	}
-	p.items = append(p.items, queuedPromise{origin, data})
+	p.items = append(p.items, queuedPromise{origin, of, data})
 	return superseded
 }
 
@@ -220,9 +222,9 @@ func (o *outbox) putControl(c controlMessage) bool {
 	return true
 }
 
-func (o *outbox) putPromise(origin membership.NodeID, data []byte) (superseded int) {
+func (o *outbox) putPromise(origin membership.NodeID, of membership.SiteInstance, data []byte) (superseded int) {
 	o.mu.Lock()
-	superseded = o.promises.put(origin, data)
+	superseded = o.promises.put(origin, of, data)
 	o.mu.Unlock()
 	o.signal()
 	return superseded
@@ -237,7 +239,9 @@ func (o *outbox) deliver(h Handler, done <-chan struct{}) {
 		case <-o.wake:
 		}
 		o.mu.Lock()
-		reach, controls, promises := o.reach, o.controls, o.promises.take(nil)
+		reach, controls, promises := o.reach, o.controls, slices.Clone(o.promises.items)
+		clear(o.promises.items)
+		o.promises.items = o.promises.items[:0]
 		o.reach, o.controls, o.bytes = nil, nil, 0
 		o.mu.Unlock()
 		if reach != nil {
@@ -247,7 +251,7 @@ func (o *outbox) deliver(h Handler, done <-chan struct{}) {
 			h.Control(c.From, c.Data)
 		}
 		for _, p := range promises {
-			h.Promise(p)
+			h.Promise(p.of, p.data)
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package overlay
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
 
+	"ringway/internal/pki"
 	"ringway/membership"
 	"ringway/topology"
 )
@@ -39,9 +41,15 @@ func (w *promiseWindow) first(incarnation, number uint64) bool {
 	return true
 }
 
+// has says whether a broadcast counts as seen.
+func (w promiseWindow) has(incarnation, number uint64) bool { return !w.first(incarnation, number) }
+
 // promiseWindows are an origin's: what came down its tree must go on down even if
 // the second path was quicker.
-type promiseWindows struct{ any, tree promiseWindow }
+type promiseWindows struct {
+	any, tree promiseWindow
+	proved    *promise // the latest whose signature was checked
+}
 
 // broadcast sends a promise of the own instance down its tree and along second paths.
 func (c *core) broadcast(data []byte) {
@@ -53,6 +61,7 @@ func (c *core) broadcast(data []byte) {
 		Hops: maxHops, Origin: c.self.ID, Instance: c.state.Instance,
 		Incarnation: c.cfg.Incarnation, Number: c.numbered, Data: data,
 	}
+	p.Stamp = c.sign(pki.Promise, p.text())
 	c.count.promisesSent.Add(1)
 	c.passDown(&p, nil)
 	for _, path := range c.seconds {
@@ -129,10 +138,15 @@ func (c *core) promiseCame(from *lane, p *promise) {
 		w = &promiseWindows{}
 		c.heard[p.Origin] = w
 	}
+	// From the origin itself a promise is what the link's own keys prove; but what is
+	// passed on has to stand the next gateway's check.
+	if (from.peer.ID != p.Origin && !w.any.has(p.Incarnation, p.Number) || c.passesOn(w, p)) && !c.proved(from, w, p) {
+		return
+	}
 	if w.any.first(p.Incarnation, p.Number) {
 		if c.sourceOf(p) != c.instance() {
 			c.count.promisesReceived.Add(1)
-			c.count.promisesDropped.Add(uint64(c.out.putPromise(p.Origin, p.Data)))
+			c.count.promisesDropped.Add(uint64(c.out.putPromise(p.Origin, c.sourceOf(p), p.Data)))
 		}
 	} else {
 		c.count.promisesDuplicate.Add(1)
@@ -149,6 +163,31 @@ func (c *core) promiseCame(from *lane, p *promise) {
 	case !p.Routed && w.tree.first(p.Incarnation, p.Number):
 		c.passDown(p, from)
 	}
+}
+
+// passesOn says whether a promise that has come goes on from here.
+func (c *core) passesOn(w *promiseWindows, p *promise) bool {
+	switch {
+	case p.Hops == 0:
+		return false
+	case p.Routed:
+		return len(p.Route) > 0
+	}
+	return !w.tree.has(p.Incarnation, p.Number) && len(c.routes.Children(c.sourceOf(p), c.self.ID)) > 0
+}
+
+// proved says whether a promise is its origin's. The same one comes on several ways, so
+// the latest that was checked is remembered.
+func (c *core) proved(from *lane, w *promiseWindows, p *promise) bool {
+	if q := w.proved; q != nil && q.Number == p.Number && q.Incarnation == p.Incarnation && q.Instance == p.Instance &&
+		q.Stamp == p.Stamp && bytes.Equal(q.Data, p.Data) {
+		return true
+	}
+	if !c.believe(from, p.Origin, pki.Promise, p.text(), &p.Stamp) {
+		return false
+	}
+	w.proved = p
+	return true
 }
 
 // sourceOf returns the instance that a promise is of.

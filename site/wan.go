@@ -32,6 +32,7 @@ type wan struct {
 	asked     map[membership.LogID]uint64 // positions of the latest pull
 
 	entries []overlay.LogEntry // scratch
+	foreign uint64             // promises for another instance than their origin's
 }
 
 // carry hands over what the core wants done, in the order that core.Effects asks for.
@@ -116,9 +117,19 @@ func (w *wan) Records(log membership.LogID, entries []overlay.LogEntry) {
 	}
 }
 
-// Promise implements overlay.Handler.
-func (w *wan) Promise(data []byte) {
+// Promise implements overlay.Handler. The overlay knows whose gateway signed it; here is
+// seen that it speaks for no other instance.
+func (w *wan) Promise(from membership.SiteInstance, data []byte) {
 	l := w.loop
+	if source, err := merge.PromiseSource(data); err != nil || source != from.Instance {
+		w.in.call(func() {
+			if w.foreign++; w.foreign&(w.foreign-1) != 0 {
+				return // logged at a falling rate
+			}
+			l.log.Warn("a peer broke the protocol", "site", from.Site, "what", "promise for another instance", "instance", source, "error", err, "times", w.foreign)
+		})
+		return
+	}
 	w.in.call(func() { l.core.PromiseIn(l.now(), data, &l.fx) })
 }
 

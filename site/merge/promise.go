@@ -74,6 +74,14 @@ func (p *promise) read(data []byte) error {
 	return r.Done()
 }
 
+// PromiseSource returns the instance that a promise speaks for. Whoever brings it has to
+// see that this is whose it is.
+func PromiseSource(data []byte) (membership.InstanceID, error) {
+	var p promise
+	err := p.read(data)
+	return p.src, err
+}
+
 // A controlKind is the first byte of a control message.
 type controlKind uint8
 
