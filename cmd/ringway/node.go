@@ -44,7 +44,7 @@ func newNode() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.topology, "topology", "", "topology file (default $RINGWAY_TOPOLOGY)")
 	flags.StringVar(&f.name, "name", "", "which of its nodes this is")
-	flags.BoolVar(&f.insecure, "insecure", false, "without certificates, even beyond loopback")
+	flags.BoolVar(&f.insecure, "insecure", false, "without certificates, even beyond loopback; ring packets are not sealed")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&f.trace, "trace", "", "write a trace into this folder, for ringway trace check")
 	flags.StringArrayVar(&f.dial, "dial", nil, "NODE=ADDRESS: reach a gateway at another address than the topology's, as through an emulator (repeatable)")
