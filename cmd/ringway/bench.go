@@ -59,7 +59,7 @@ half-loaded federation, give a --rate.`,
 	flags.DurationVar(&cfg.Duration, "duration", 5*time.Second, "how long to measure, after a warm-up")
 	flags.Float64Var(&cfg.Rate, "rate", 0, "messages a second, of all senders (default: as fast as it goes)")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object")
-	cmd.AddCommand(newBenchJoins())
+	cmd.AddCommand(newBenchJoins(), newBenchSessions())
 	return cmd
 }
 
@@ -100,6 +100,50 @@ when its node is lost, the time of the first and of the last new view is printed
 	flags.IntVar(&cfg.Each, "each", 200, "groups that each session joins")
 	flags.IntVar(&cfg.Probes, "probes", 1000, "joins one after the other, for the latency of one")
 	flags.StringVar(&cfg.Witness, "witness", "", "address of a node that will be lost: wait for that, and time the views")
+	flags.BoolVar(&asJSON, "json", false, "one JSON object")
+	return cmd
+}
+
+func newBenchSessions() *cobra.Command {
+	var asJSON bool
+	var cfg bench.SessionsConfig
+	cmd := &cobra.Command{
+		Use:   "sessions --connect ADDR [--admin ADDR]",
+		Short: "Measure connects a second, memory for each session, and what a stuck reader costs others",
+		Long: `Connect many sessions to one node, at a rate or as fast as it goes, and leave them idle.
+With --admin, tell how much more memory the node's process has then. With --pairs, measure
+the latency of one group beside them, in pairs of runs without and with members of that
+group that read nothing.`,
+		Args: args(0, 0, "none"),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if cfg.Connect, err = fromEnv(cmd, "connect", cfg.Connect, "RINGWAY_CONNECT"); err != nil {
+				return err
+			}
+			if _, _, err := client.ParseAddress(cfg.Connect); err != nil {
+				return usage("bench sessions: --connect: %v", err)
+			}
+			if err := cfg.Check(); err != nil {
+				return usage("bench sessions: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+			}
+			result, err := bench.RunSessions(cmd.Context(), cfg)
+			if err != nil {
+				return fmt.Errorf("bench sessions: %w", err)
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(result)
+			}
+			return result.WriteText(cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&cfg.Connect, "connect", "", "address of a node (default $RINGWAY_CONNECT)")
+	flags.StringVar(&cfg.Admin, "admin", "", "the node's admin address, HOST:PORT, for its memory")
+	flags.IntVar(&cfg.Sessions, "sessions", 10_000, "connections")
+	flags.Float64Var(&cfg.Rate, "rate", 1000, "connects a second; 0: as fast as it goes")
+	flags.IntVar(&cfg.Pairs, "pairs", 0, "pairs of latency runs, without and with stuck readers")
+	flags.IntVar(&cfg.Stuck, "stuck", 3, "members that read nothing")
+	flags.DurationVar(&cfg.Duration, "duration", 3*time.Second, "of one run")
+	flags.Float64Var(&cfg.Messages, "messages", 1000, "messages a second in a run")
 	flags.BoolVar(&asJSON, "json", false, "one JSON object")
 	return cmd
 }

@@ -23,6 +23,8 @@ type Config struct {
 	WarmUp   time.Duration // before that
 	Rate     float64       // messages a second, of all senders together; 0: as fast as it goes
 	Window   int           // messages under way, of all senders together
+
+	prefix string // of the groups' names; "": one of this run alone
 }
 
 // Limits of a Config.
@@ -70,6 +72,8 @@ func (c *Config) Check() error {
 	return err
 }
 
+func (c *Config) groupName(i int) string { return fmt.Sprintf("%s-%d", c.prefix, i) }
+
 // perSender returns the window of one sender.
 func (c *Config) perSender() int {
 	total := min(c.Window, max(1, maxWindowBytes/c.Size))
@@ -82,6 +86,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, began: time.Now()}
+	if r.cfg.prefix == "" {
+		r.cfg.prefix = fmt.Sprintf("bench-%d-%d", os.Getpid(), r.began.UnixMilli()%1e6)
+	}
 	defer r.close()
 	if err := r.connect(ctx); err != nil {
 		return nil, err
@@ -113,8 +120,8 @@ func (r *run) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTime)
 	defer cancel()
 	groups := make([]string, r.cfg.Groups)
-	for i := range groups { // names of this run alone
-		groups[i] = fmt.Sprintf("bench-%d-%d-%d", os.Getpid(), r.began.UnixMilli()%1e6, i)
+	for i := range groups {
+		groups[i] = r.cfg.groupName(i)
 	}
 	last := len(r.cfg.Connect) - 1
 	conn, err := client.Dial(ctx, r.cfg.Connect[last], client.Options{Membership: true})
