@@ -248,7 +248,7 @@ func TestClientsOverTLS(t *testing.T) {
 // own node, at another of its site and at another site; nobody loses anything.
 func TestSendersWaitForAReaderAnywhere(t *testing.T) {
 	topo := newTopology(t, map[string]int{"lon": 2, "fra": 1}, "lon", "fra")
-	topo.Access.Limits.QueueBytes = 8 << 20 // what is under way must fit above a quarter of it
+	topo.Access.Limits.QueueMessages = 400 // from a quarter of it on senders are held; its bound is that of bytes
 	socket := filepath.Join(t.TempDir(), "s")
 	lon := topo.Sites[0].Nodes[0]
 	lon.Clients = append(lon.Clients, topology.ClientListener{Network: "unix", Address: socket})
@@ -266,7 +266,7 @@ func TestSendersWaitForAReaderAnywhere(t *testing.T) {
 	r.send(rawJoin, 0, nil, "g")
 	r.receive()
 
-	const each, size = 100, 48 << 10 // more than the mark, from each of them
+	const each, size = 1000, 1 << 10 // more than the socket takes and the mark, from each of them
 	for _, name := range []string{"lon-1", "lon-2", "fra-1"} {
 		conn := rawDial(t, f.nodes[name].Clients[0].Address)
 		if verdict, err := rawHello(conn, "sender", "NULL ", rawChoice("NULL")); err != nil || verdict != 1 {
