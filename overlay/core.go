@@ -36,7 +36,10 @@ type core struct {
 
 	numbered uint64 // broadcasts so far
 	heard    map[membership.NodeID]*promiseWindows
-	seconds  [][]membership.NodeID // second paths of broadcasts
+	controls uint64 // control messages signed so far
+	// controlled tells which control messages of each gateway have come.
+	controlled map[membership.NodeID]*promiseWindow
+	seconds    [][]membership.NodeID // second paths of broadcasts
 
 	helloAt    time.Duration
 	lanesAt    time.Duration // when lanes are looked at next
@@ -93,7 +96,7 @@ func newCore(ctx context.Context, g *Gateway) *core {
 		Gateway: g, site: g.self.Site.ID, incarnation: g.cfg.Incarnation,
 		links: map[membership.NodeID]*link{}, db: routing.NewDatabase(g.self.ID),
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
-		heard: map[membership.NodeID]*promiseWindows{},
+		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*promiseWindow{},
 	}
 	for _, peer := range g.gateways {
 		cost, ok := adjacent(g.cfg.Topology, g.self, peer)
@@ -210,8 +213,7 @@ func (c *core) takeInbox() {
 		c.broadcast(p)
 	}
 	for _, m := range controls {
-		m.From = c.instance()
-		c.route(m)
+		c.sendControl(m)
 	}
 }
 

@@ -213,10 +213,25 @@ type controlMessage struct {
 	From membership.SiteInstance
 	To   membership.SiteInstance
 	Hops uint8 // how often it may still be passed on
-	Data []byte
+	// Gateway, one of From's site, signed it; (Incarnation, Number) order what it signed.
+	Gateway     membership.NodeID
+	Incarnation uint64
+	Number      uint64
+	Stamp       stamp // of all but Hops
+	Data        []byte
 }
 
-const controlHeaderBytes = 25
+const controlHeaderBytes = 45 + stampBytes
+
+// text is what the origin signs.
+func (c *controlMessage) text() []byte {
+	b := make([]byte, 0, 44+len(c.Data))
+	b = appendInstance(appendInstance(b, c.From), c.To)
+	b = wire.AppendUint32(b, uint32(c.Gateway))
+	b = wire.AppendUint64(b, c.Incarnation)
+	b = wire.AppendUint64(b, c.Number)
+	return append(b, c.Data...)
+}
 
 func (c *controlMessage) append(b []byte) []byte {
 	start := len(b)
@@ -224,7 +239,10 @@ func (c *controlMessage) append(b []byte) []byte {
 	b = appendInstance(b, c.From)
 	b = appendInstance(b, c.To)
 	b = append(b, c.Hops)
-	b = append(b, c.Data...)
+	b = wire.AppendUint32(b, uint32(c.Gateway))
+	b = wire.AppendUint64(b, c.Incarnation)
+	b = wire.AppendUint64(b, c.Number)
+	b = append(c.Stamp.append(b), c.Data...)
 	return endFrame(b, start)
 }
 
@@ -238,7 +256,7 @@ func readInstance(r *wire.Reader) membership.SiteInstance {
 
 func decodeControl(body []byte) (controlMessage, error) {
 	r := wire.NewReader(body)
-	c := controlMessage{From: readInstance(&r), To: readInstance(&r), Hops: r.Uint8()}
+	c := controlMessage{From: readInstance(&r), To: readInstance(&r), Hops: r.Uint8(), Gateway: membership.NodeID(r.Uint32()), Incarnation: r.Uint64(), Number: r.Uint64(), Stamp: readStamp(&r)}
 	if c.Hops > maxHops {
 		r.Fail(fmt.Errorf("%w: %d hops", wire.ErrLimit, c.Hops))
 	}

@@ -171,15 +171,6 @@ func (r *entryReader) numbered() (bool, error) {
 	return frameKind(h[frameHeaderBytes-1]) == frameBatch, nil
 }
 
-// ready says whether the whole next entry can be had without waiting.
-func (r *entryReader) ready() bool {
-	if r.in.Buffered() < frameHeaderBytes {
-		return false
-	}
-	h, err := r.in.Peek(frameHeaderBytes)
-	return err == nil && frameKind(h[frameHeaderBytes-1]) == frameEntry && uint64(r.in.Buffered()) >= frameHeaderBytes+uint64(binary.LittleEndian.Uint32(h))
-}
-
 // next returns the next item. A refusal from the parent is returned as the error.
 func (r *entryReader) next() (item, error) {
 	k, n, err := readHeader(r.in)

@@ -222,11 +222,38 @@ func (c *core) route(m controlMessage) {
 	c.count.controlsSent.Add(1)
 }
 
-// controlCame takes a control message from a neighbour.
+// sendControl signs a control message of the own instance and sends it on its way.
+func (c *core) sendControl(m controlMessage) {
+	c.controls++
+	m.From, m.Gateway, m.Incarnation, m.Number = c.instance(), c.self.ID, c.cfg.Incarnation, c.controls
+	m.Stamp = c.sign(pki.Control, m.text())
+	c.route(m)
+}
+
+// controlCame takes a control message from a neighbour. Like a promise it is believed
+// if it comes from its origin itself, and otherwise, or to be passed on, if the origin
+// signed it. One that came before is out.
 func (c *core) controlCame(from *lane, m controlMessage) {
-	if !knownSite(c.cfg.Topology, m.From.Site) || !knownSite(c.cfg.Topology, m.To.Site) {
-		from.breach(breach(fmt.Errorf("control message from site %v to %v", m.From.Site, m.To.Site)))
+	origin := c.gateways[m.Gateway]
+	switch {
+	case m.Gateway == c.self.ID:
+		return // went round while routes changed
+	case origin == nil || origin.Site.ID != m.From.Site || !knownSite(c.cfg.Topology, m.To.Site):
+		from.breach(breach(fmt.Errorf("control message of gateway %v from site %v to %v", m.Gateway, m.From.Site, m.To.Site)))
 		return
+	case (from.peer.ID != m.Gateway || m.To != c.instance()) && !c.believe(from, m.Gateway, pki.Control, m.text(), &m.Stamp):
+		return
+	}
+	if m.To == c.instance() {
+		w := c.controlled[m.Gateway]
+		if w == nil {
+			w = &promiseWindow{}
+			c.controlled[m.Gateway] = w
+		}
+		if !w.first(m.Incarnation, m.Number) {
+			c.count.controlsDropped.Add(1)
+			return
+		}
 	}
 	c.route(m)
 }

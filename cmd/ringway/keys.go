@@ -52,7 +52,8 @@ every node gets one ca.pem with the authorities of all sites:
 			if federation == "" {
 				return usage("keys init: no --federation: give the name that the topology file has")
 			}
-			of, err := federation, error(nil)
+			var err error
+			of := federation
 			if site == "" {
 				err = pki.Init(dir, federation, valid)
 			} else {
