@@ -1,7 +1,6 @@
 package evs
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -87,10 +86,6 @@ func (v ViewID) String() string { return fmt.Sprintf("%d.%s", v.Epoch, v.Propose
 // Less orders views, by epoch first.
 func (v ViewID) Less(w ViewID) bool {
 	return v.Epoch < w.Epoch || v.Epoch == w.Epoch && v.Proposer < w.Proposer
-}
-
-func (v ViewID) compare(w ViewID) int {
-	return cmp.Or(cmp.Compare(v.Epoch, w.Epoch), cmp.Compare(v.Proposer, w.Proposer))
 }
 
 // MarshalJSON writes [epoch, proposer].

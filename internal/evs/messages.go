@@ -47,7 +47,7 @@ func (h *history) integral(r *report, c *client, at int, member map[string]bool)
 		bad("twice")
 	case !slices.ContainsFunc(m.groups, mine):
 		bad("although it is in none of its groups %v", m.groups)
-	case m.federated() != nil && Ordered(m.service) && !it.alone && it.T != 0 && !slices.Contains(m.groups, c.private) && !h.addressedIn(c, m, it.period) && !h.joinedSince(c, m, it.period):
+	case m.federated() != nil && Ordered(m.service) && !it.alone && it.T != 0 && !slices.Contains(m.groups, c.private) && !h.addressedIn(c, m, it.period):
 		bad("although it is in none of its groups %v at its place, or its site is not among %v", m.groups, m.accepted.D)
 	case h.opts.OneClock && m.submit != nil && it.when < m.when:
 		bad("before it was sent")

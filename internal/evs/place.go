@@ -174,13 +174,6 @@ func (h *history) memberOf(c *client, m *message, period int) bool {
 	})
 }
 
-// joinedSince says whether the client had joined, at its place, a group to which its own
-// site sent a message that nobody was in then: so it may be with groups that never leave
-// a site, whose joins need no deadline.
-func (h *history) joinedSince(c *client, m *message, period int) bool {
-	return len(m.accepted.D) == 0 && slices.Contains(c.stays[m.accepted.View], stay{period, m.accepted.Inst}) && h.memberOf(c, m, period)
-}
-
 // memberAt says whether the client's last own join or leave of g below the key is a
 // join, within one attach period.
 func (c *client) memberAt(g string, v ViewID, k key, period int) bool {

@@ -17,7 +17,6 @@ type links struct {
 	export   export
 	pulls    []*pull
 	channels []*channel
-	tending  bool
 }
 
 // An advert is what link state carries of a gateway's site.

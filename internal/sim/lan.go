@@ -39,17 +39,6 @@ func (l *lan) heal() {
 	}
 }
 
-// all sets the loss of every pair for which the function says so.
-func (l *lan) all(percent float64, of func(from, to int) bool) {
-	for i := range l.loss {
-		for j := range l.loss[i] {
-			if i != j && of(i, j) {
-				l.loss[i][j] = percent
-			}
-		}
-	}
-}
-
 // add puts more loss on every pair for which the function says so.
 func (l *lan) add(percent float64, of func(from, to int) bool) {
 	for i := range l.loss {

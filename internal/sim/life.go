@@ -43,7 +43,6 @@ type life struct {
 	names    map[string]bool // of sessions, until their ends have gone round
 	counter  uint64          // of sessions
 	recorder *trace.Recorder
-	state    *merge.State
 	links    links // to other gateways
 }
 

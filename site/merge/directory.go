@@ -164,7 +164,7 @@ func (m *machine) leave(c *ownClient, f *localSend) verdict {
 		switch {
 		case g.Interest.Without(m.self) != 0:
 			return rejectInterest
-		case (c.last > m.v || g.offT > m.v) && !g.scoped:
+		case c.last > m.v || g.offT > m.v:
 			return rejectHeld
 		}
 		m.taken(c, f, 0, g.Interest)

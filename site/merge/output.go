@@ -21,6 +21,9 @@ func (m *machine) deliverData(r *record, local bool) {
 	if !local && !r.ordered() && r.t <= m.skipT {
 		return
 	}
+	if !local && !r.dests.Has(m.self) {
+		return // whoever joined a group of this site since then was not addressed
+	}
 	to := m.recipients(r.groups)
 	if r.discard && slices.Contains(to, r.client) {
 		to = slices.DeleteFunc(slices.Clone(to), func(c membership.ClientID) bool { return c == r.client })

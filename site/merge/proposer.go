@@ -396,7 +396,7 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 		}
 	case Leave:
 		if m.scoped(f.groups[0]) {
-			return true
+			return last <= m.v // not before what the client sent there, which may wait (P4)
 		}
 		if g := m.groups[f.groups[0]]; g != nil {
 			d, above = g.Interest, g.offT
