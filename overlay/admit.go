@@ -153,6 +153,7 @@ func (c *core) succeed(l *link, old, lane *lane) {
 		c.sendHello(l, c.now())
 		lane.state.putDigest(c.db.Digest())
 	}
+	c.count.renewed.Add(1)
 	c.log.Info("lane made anew", "peer", lane.peer.Name, "site", lane.peer.Site.Name, "lane", lane.index)
 }
 

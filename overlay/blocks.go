@@ -176,11 +176,11 @@ type draft struct {
 func (s *store) draft() *draft {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = false
 	i := s.find(s.sealedTo)
 	if s.closed || i == len(s.entries) {
-		return nil
+		return nil // whoever waits waits on
 	}
+	s.waiting = false // takers are woken by the seal, and say so again
 	d := &draft{seal: &seal{Low: s.entries[i].N, Floor: s.trimmed}, term: s.term}
 	dests := map[membership.InstanceID]struct{}{}
 	for bytes := 0; i < len(s.entries) && len(d.entries) < maxBlockEntries && bytes < maxBlockBytes; i++ {

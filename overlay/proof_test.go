@@ -371,6 +371,29 @@ func TestOwnLogIsSealedAnew(t *testing.T) {
 	}
 }
 
+// TestSealerNeverSleepsOnATaker: a taker that waits is served however its looks fall
+// between those of the sealer.
+func TestSealerNeverSleepsOnATaker(t *testing.T) {
+	f := newCertified(t, []string{"a-1", "b-1"}, "a-b")
+	g, b := f.idle("a-1"), instances("b")[0]
+	s := newStore(logOf("a"), true, 1<<20)
+	s.appendOwn(entries(0, 1, 10, "b"))
+	sealBy(g, s)
+	_, cursor, _, _ := s.take(nil, []want{{b, 0}}, 0, 10, 1<<20)
+	if _, _, wait, _ := s.take(nil, []want{{b, 0}}, cursor, 10, 1<<20); wait == nil {
+		t.Fatal("there is more")
+	}
+	if s.draft() != nil { // the sealer looks whether there is more
+		t.Fatal("there is more to seal")
+	}
+	s.appendOwn(entries(1, 1, 10, "b"))
+	select {
+	case <-s.wanted:
+	default:
+		t.Error("nobody tells the sealer that the taker waits")
+	}
+}
+
 // BenchmarkSeals is what seals cost an origin and a receiver, for each entry, in full
 // blocks and in blocks of one.
 func BenchmarkSeals(b *testing.B) {

@@ -13,7 +13,7 @@ import (
 // counters count what happened since New. Safe for concurrent use.
 type counters struct {
 	breaches, badSignatures, refused, wrongFederation, garbage, warningsSuppressed atomic.Uint64
-	dialFailures, silences, expelled, untrusted, sealsMade, tampered               atomic.Uint64
+	dialFailures, silences, expelled, untrusted, sealsMade, tampered, renewed      atomic.Uint64
 	advertsSent, advertsReceived, recomputes                                       atomic.Uint64
 	entriesReceived, subscriptions, refusals, resets, ownDropped                   atomic.Uint64
 	promisesSent, promisesReceived, promisesDuplicate, promisesDropped             atomic.Uint64
@@ -112,6 +112,7 @@ func (n *counters) snapshot() map[string]uint64 {
 		"ringway_overlay_untrusted_origins_total":        n.untrusted.Load(),
 		"ringway_overlay_seals_made_total":               n.sealsMade.Load(),
 		"ringway_overlay_tampered_total":                 n.tampered.Load(),
+		"ringway_overlay_lanes_renewed_total":            n.renewed.Load(),
 		"ringway_overlay_wrong_federation_total":         n.wrongFederation.Load(),
 		"ringway_overlay_garbage_packets_total":          n.garbage.Load(),
 		"ringway_overlay_warnings_suppressed_total":      n.warningsSuppressed.Load(),
