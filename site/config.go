@@ -23,6 +23,8 @@ type Config struct {
 	// Reload asks for the topology's [access] to be read again; nil: only a changed
 	// file does.
 	Reload <-chan struct{}
+	// User is whom the process goes on as once its ports are bound; empty: as it is.
+	User string
 	// Trace is the folder that the node writes a trace into; empty: none.
 	Trace string
 	Log   *slog.Logger

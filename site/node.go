@@ -73,7 +73,28 @@ func newNode(cfg Config) (*node, error) {
 		n.close()
 		return nil, err
 	}
+	if err := n.giveUpRoot(); err != nil {
+		n.close()
+		return nil, err
+	}
 	return n, nil
+}
+
+// giveUpRoot goes on as the user that the configuration names. What that user cannot
+// read could not be read again later, so it is said now.
+func (n *node) giveUpRoot() error {
+	name := n.cfg.User
+	if name == "" {
+		return nil
+	}
+	if err := becomeUser(name); err != nil {
+		return err
+	}
+	if _, err := n.identity.Reload(); err != nil {
+		return fmt.Errorf("certificates of node %s as user %s: %w: let %s own its key file", n.cfg.Node.Name, name, err, name)
+	}
+	n.log.Info("node goes on as another user", "user", name)
+	return nil
 }
 
 // open binds every port before anything runs, so that a taken address is an error at

@@ -21,7 +21,7 @@ import (
 // nodeFlags are those of `node`.
 type nodeFlags struct {
 	topology, name, logFormat string
-	trace                     string
+	trace, user               string
 	insecure                  bool
 	dial                      []string
 }
@@ -47,6 +47,7 @@ func newNode() *cobra.Command {
 	flags.BoolVar(&f.insecure, "insecure", false, "without certificates, even beyond loopback; ring packets are not sealed")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&f.trace, "trace", "", "write a trace into this folder, for ringway trace check")
+	flags.StringVar(&f.user, "user", "", "once all ports are bound, go on as this user, for good; for a node that root starts")
 	flags.StringArrayVar(&f.dial, "dial", nil, "NODE=ADDRESS: reach a gateway at another address than the topology's, as through an emulator (repeatable)")
 	return cmd
 }
@@ -110,7 +111,7 @@ func (f *nodeFlags) config(cmd *cobra.Command) (site.Config, error) {
 	if err != nil {
 		return none, err
 	}
-	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Trace: f.trace, Log: log, LogLost: lines.lost.Load}, nil
+	return site.Config{Topology: t, Node: n, Insecure: f.insecure, Dial: dial, Trace: f.trace, User: f.user, Log: log, LogLost: lines.lost.Load}, nil
 }
 
 // A logWriter counts the lines that cannot be written, as on a full disk, and says how
