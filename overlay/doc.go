@@ -10,18 +10,30 @@
 //     peer is, the first stream (the hello) that both mean the same federation and
 //     version. Hellos, datagrams answered at once, measure the link and decide
 //     whether it is up.
+//
 //   - Link state. It advertises its own links, signed, floods what others advertise,
 //     and computes routes (package routing).
+//
 //   - Logs. Every site instance is a log of numbered entries, each with destinations. A
 //     site in one piece is one instance; a split one has several, each with the gateways
 //     that advertise it. A gateway subscribes at its parent in the tree of the log's
 //     origin; for its own instance, if
 //     routing made it the importer, and for the children that subscribed here. So an
 //     entry crosses a link once, and only towards sites that it is for.
+//
 //   - Promises: small, newest wins, datagrams, down the own instance's tree and along a
 //     second path that shares no gateway with it.
+//
 //   - Control messages: to one gateway of an instance, hop by hop, on a stream of their
 //     own.
+//
+//   - Certificates. Links are made anew when certificates change, the new connection
+//     before the old one goes, and closed when a peer's no longer counts (admit.go).
+//
+//   - Proofs. Own logs are sealed, block by block, as far as somebody takes them; what
+//     comes of other logs is used and passed on once its block's seal was good. Promises
+//     and control messages are signed by their origin (seal.go, proof.go, stamp.go;
+//     docs/decisions/0017).
 //
 // # State
 //
@@ -36,23 +48,35 @@
 //  1. Entries of a log reach the Handler in the order of their numbers, each at most
 //     once while the log is pulled. Nothing is lost by a lost link or a new parent:
 //     whoever subscribes says from which number on, for each site.
+//
 //  2. A store covers instances from a floor on (type store). A taker whose position is no
 //     longer held is refused (refusedDropped), looks for another holder that is nearer
 //     to the origin, and at last insists; the parent then goes back upstream, and for
 //     a bounded time lets the log wait for that child.
+//
 //  3. A parent must be nearer to the log's origin than the child: no circles.
+//
 //  4. Nothing is queued for a child. Its writer reads the store by number, QUIC's flow
 //     control holds it back, and what the Handler has not taken holds back the parent.
+//
 //  5. Every queue and every decoder has a bound (limits.go). Promises drop the oldest,
 //     control messages the newest; link state keeps one advertisement a gateway.
 //     A subscription uses all lanes of its link (stripe.go): its batches are numbered, and
 //     appended in that order.
+//
 //  6. A peer that breaks a rule (errBreach) is disconnected, counted and named in the
 //     log, at a bounded rate. One that should not be here at all is refused before it
 //     becomes a lane.
+//
 //  7. A link that went down has to prove itself, longer each time; meanwhile it carries
 //     only what has no other way. One that connects for the first time is up at once.
+//
 //  8. A planned stop is announced (routing.Draining) before the links go.
+//
+//  9. Nothing of another site counts, or is passed on, that its origin did not sign: so
+//     whoever passes on something bad is to blame. What arrives on the origin's own link
+//     needs no proof until it is passed on. A certificate that only this gateway does not
+//     trust is nobody's breach.
 //
 // # Locks
 //
