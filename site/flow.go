@@ -118,7 +118,7 @@ func (f *flow) take(m *merge.Message, senders []membership.ClientID) {
 	r := wire.NewReader(m.Data)
 	version, hold := r.Uint8(), r.Uint8()
 	reader := membership.ReadClientID(&r)
-	if r.Err() != nil || version != flowVersion {
+	if r.Err() != nil || version != flowVersion || f.stopped {
 		return
 	}
 	for _, sender := range senders {

@@ -133,3 +133,20 @@ func FuzzParseCalls(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWhatFollowsAChoice: tokens and fields of any bytes are bounded, and what was
+// accepted comes back.
+func FuzzWhatFollowsAChoice(f *testing.F) {
+	f.Add(AppendToken(nil, []byte("secret")))
+	f.Add([]byte("RINGWAY block"))
+	f.Add([]byte{0xff, 0xff, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		token, n, err := ParseToken(b)
+		if err == nil && (len(token) == 0 || len(token) > MaxTokenBytes || n != 2+len(token) || !bytes.Equal(AppendToken(nil, token), b[:n])) {
+			t.Errorf("token %q of %d bytes", token, n)
+		}
+		if policy, ok := ParseRingway(string(b)); ok && RingwayField(policy) != string(b) {
+			t.Errorf("%q gave policy %q", b, policy)
+		}
+	})
+}

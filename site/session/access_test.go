@@ -312,3 +312,25 @@ func TestResume(t *testing.T) {
 	fmt.Fprint(thief, hello("p")+choice+key)
 	expect(t, thief, "\xfa")
 }
+
+// TestADrippingHandshakeEnds: one deadline is for all stages, so that a byte now and then
+// gains nothing, in whichever stage.
+func TestADrippingHandshakeEnds(t *testing.T) {
+	_, tcp, _ := start(t, func(c *Config) {
+		c.HandshakeTimeout, c.Access.Methods = 100*time.Millisecond, []string{"TOKEN"}
+	})
+	all := hello("drip") + methods("TOKEN") + string(spread.AppendToken(nil, make([]byte, 4000)))
+	for _, begin := range []int{0, len(hello("drip")), len(hello("drip")) + 90} {
+		conn := raw(t, "tcp", tcp)
+		fmt.Fprint(conn, all[:begin])
+		for i := begin; ; i++ {
+			if i == len(all) {
+				t.Fatal("the whole handshake was taken, a byte at a time")
+			}
+			if _, err := conn.Write([]byte(all[i : i+1])); err != nil {
+				break // it has ended
+			}
+			time.Sleep(time.Millisecond) // the drip
+		}
+	}
+}
