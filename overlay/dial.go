@@ -166,22 +166,14 @@ func (g *Gateway) refuse(conn *quic.Conn, who string, err error) {
 
 // accept takes connections until the listener closes.
 func (g *Gateway) accept(ctx context.Context, listener *quic.EarlyListener) {
-	slots := make(chan struct{}, maxHandshakes)
 	for {
 		conn, err := listener.Accept(ctx)
 		if err != nil {
 			return
 		}
-		select {
-		case slots <- struct{}{}:
-		default:
-			g.count.refused.Add(1)
-			_ = conn.CloseWithError(codeRefused, "too many handshakes at once")
-			continue
-		}
 		g.wg.Go(func() {
 			l := g.welcome(ctx, conn)
-			<-slots
+			leaveDoorway(conn)
 			if l != nil {
 				l.serve()
 			}

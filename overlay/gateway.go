@@ -37,6 +37,7 @@ type Gateway struct {
 
 	conn      net.PacketConn
 	transport *quic.Transport
+	door      *doorway
 	out       *outbox
 	in        inbox
 	events    chan func(*core)
@@ -81,7 +82,8 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 	}
 	// quic-go would print its own warning about small buffers; listen has said it.
 	_ = os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
-	g.transport = &quic.Transport{Conn: g.conn}
+	g.door = newDoorway(func() { g.count.refused.Add(1) })
+	g.transport = &quic.Transport{Conn: g.conn, ConnContext: g.door.enter, VerifySourceAddress: g.door.doubtful}
 	return g, nil
 }
 

@@ -58,8 +58,12 @@ const (
 	// maxStreams bounds the subscriptions that one peer may have open here: one a
 	// log, with room for those being replaced.
 	maxStreams = 4 * membership.MaxSites
-	// maxHandshakes bounds connections that have not said hello yet.
-	maxHandshakes = 64
+	// maxHandshakes bounds connections that have not said hello yet, maxHandshakesFrom
+	// those from one address: behind one there may be a site, or an emulator. From
+	// maxTrusting on, addresses must be verified first.
+	maxHandshakes     = 256
+	maxHandshakesFrom = 64
+	maxTrusting       = 32
 	// maxDisjointSites bounds the federation in which promises also take a second
 	// path: beyond it the second paths would be most of the traffic.
 	maxDisjointSites = 16
