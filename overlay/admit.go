@@ -36,12 +36,13 @@ const (
 func (g *Gateway) guard(ctx context.Context) {
 	ticker := time.NewTicker(admitInterval)
 	defer ticker.Stop()
+	changed := g.cfg.Identity.Changed()
 	for {
-		changed := g.cfg.Identity.Changed()
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
+			changed = g.cfg.Identity.Changed() // before looking: no change is missed
 			g.post(func(c *core) {
 				c.publisher.Again() // with the new certificate
 				c.expel(func(*lane) bool { return true })

@@ -15,7 +15,8 @@ const sealInterval = 2 * time.Millisecond
 
 // keepSealing seals an own log as far as somebody takes it, until it ends.
 func (g *Gateway) keepSealing(s *store) {
-	signer, changed := g.cfg.Identity.Signer(), g.cfg.Identity.Changed()
+	changed := g.cfg.Identity.Changed() // before looking: no change is missed
+	signer := g.cfg.Identity.Signer()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last time.Time
@@ -24,12 +25,12 @@ func (g *Gateway) keepSealing(s *store) {
 		select {
 		case <-s.wanted:
 		case <-changed:
+			changed = g.cfg.Identity.Changed()
 			// Seals count only as long as their certificate does.
 			if next := g.cfg.Identity.Signer(); next != signer {
 				signer = next
 				s.unseal()
 			}
-			changed = g.cfg.Identity.Changed()
 			continue
 		case <-s.ended:
 			return
