@@ -16,9 +16,16 @@ type Group struct {
 
 	own    []Member
 	remote []remoteMember
-	to     []ClientID // own members at one node: what Local returns
+	at     map[remoteKey]struct{} // of remote
+	to     []ClientID             // own members at one node: what Local returns
 	toOK   bool
 	names  []string // Name alone, for messages to this group only
+}
+
+// A remoteKey names a member by its site's place and its client.
+type remoteKey struct {
+	from   int
+	client ClientID
 }
 
 type remoteMember struct {
@@ -84,13 +91,17 @@ func (g *Group) Leave(gone func(Member) bool) int {
 	return n
 }
 
-// JoinRemote adds a member at another site. It says whether that changed anything.
+// JoinRemote adds a member at another site. It says whether that changed anything. A
+// client may be a member by two instances of one site for a while: it has gone from one
+// to the other, and its end there is not ordered yet.
 func (g *Group) JoinRemote(from int, m Member) bool {
-	for i := range g.remote {
-		if g.remote[i].Client == m.Client {
-			return false
-		}
+	if _, there := g.at[remoteKey{from, m.Client}]; there {
+		return false
 	}
+	if g.at == nil {
+		g.at = map[remoteKey]struct{}{}
+	}
+	g.at[remoteKey{from, m.Client}] = struct{}{}
 	g.remote = append(g.remote, remoteMember{m, from})
 	return true
 }
@@ -99,14 +110,20 @@ func (g *Group) JoinRemote(from int, m Member) bool {
 // many.
 func (g *Group) LeaveRemote(from int, gone func(Member) bool) int {
 	before := len(g.remote)
-	g.remote = slices.DeleteFunc(g.remote, func(m remoteMember) bool { return m.from == from && gone(m.Member) })
+	g.remote = slices.DeleteFunc(g.remote, func(m remoteMember) bool {
+		if m.from != from || !gone(m.Member) {
+			return false
+		}
+		delete(g.at, remoteKey{from, m.Client})
+		return true
+	})
 	return before - len(g.remote)
 }
 
 // ClearRemote forgets all members at other sites and returns how many there were.
 func (g *Group) ClearRemote() int {
 	n := len(g.remote)
-	g.remote = nil
+	g.remote, g.at = nil, nil
 	return n
 }
 

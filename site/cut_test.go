@@ -70,13 +70,26 @@ func TestLocalTrafficFlowsWhileEveryLinkIsCut(t *testing.T) {
 			t.Fatalf("%s got %v", c.Name(), got)
 		}
 	}
-	// What is sent to all is not lost: it waits for the link.
+	for _, c := range []*client.Conn{a, b} {
+		awaitView(t, c, "wide", 2)
+	}
+	awaitView(t, far, "wide", 1)
+	// What is sent to all reaches those of the own side, in a view without the others.
 	send(t, b, client.Agreed, "everywhere", "wide")
+	for _, c := range []*client.Conn{a, b} {
+		if got := messages(t, c, 1); got[0] != b.Name()+":everywhere" {
+			t.Fatalf("%s got %v", c.Name(), got)
+		}
+	}
 	for _, l := range links {
 		l.setDown(false)
 	}
 	for _, c := range []*client.Conn{a, b, far} {
-		if got := messages(t, c, 1); got[0] != b.Name()+":everywhere" {
+		awaitView(t, c, "wide", 3)
+	}
+	send(t, far, client.Agreed, "together", "wide")
+	for _, c := range []*client.Conn{a, b, far} {
+		if got := messages(t, c, 1); got[0] != far.Name()+":together" {
 			t.Fatalf("%s got %v", c.Name(), got)
 		}
 	}

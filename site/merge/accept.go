@@ -75,16 +75,21 @@ func (m *machine) destinations(groups []string) (d membership.Set, offT int64) {
 	return d, offT
 }
 
-// privateSite returns the place of the site that a private name's node is in. What
+// privateSite returns the places of the site that a private name's node is in. What
 // names nobody goes nowhere.
 func (m *machine) privateSite(name string) membership.Set {
 	_, node, ok := splitPrivate(name)
-	if site := m.cfg.Nodes[node]; ok && site != 0 {
-		if i, ok := m.view.Site(site); ok {
-			return membership.SetOf(i)
+	site := m.cfg.Nodes[node]
+	if !ok || site == 0 {
+		return 0
+	}
+	var d membership.Set
+	for i, x := range m.view.Members { // a site that fell apart has several instances
+		if x.Site == site {
+			d |= membership.SetOf(i)
 		}
 	}
-	return 0
+	return d
 }
 
 // splitPrivate takes "#user#node" apart.
@@ -198,6 +203,9 @@ func (m *machine) down(c *ownClient, f *localSend) verdict {
 	var d membership.Set
 	offT := int64(-1)
 	for g := range c.groups {
+		if m.frozen() && !g.scoped {
+			return rejectFrozen
+		}
 		d |= g.Interest
 		offT = max(offT, g.offT)
 	}

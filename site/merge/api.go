@@ -26,6 +26,8 @@ type Config struct {
 	// Trace is told what the machine does, for simulators and checkers. It is
 	// called synchronously and must not keep the event. Nil: off.
 	Trace func(*TraceEvent)
+	// Timing says how patient the site is with others.
+	Timing Timing
 
 	hooks *hooks // of this package's tests
 }
@@ -129,28 +131,28 @@ type State struct {
 	Instance membership.InstanceID
 	View     membership.ViewID
 	Epoch    uint64             // highest epoch known
-	Wanted   uint64             // epoch that a new view should have at least; 0: none is wanted
+	Wanted   uint64             // epoch that the next view should have at least, because clients saw one below it elsewhere; zero: none
 	Members  []SiteInstance     // of the view, ascending by instance
-	Logs     []membership.LogID // that this instance pulls: one for each other member
+	Logs     []membership.LogID // that this site pulls: one for each other member
 }
 
 // A SiteInstance is a member of a site view.
 type SiteInstance = membership.SiteInstance
 
-// A Reach is what link state says about another instance that can be reached. Another
-// instance of the own site may be among them.
+// A Reach is what link state says about another instance, of another site or of this
+// one.
 type Reach struct {
 	SiteInstance
 	View   membership.ViewID
 	Epoch  uint64
-	Wanted uint64        // epoch that it wants a new view to have at least; 0: it wants none
+	Wanted uint64        // its State's
 	Delay  time.Duration // one way, along the present path; a hint
 }
 
-// A Control is a message to a gateway of another instance, reliable while the link
+// A Control is a message to a gateway of another instance, reliable while a way
 // lives; machines repeat what must not be lost.
 type Control struct {
-	To   SiteInstance
+	To   membership.SiteInstance
 	Data []byte
 }
 

@@ -122,7 +122,7 @@ func (m *machine) admitClient(a *arrival, x attachedClient, meetings map[*group]
 		if c.groups.has(g) || g.waits(id) {
 			continue
 		}
-		if !m.solo() && !g.scoped {
+		if (!m.solo() || m.frozen()) && !g.scoped {
 			m.readmit(c, g)
 			continue
 		}

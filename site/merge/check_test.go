@@ -11,16 +11,15 @@ import (
 
 // A checker sees what clients see and what machines say, and judges it.
 type checker struct {
-	w          *world
-	clients    map[membership.ClientID]*simClient
-	messages   []*message
-	views      map[string]string // group and view id → members
-	between    map[string]string // group, view, next view → messages
-	stamps     map[recordKey]int64
-	accepted   map[recordKey]position
-	acceptedBy map[recordKey]*simNode // who was the last to accept it
-	imported   map[importKey]position
-	latency    []time.Duration
+	w        *world
+	clients  map[membership.ClientID]*simClient
+	messages []*message
+	views    map[string]string // group and view id → members
+	between  map[string]string // group, view, next view → messages
+	stamps   map[recordKey]int64
+	accepted map[recordKey]position
+	imported map[importKey]position
+	latency  []time.Duration
 }
 
 type position struct {
@@ -35,9 +34,11 @@ type simClient struct {
 	node     *simNode
 	dead     bool
 	gone     bool
-	log      []string     // ordered: messages and views, for the total order
-	told     []string     // views and signals, see tale
-	got      map[int]bool // messages
+	left     bool            // its node has gone on without its instance
+	tense    map[string]bool // groups with a signal since the latest view
+	log      []string        // ordered: messages and views, for the total order
+	told     []string        // views and signals, see tale
+	got      map[int]bool    // messages
 	when     map[int]time.Duration
 	seen     map[int]bool // the past: sent or got, ordered only
 	latest   map[membership.ClientID]int
@@ -62,13 +63,13 @@ type message struct {
 
 func newChecker(w *world) *checker {
 	return &checker{w: w, clients: map[membership.ClientID]*simClient{}, views: map[string]string{}, between: map[string]string{},
-		stamps: map[recordKey]int64{}, accepted: map[recordKey]position{}, acceptedBy: map[recordKey]*simNode{}, imported: map[importKey]position{}}
+		stamps: map[recordKey]int64{}, accepted: map[recordKey]position{}, imported: map[importKey]position{}}
 }
 
 func (n *simNode) connect(name string) *simClient {
 	n.sessions++
 	c := &simClient{id: membership.ClientID{Node: n.id, Session: n.boot<<32 | n.sessions}, name: name, node: n, got: map[int]bool{}, when: map[int]time.Duration{}, seen: map[int]bool{},
-		latest: map[membership.ClientID]int{}, in: map[string]bool{}, view: map[string]string{}, since: map[string][]string{}, memberOf: map[string]bool{}}
+		latest: map[membership.ClientID]int{}, in: map[string]bool{}, view: map[string]string{}, since: map[string][]string{}, memberOf: map[string]bool{}, tense: map[string]bool{}}
 	n.clients = append(n.clients, c)
 	n.w.check.clients[c.id] = c
 	n.replica.Connect(n.w.now, c.id, name, &n.fx)
@@ -126,7 +127,7 @@ func (k *checker) output(n *simNode, o *Output) {
 	for _, to := range o.To {
 		c := k.clients[to]
 		if c == nil || c.dead || c.node != n {
-			k.w.fail("output for a client that is not here: %v %+v known %v", to, *o, c)
+			k.w.fail("output for a client that is not here: %v %v of %v, known: %v", to, o.Kind, o.Group, c != nil)
 			return
 		}
 		c.told = append(c.told, tale(o)...)
@@ -135,7 +136,10 @@ func (k *checker) output(n *simNode, o *Output) {
 			k.message(c, &o.Message)
 		case OutView:
 			k.view(c, o.View)
+		case OutTransition:
+			c.tense[o.Group] = true
 		case OutLeft:
+			delete(c.tense, o.Group)
 			delete(c.memberOf, o.Group)
 			delete(c.view, o.Group)
 			delete(c.since, o.Group)
@@ -186,7 +190,7 @@ func (k *checker) message(c *simClient, o *Message) {
 	}
 	c.got[id], c.when[id] = true, k.w.now
 	if m.service >= membership.FIFO {
-		if last, ok := c.latest[o.Sender]; ok && last > id {
+		if last, ok := c.latest[o.Sender]; ok && last > id && !(m.sender.left && (m.service == membership.FIFO || k.messages[last].service == membership.FIFO)) {
 			k.w.fail("fifo: %s got %d of %s after %d", c.name, id, m.sender.name, last)
 		}
 		c.latest[o.Sender] = id
@@ -206,7 +210,7 @@ func (k *checker) message(c *simClient, o *Message) {
 	for _, g := range m.groups {
 		c.since[g] = append(c.since[g], fmt.Sprint(id))
 	}
-	if m.federated {
+	if m.federated && !m.sender.left && !c.tense[m.groups[0]] && len(m.groups) == 1 {
 		k.safe(m)
 	}
 }
@@ -254,11 +258,12 @@ func (k *checker) view(c *simClient, v *GroupView) {
 		k.w.fail("view %s: %q and %q", key, old, members)
 	}
 	k.views[key] = members
+	delete(c.tense, v.Group)
 	if before, ok := c.view[v.Group]; ok {
 		if before == id {
 			k.w.fail("view %s came twice to %s", key, c.name)
 		}
-		span := key + " after " + before
+		span := key + " after " + before + k.company(c, v)
 		msgs := strings.Join(c.since[v.Group], " ")
 		if old, ok := k.between[span]; ok && old != msgs {
 			k.w.fail("between views, %s: %q and %q", span, old, msgs)
@@ -268,6 +273,17 @@ func (k *checker) view(c *simClient, v *GroupView) {
 	c.view[v.Group] = id
 	c.since[v.Group] = nil
 	c.log = append(c.log, "v"+key)
+}
+
+// company names the members that have come to a view together with c: what they got
+// before it is the same.
+func (k *checker) company(c *simClient, v *GroupView) string {
+	for _, s := range v.Sets {
+		if slices.ContainsFunc(s, func(x Member) bool { return x.Client == c.id }) {
+			return fmt.Sprint(" with ", s)
+		}
+	}
+	return ""
 }
 
 // A recordKey names a record everywhere.
@@ -293,8 +309,6 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 		k.noteSafe(e)
 		if e.Federated {
 			key := keyOf(e.Instance, e.View, e.N)
-			k.stamp(key, e.T)
-			k.acceptedBy[key] = n
 			// A learner accepts later, when it replays what it had kept.
 			if first, ok := k.accepted[key]; !ok || first.ring == at.ring && at.seq < first.seq {
 				k.accepted[key] = at
@@ -304,8 +318,14 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 		key := keyOf(e.Src, e.View, e.N)
 		k.stamp(key, e.T)
 		k.imported[importKey{key, n.site.index}] = at
+	case TraceSig:
+		if len(e.Nodes) > 0 {
+			for _, c := range n.clients {
+				c.left, c.safe = true, nil
+			}
+		}
 	case TraceDeliver:
-		if e.Federated && e.Request == Send {
+		if e.Federated && e.Request == Send && e.Src != e.Instance {
 			k.stamp(keyOf(e.Src, e.View, e.N), e.T)
 		}
 	}
@@ -326,11 +346,6 @@ func (k *checker) noteSafe(e *TraceEvent) {
 }
 
 func (k *checker) stamp(key recordKey, t int64) {
-	if by := k.acceptedBy[key]; by != nil && !by.up { // it may never have left the node that crashed
-		delete(k.stamps, key)
-		delete(k.accepted, key)
-		delete(k.acceptedBy, key)
-	}
 	if old, ok := k.stamps[key]; ok && old != t {
 		k.w.fail("record %v has T %d and %d", key, old, t)
 	}

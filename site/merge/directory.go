@@ -19,15 +19,12 @@ type group struct {
 	// Prepare. The answer says what was accepted before it, so older records of that
 	// member that are still to be delivered change nothing here. Nil: no answer yet.
 	told        []uint64
-	acceptedOwn int // own clients that are in, or will be when their joins are delivered
-	pendingOwn  int // accepted joins of own clients that are not delivered yet
-	// veiled: own members from before the view are not announced yet, so that
-	// other sites do not see them. Until they are, own members see themselves
-	// alone: then everybody has the same members in a view of the same id.
-	veiled    bool
-	announced bool // the announcement is accepted
-	id        GroupViewID
-	signalled bool // a transitional signal has been given since the latest view
+	acceptedOwn int                 // own clients that are in, or will be when their joins are delivered
+	pendingOwn  int                 // accepted joins of own clients that are not delivered yet
+	ghosts      []membership.Member // accepted members whose node was lost while frozen: they go along into the next view
+	bereaved    bool                // while a view ends: those who do not go on are out already
+	id          GroupViewID
+	signalled   bool // a transitional signal has been given since the latest view
 }
 
 // A groupSet is a set of groups: one client may be in very many.
@@ -82,7 +79,7 @@ func (m *machine) join(c *ownClient, f *localSend) verdict {
 		return accepted
 	}
 	switch {
-	case m.solo() || m.scoped(name):
+	case m.scoped(name) || m.solo() && !m.frozen():
 		f.federated = false
 		m.taken(c, f, 0, membership.SetOf(m.self))
 		m.joinLocal(c, m.group(name), f.seq, false)
@@ -155,6 +152,9 @@ func (m *machine) leave(c *ownClient, f *localSend) verdict {
 		f.federated = false
 		m.taken(c, f, 0, 0)
 		return accepted
+	}
+	if m.frozen() && !g.scoped {
+		return rejectFrozen
 	}
 	out := func() {
 		delete(c.groups, g)
@@ -233,11 +233,9 @@ func (m *machine) prepareIn(r *record) {
 	}
 }
 
-// acceptedMembers are the own members that other sites may see.
+// acceptedMembers are the own clients that are in, or will be when their joins are
+// delivered.
 func (m *machine) acceptedMembers(g *group) []membership.Member {
-	if g.veiled && !g.announced {
-		return nil
-	}
 	var members []membership.Member
 	for _, id := range m.sortedClients() {
 		if c := m.clients[id]; c.groups.has(g) {
@@ -288,37 +286,12 @@ func (m *machine) prepared(g *group) {
 	if m.off(ackNoMaxT) {
 		g.onT, least = -1, 0
 	}
-	if g.veiled {
-		least = max(least, m.maxT+1)
-		m.announce(g, max(least, m.nextT(g.Interest), g.offT+1))
-		least = max(least, g.onT+1)
-		g.onT = least - 1
-	}
 	for _, w := range p.wait {
 		if c := m.clients[w.Client]; c != nil {
 			m.joinAt(c, g, w.seq, w.rejoin, max(least, m.nextT(g.Interest), c.last+1, g.offT+1))
 		}
 	}
 	m.interestOff(g, m.maxDelivered)
-}
-
-// announce tells the other sites about members that were there before the view.
-func (m *machine) announce(g *group, t int64) {
-	g.announced = true
-	members := m.acceptedMembers(g)
-	for _, x := range members {
-		c := m.clients[x.Client]
-		t = max(t, c.last+1)
-	}
-	for _, x := range members {
-		m.clients[x.Client].last = t
-	}
-	g.onT = max(g.onT, t-1)
-	for len(members) > 0 {
-		chunk := members[:min(maxChunk, len(members))]
-		members = members[len(chunk):]
-		m.export(&record{kind: kindAnnounce, t: t, dests: g.Interest, mark: -1, groups: g.Names(), members: chunk, last: len(members) == 0})
-	}
 }
 
 // interestOff ends this site's interest when nobody is left and nobody comes (J4). t
@@ -335,7 +308,6 @@ func (m *machine) interestOff(g *group, t int64) {
 	}
 	g.Interest = g.Interest.Without(m.self)
 	m.clearRemote(g)
-	g.veiled, g.announced = false, false
 	all := m.view.All()
 	m.export(&record{kind: kindInterestOff, t: m.nextT(all), dests: all, mark: max(t, m.maxDelivered), groups: g.Names()})
 }

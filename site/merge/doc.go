@@ -24,7 +24,10 @@
 //	descent     lineage: which of the nodes that meet in a ring have the state, and
 //	            how the others get it (a snapshot through the ring)
 //	arrival     how nodes that have no part in it yet bring in their clients
-//	proposal    site views: who proposes one, and when
+//	flush       a change of the site view: its steps, and what each is decided by (fill,
+//	            cut, tail, install)
+//	exchange    a gateway's part in a flush: what it sends, and makes up for
+//	proposal    site views: who proposes one, and when (peers: who is steady enough)
 //
 // # Rules
 //
@@ -58,16 +61,36 @@
 // Prepare outdates its own earlier records to that group. Both were found by the
 // random federations of this package's tests.
 //
-// # Limits of this version
+// # Views of sites
 //
-// A view is only ever followed by one of all sites of the topology; the flush that a
-// change of members needs (fill, sync, cut) has its place in view.go. Clocks, leads
-// and lateness decide latency, never order.
+// A view is a list of instances. When link state shows another list, or a member does
+// not keep up, the reachable instance with the lowest id proposes a new view; flush.go
+// has the rules X2 to X7. Each step is decided by the ring frame that brings the last
+// thing it needs, so that all nodes of an instance take it at one position:
+//
+//	X1  Proposals have growing epochs. The next instance's turn comes a second later.
+//	    One that makes no progress is proposed anew, without who is missing most.
+//	X3  Every control message carries the whole proposal: whoever gets one takes part.
+//	    A Fill is a stream of bytes, the same at all nodes of its sender; the promises
+//	    that come with its first piece need not be.
+//	X5  Any true promise of a lost source is evidence for B, whoever kept it.
+//	X6  Directories travel in Fills, so that an install gives each group one view,
+//	    with the same sets everywhere: those who end the old view with one key.
+//	    Members of sources that are lost leave the groups before what lies above K:
+//	    not all that go on together know the same of them.
+//	X8  Who was lost has to be steady before a view takes it in again, longer each
+//	    time; its own proposals are refused for as long.
+//
+// Several instances of one site may be in one view: parts of a site that lost touch.
+// They are members like others. A node may close a view in one of them and come back to
+// the very same view in another; nothing at or below what it saw reaches it again.
+//
+// Clocks, leads and lateness decide latency, never order.
 //
 // # Testing
 //
 // `go test ./site/merge -merge.seeds=1000` runs random federations in virtual time;
-// -merge.seed repeats one. Rules can be switched off by hooks, and the checker must
+// -merge.seed repeats one. TestRandomPartitions cuts WANs and sites apart. Rules can be switched off by hooks, and the checker must
 // notice.
 //
 // Package merge may import internal/wire, membership and site/ring. It has no

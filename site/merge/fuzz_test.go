@@ -115,7 +115,7 @@ func FuzzPromise(f *testing.F) {
 // FuzzControl gives a gateway any bytes as a control message of another site.
 func FuzzControl(f *testing.F) {
 	t := newTarget(f)
-	c := control{controlPropose, t.node.replica.m.view}
+	c := control{kind: controlPropose, view: t.node.replica.m.view, from: t.node.replica.m.view.Members[1].Instance}
 	c.view.ID.Epoch++
 	f.Add(c.append(nil))
 	f.Fuzz(func(tt *testing.T, data []byte) {

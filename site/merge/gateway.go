@@ -15,7 +15,6 @@ import (
 type gateway struct {
 	is     bool
 	leads  bool
-	reach  map[membership.SiteID]Reach
 	inbox  []heardAt // newest promise of each member, by place
 	late   []lateness
 	delays []time.Duration // to each member, a hint
@@ -72,7 +71,7 @@ func (r *Replica) gatewayReset() {
 
 func (r *Replica) refreshDelays() {
 	for i, x := range r.m.view.Members {
-		if known, ok := r.gateway.reach[x.Site]; ok {
+		if known := r.views.peers.known[x.Instance]; known != nil {
 			r.gateway.delays[i] = known.Delay
 		}
 	}
@@ -85,6 +84,7 @@ func (r *Replica) chooseLeader() {
 	led := g.leads
 	g.leads = r.m != nil && r.leader() == r.cfg.Self
 	if g.leads && !led {
+		r.views.peers.since = r.now
 		r.consider()
 	}
 }
@@ -137,8 +137,11 @@ func (r *Replica) schedule() {
 	}
 	switch {
 	case m.frozen():
-		if g.leads && r.descent.covers(m.proposed) {
-			g.tickDue = g.lastTick + minGap
+		if g.leads {
+			g.tickDue = g.lastTick + quietInterval
+			if r.flushWantsTick() {
+				g.tickDue = g.lastTick + minGap
+			}
 		}
 	case m.solo():
 	case !g.leads:
@@ -149,6 +152,17 @@ func (r *Replica) schedule() {
 			g.tickDue = min(g.tickDue, max(g.lastTick+minGap, r.wanted()))
 		}
 	}
+}
+
+// flushWantsTick says whether a Tick would bring a flush on: L would cover what it
+// waits for.
+func (r *Replica) flushWantsTick() bool {
+	f := r.m.flush
+	if f.ready && f.announced == (ring.Position{}) {
+		return r.descent.covers(f.readyPos)
+	}
+	at, ok := f.last()
+	return ok && r.descent.covers(at)
 }
 
 // followerTick is when a gateway that does not lead brings in its promises itself.
@@ -429,6 +443,7 @@ func (r *Replica) promiseIn(data []byte) {
 	if p.reading > r.viewNow(r.now)+maxAhead && p.reading > m.clock+maxAhead {
 		r.fx.Faults = append(r.fx.Faults, Fault{m.view.Members[src].Site, "promise: its clock is far ahead"})
 	}
+	r.exchange.keepPromise(len(m.view.Members), src, &p)
 	to := p.to[m.self]
 	next := heard{uint8(src), to.p, to.idx, p.w, p.reading, to.late}
 	// What waits for a Tick has waited since the first of its like came.

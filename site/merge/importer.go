@@ -134,6 +134,10 @@ func (im *importer) next(a *arena) (ring.Frame, bool) {
 	return ring.Frame{}, false
 }
 
+// errElsewhere says that a record is for others: it was pulled by an instance that this
+// node has left since.
+var errElsewhere = errors.New("record: for another instance")
+
 // locate reads where a record stands, without the rest.
 func locate(data []byte, v *membership.SiteView, self, src int) (imported, error) {
 	r := wire.NewReader(data)
@@ -141,8 +145,11 @@ func locate(data []byte, v *membership.SiteView, self, src int) (imported, error
 	if r.Err() != nil {
 		return imported{}, r.Err()
 	}
-	if h.view != v.ID || h.src != v.Members[src].Instance || !h.d.Has(self) || h.d&^v.All() != 0 {
+	if h.view != v.ID || h.src != v.Members[src].Instance || h.d&^v.All() != 0 {
 		return imported{}, errors.New("record: does not belong into this log")
+	}
+	if !h.d.Has(self) {
+		return imported{}, errElsewhere
 	}
 	others := h.d.Without(src)
 	r.Bytes(8 * others.Rank(self))

@@ -13,10 +13,16 @@ func (m *machine) inbound(data []byte) {
 		m.badFrames++
 		m.faultOf(data, "record: "+err.Error())
 		return
-	case r == nil:
-		return // of another view
+	case r == nil || m.cut != nil:
+		return // of another view, or of one that has ended
 	case idx != m.inNext[r.src]:
-		m.duplicate++
+		if _, only := m.counted[recordID{r.src, r.n}]; only { // now it comes by its own source
+			delete(m.counted, recordID{r.src, r.n})
+			m.imported++
+			m.absorb(r)
+		} else {
+			m.duplicate++
+		}
 		return
 	case r.t > m.clock+maxAhead+maxLead:
 		m.fault(r.src, "record: deadline is too far ahead") // injected again until the clock is there
@@ -30,11 +36,20 @@ func (m *machine) inbound(data []byte) {
 	m.logNext[r.src] = r.n + 1
 	m.imported++
 	m.applied++
+	m.traceImport(r, idx)
+	m.heldIn[r.src] = append(m.heldIn[r.src], r)
+	m.absorb(r)
+	if m.ahead[r.src] != nil {
+		m.closeUp(r.src)
+		return
+	}
+	m.retryPromises(r.src)
+}
+
+func (m *machine) traceImport(r *record, idx uint64) {
 	if m.cfg.Trace != nil {
 		m.cfg.Trace(&TraceEvent{Kind: TraceImport, Src: m.view.Members[r.src].Instance, Idx: idx, N: r.n, T: r.t, Instance: m.instance, View: m.view.ID})
 	}
-	m.absorb(r)
-	m.retryPromises(r.src)
 }
 
 // faultOf names the site of a record that does not decode.

@@ -197,6 +197,7 @@ func (r *Replica) closeAlone() {
 		}
 		r.closed, r.closedMinT = m.view.ID, max(r.closedMinT, minT)
 		r.company = r.descent.branch
+		r.forgetEnded()
 		r.leaveInstance()
 	}
 	r.epoch = max(r.epoch, m.epoch)

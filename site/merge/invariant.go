@@ -20,7 +20,11 @@ const (
 	noStable                         // D2
 	noFIFOWait                       // D4
 	downEarly                        // J7 without T > last[c]
-	noAnnounce                       // members from before the view are not announced
+	noClose                          // X7: a cut is forgotten when another proposal comes
+	noExclusion                      // X5: all of C are in TS
+	noSafeF                          // X4: F without safe records that may have been delivered
+	noSplit                          // X6: no signal before a safe record that is not stable
+	keepAll                          // X6: what comes from lost sources is delivered above K too
 )
 
 func (m *machine) off(x mutant) bool { return m.cfg.hooks != nil && m.cfg.hooks.off&x != 0 }

@@ -24,13 +24,21 @@ const (
 	maxSnaps = 64
 	// maxHorizons bounds the horizons that wait for the act line.
 	maxHorizons = 1024
-	// maxChunk bounds the members in one PrepareAck or Announce record, so that
+	// maxChunk bounds the members in one PrepareAck record, so that
 	// no record of the directory exceeds 64 KiB.
 	maxChunk = 1000
 	// maxBodies bounds the large bodies of one node that wait at every node of
 	// the site for their LocalSend. More than one is rare: a client sends its
 	// next message only after the one before.
 	maxBodies = 8
+	// fillPieceBytes is the size of the pieces of a Fill: large enough for one to be
+	// enough as a rule, far below what the overlay takes as one message.
+	fillPieceBytes = 256 << 10
+	// maxFillPieces bounds a Fill to 1 GiB: more than credit lets be under way from
+	// 64 sources, and a directory of millions of members.
+	maxFillPieces = 4096
+	// maxRows bounds the promises that come with a Fill: keptPromises of each member.
+	maxRows = 8 * 64
 	// maxAttempts bounds the attempts of one lineage. A node with more gives up
 	// its vote.
 	maxAttempts = 64
@@ -61,14 +69,20 @@ const (
 	minSlack   = 200 * time.Microsecond
 	maxSlack   = 50 * time.Millisecond
 
-	proposeInterval = 500 * time.Millisecond // between different proposals
-	repeatInterval  = 200 * time.Millisecond // of one proposal
-	importStuck     = 250 * time.Millisecond // a gap that nobody fills: pull again
+	repeatInterval = 200 * time.Millisecond // of what a flush says, and of an Attach
+	importStuck    = 250 * time.Millisecond // a gap that nobody fills: pull again
 
 	// creditBytes bounds what is under way to one destination.
 	creditBytes = 8 << 20
-	// maxControls bounds the control messages that wait for the ring.
-	maxControls = 16
+	// maxControls and maxControlBytes bound the control messages that wait for the
+	// ring. What does not fit is repeated.
+	maxControls     = 1024
+	maxControlBytes = 64 << 20
+	// fillWindow is how many pieces of a Fill are under way to one member.
+	fillWindow = 16
+	// keptPromises is how many of a source's latest promises are kept for a Fill: the
+	// newest may speak of records that nobody has.
+	keptPromises = 8
 	// arenaBytes is the size of the chunks that frames are encoded into.
 	arenaBytes = 64 << 10
 	// maxInterned bounds the names that are kept to decode without allocating.

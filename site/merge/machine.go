@@ -43,6 +43,8 @@ type machine struct {
 	nodes     map[membership.NodeID]attached
 	downT     map[membership.NodeID]int64 // of the NodeDown of a node that was lost in this view
 	lost      map[lostNode]bool           // lost, NodeDown not delivered yet
+	leaving   membership.Set              // while a view ends: members that do not go on with this site
+	tail      uint64                      // likewise: names who goes on, for ids of group views that others do not see
 	lostLater []lostNode                  // lost while frozen: their records follow the install
 	bodies    map[membership.ClientID]*heldBody
 
@@ -68,12 +70,14 @@ type machine struct {
 
 // viewState is the view and its change.
 type viewState struct {
-	view     membership.SiteView
-	self     int // own place
-	tag      uint64
-	local    uint32               // numbers group views that only this site sees
-	proposal *membership.SiteView // frozen: the view to come
-	proposed ring.Position        // where it was accepted
+	view      membership.SiteView
+	self      int // own place
+	tag       uint64
+	local     uint32        // numbers group views that only this site sees
+	installed ring.Position // the Tick that installed the view
+	doubled   bool          // a site has two instances in the view, so that a client may be listed twice
+	flush     *flush        // frozen: the change under way
+	cut       *cut          // how the view ends; once computed it is final
 }
 
 // exportState is what goes out.
@@ -96,8 +100,11 @@ type importState struct {
 	prom    []int64
 	w       []int64
 	waiting [][]heard
-	late    []int64 // how late each member gets ours, by its latest report
-	reading []int64 // latest of each member
+	heldIn  [][]*record           // of each source: not known stable everywhere; for Fills
+	ahead   []map[uint64]struct{} // indices that Fills brought above inNext
+	counted map[recordID]struct{} // records that are only counted yet: they come by their own source
+	late    []int64               // how late each member gets ours, by its latest report
+	reading []int64               // latest of each member
 }
 
 // orderState is the merge.
@@ -110,7 +117,8 @@ type orderState struct {
 	fifoWait     []*record
 	pending      map[membership.ClientID]int // undelivered ordered data of each sender
 	delivered    record                      // key of the latest ordered delivery
-	maxDelivered int64
+	maxDelivered int64                       // highest T of what is delivered by T
+	maxArrived   int64                       // and of what was delivered on arrival
 }
 
 // A horizon counts when the act line covers its Tick.
@@ -193,11 +201,11 @@ func newMachine(cfg *Config, names *interner, instance membership.InstanceID, vi
 func (m *machine) reset(view membership.SiteView) {
 	n := len(view.Members)
 	self, _ := view.Index(m.instance)
-	m.viewState = viewState{view: view, self: self, tag: tagOf(view.ID, m.instance)}
+	m.viewState = viewState{view: view, self: self, tag: tagOf(view.ID, m.instance), doubled: doubled(&view)}
 	m.exportState = exportState{floor: lows(n), leads: make([]int64, n), outIdx: make([]uint64, n), owed: make([]int, n), maxT: -1}
 	m.importState = importState{inNext: make([]uint64, n), logNext: make([]uint64, n), prom: lows(n), w: lows(n),
-		waiting: make([][]heard, n), late: make([]int64, n), reading: make([]int64, n)}
-	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, delivered: record{t: -1},
+		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]struct{}, n), counted: map[recordID]struct{}{}, late: make([]int64, n), reading: make([]int64, n)}
+	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, delivered: record{t: -1},
 		pending: map[membership.ClientID]int{}}
 	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]bool{}
 	m.epoch, m.bumped = max(m.epoch, view.ID.Epoch), false
@@ -211,6 +219,14 @@ func (m *machine) reset(view membership.SiteView) {
 	}
 }
 
+func doubled(v *membership.SiteView) bool {
+	sites := map[membership.SiteID]bool{}
+	for _, x := range v.Members {
+		sites[x.Site] = true
+	}
+	return len(sites) < len(v.Members)
+}
+
 func lows(n int) []int64 {
 	low := make([]int64, n)
 	for i := range low {
@@ -220,11 +236,14 @@ func lows(n int) []int64 {
 }
 
 func (m *machine) solo() bool   { return len(m.view.Members) == 1 }
-func (m *machine) frozen() bool { return m.proposal != nil }
+func (m *machine) frozen() bool { return m.flush != nil }
 
 // state is what the overlay advertises.
 func (m *machine) state(site membership.SiteID) *State {
 	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Members: m.view.Members}
+	if m.bumped {
+		s.Wanted = m.epoch + 1
+	}
 	for i, x := range m.view.Members {
 		if i != m.self {
 			s.Logs = append(s.Logs, membership.LogID{Site: x.Site, Instance: x.Instance, View: m.view.ID})

@@ -23,7 +23,6 @@ var mutants = []struct {
 	{"unsafeRelease", unsafeRelease, 5, calmLife},
 	{"noStable", noStable, 40, calmLife},
 	{"noFIFOWait", noFIFOWait, 5, calmLife},
-	{"noAnnounce", noAnnounce, 5, meetingLife},
 	{"ackNoMaxT", ackNoMaxT, 1, crookedLife},
 	{"noOnT", noOnT, 1, crookedLife},
 	{"downEarly", downEarly, 1, suddenLife},

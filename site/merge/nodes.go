@@ -22,16 +22,37 @@ func (m *machine) part(salt uint64, lost []membership.NodeID) {
 
 // losing says whether a group still lists somebody of whom it is known that he is
 // gone.
-func (m *machine) losing(g *group) bool {
-	if len(m.parted) == 0 && len(m.lost) == 0 {
-		return false
+func (m *machine) losing(g *group) (losing bool) {
+	if !m.anyGone() || g.bereaved {
+		return g.bereaved
 	}
-	gone := func(x Member) bool { return !m.stays(x) }
-	return slices.ContainsFunc(g.Own(), gone) || g.Remotes() > 0 && slices.ContainsFunc(g.Members(), gone)
+	if slices.ContainsFunc(g.Own(), func(x Member) bool { return !m.stays(m.self, x) }) {
+		return true
+	}
+	g.EachRemote(func(from int, x Member) { losing = losing || !m.stays(from, x) })
+	return losing
 }
 
-// stays says whether a member is not known to be gone.
-func (m *machine) stays(x Member) bool { return !m.parted[x.Client.Node] && !m.isLost(x.Client) }
+// anyGone says whether somebody may be gone who is not ordered out yet.
+func (m *machine) anyGone() bool { return len(m.parted) > 0 || len(m.lost) > 0 || m.leaving != 0 }
+
+// stays says whether a member, of the site at a place, is not known to be gone.
+func (m *machine) stays(from int, x Member) bool {
+	return !m.leaving.Has(from) && !m.parted[x.Client.Node] && !m.isLost(x.Client)
+}
+
+// staying returns the function that says so of g's members.
+func (m *machine) staying(g *group) func(Member) bool {
+	leaves := map[membership.ClientID]bool{}
+	if m.leaving != 0 {
+		g.EachRemote(func(from int, x Member) {
+			if m.leaving.Has(from) {
+				leaves[x.Client] = true
+			}
+		})
+	}
+	return func(x Member) bool { return m.stays(m.self, x) && !leaves[x.Client] }
+}
 
 // survive is a decided lineage: of the attached nodes only those stay that are heirs
 // with the same boot (J7).
@@ -57,7 +78,7 @@ func (m *machine) loseNodes(gone []lostNode) {
 		return
 	}
 	top := m.forgetNodes(gone)
-	if m.solo() {
+	if m.solo() && !m.frozen() {
 		m.local++
 		m.dropNodes(gone, m.self, &record{}, m.localViewID(), m.v)
 		return
@@ -90,6 +111,11 @@ func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 		l := lostNode{id.Node, uint32(id.Session >> 32)}
 		if t, ok := top[l]; ok {
 			top[l] = max(t, c.last)
+			if m.frozen() {
+				for g := range c.groups {
+					g.ghosts = append(g.ghosts, Member{Client: id, Name: c.name})
+				}
+			}
 			m.forget(c)
 		}
 	}
@@ -118,7 +144,8 @@ func (m *machine) dropNodes(gone []lostNode, src int, r *record, id GroupViewID,
 		}
 	}
 	for _, g := range m.sortedGroups(func(g *group) bool { return leaving[g] != nil }) {
-		m.signalTo(g, func(x Member) bool { return m.stays(x) && !owned(x.Client) })
+		stays := m.staying(g)
+		m.signalTo(g, func(x Member) bool { return stays(x) && !owned(x.Client) })
 		changed := false
 		if own {
 			changed = m.leaveOwns(g, owned)
@@ -127,7 +154,7 @@ func (m *machine) dropNodes(gone []lostNode, src int, r *record, id GroupViewID,
 				changed = m.leaveRemote(g, src, c) || changed
 			}
 		}
-		if changed && (own || !g.veiled) {
+		if changed {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(g.Members())})
 		}
 		if own {

@@ -32,7 +32,7 @@ func (m *machine) tick(t *tick) {
 	}
 	m.line = maxPosition(m.line, t.line)
 	if m.frozen() {
-		m.tryInstall()
+		m.flushTick()
 		return
 	}
 	m.applyLine()
@@ -143,6 +143,7 @@ func (m *machine) sweep() {
 	if m.ticks%4 != 0 && len(m.held) > 64 {
 		return
 	}
+	m.sweepIn()
 	clear(m.owed)
 	for i, r := range m.held {
 		if r == nil {
@@ -171,12 +172,38 @@ func (m *machine) sweep() {
 	}
 }
 
+// sweepIn drops records of other sites that nobody can need any more. It stops at the
+// first that somebody may: what comes behind it is not much younger.
+func (m *machine) sweepIn() {
+	for src, in := range m.heldIn {
+		n := 0
+		for n < len(in) && m.stableEverywhere(in[n]) {
+			in[n] = nil
+			n++
+		}
+		if m.heldIn[src] = in[n:]; n == len(in) {
+			m.heldIn[src] = nil
+		}
+	}
+}
+
+func (m *machine) stableEverywhere(r *record) bool {
+	for rest := r.dests.Without(m.self); rest != 0; rest &= rest - 1 {
+		if m.w[rest.First()] < r.t {
+			return false
+		}
+	}
+	return r.t <= m.h
+}
+
 // deliver does what a record says, to the directory and the clients here.
 func (m *machine) deliver(r *record) {
 	if r.ordered() {
 		m.hold(m.delivered.t < 0 || m.delivered.less(r), "delivered keys increase")
 		m.delivered = record{t: r.t, src: r.src, n: r.n}
 		m.maxDelivered = max(m.maxDelivered, r.t)
+	} else {
+		m.maxArrived = max(m.maxArrived, r.t)
 	}
 	m.take(r, m.viewIDOf(r), r.t)
 }
@@ -204,8 +231,6 @@ func (m *machine) take(r *record, id GroupViewID, t int64) {
 		m.deliverDown(r, id, t)
 	case kindNodeDown:
 		m.deliverNodeDown(r, id, t)
-	case kindAnnounce:
-		m.deliverAnnounce(r, id)
 	}
 }
 
@@ -225,9 +250,6 @@ func (m *machine) deliverJoin(r *record, id GroupViewID) {
 	} else if !g.Interest.Has(m.self) || g.stale(r) || !m.joinRemote(g, r.src, x) {
 		return
 	}
-	if r.src != m.self && g.veiled {
-		return
-	}
 	if r.rejoin {
 		m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(before, []Member{x})})
 		return
@@ -236,7 +258,9 @@ func (m *machine) deliverJoin(r *record, id GroupViewID) {
 }
 
 // sets leaves out what is empty.
-func sets(parts ...[]Member) [][]Member {
+func sets(parts ...[]Member) [][]Member { return onlyFull(parts) }
+
+func onlyFull(parts [][]Member) [][]Member {
 	return slices.DeleteFunc(parts, func(p []Member) bool { return len(p) == 0 })
 }
 
@@ -247,7 +271,7 @@ func (m *machine) deliverLeave(r *record, id GroupViewID, t int64) {
 	}
 	x := membership.Member{Client: r.client, Name: r.name}
 	if r.src != m.self {
-		if !g.stale(r) && m.leaveRemote(g, r.src, x.Client) && !g.veiled {
+		if !g.stale(r) && m.leaveRemote(g, r.src, x.Client) {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
 		}
 		return
@@ -278,9 +302,6 @@ func (m *machine) leaveOwns(g *group, gone func(membership.ClientID) bool) bool 
 	for _, c := range left {
 		m.unindex(c, g)
 	}
-	if len(g.Own()) == 0 {
-		g.veiled, g.announced = false, false
-	}
 	return true
 }
 
@@ -289,9 +310,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 	for _, g := range m.where[r.client].sorted() {
 		own := r.src == m.self
 		if own && m.leaveOwn(g, x.Client) || !own && !g.stale(r) && m.leaveRemote(g, r.src, x.Client) {
-			if own || !g.veiled {
-				m.groupView(g, &GroupView{ID: id, Cause: CauseDisconnect, Changed: x})
-			}
+			m.groupView(g, &GroupView{ID: id, Cause: CauseDisconnect, Changed: x})
 		}
 		if own {
 			m.interestOff(g, t)
@@ -301,39 +320,4 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutClosed, To: []membership.ClientID{r.client}})
 		m.ended = append(m.ended, r.client)
 	}
-}
-
-// deliverAnnounce shows members that were there before the view, to both sides.
-func (m *machine) deliverAnnounce(r *record, id GroupViewID) {
-	g := m.groups[r.groups[0]]
-	if g == nil || r.src != m.self && (!g.Interest.Has(m.self) || g.stale(r)) {
-		return
-	}
-	if r.src == m.self {
-		if r.last && g.veiled {
-			g.veiled = false
-			if g.Remotes() > 0 {
-				m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: m.setsOf(g)})
-			}
-		}
-		return
-	}
-	before := g.Members()
-	var fresh []Member
-	for _, x := range r.members {
-		if m.joinRemote(g, r.src, x) {
-			fresh = append(fresh, x)
-		}
-	}
-	if len(fresh) > 0 && !g.veiled {
-		m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(before, fresh)})
-	}
-}
-
-// setsOf partitions a group by site: those of one site came together.
-func (m *machine) setsOf(g *group) [][]Member {
-	parts := make([][]Member, len(m.view.Members))
-	parts[m.self] = g.Own()
-	g.EachRemote(func(from int, x Member) { parts[from] = append(parts[from], x) })
-	return sets(parts...)
 }

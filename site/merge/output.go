@@ -18,7 +18,7 @@ func (m *machine) deliverData(r *record, local bool) {
 	if len(m.lost) > 0 && r.safe() {
 		m.signalLost(r.groups)
 	}
-	if !local && !r.ordered() && r.t <= m.skipT {
+	if !local && r.t <= m.skipT {
 		return
 	}
 	if !local && !r.dests.Has(m.self) {
@@ -86,25 +86,42 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 // groupView gives the members at this node a new view of g.
 func (m *machine) groupView(g *group, v *GroupView) {
 	// A joiner may be of a node that is gone: its join came behind the signals.
-	changing := (g.signalled || len(m.parted) > 0) && m.losing(g)
+	changing := (g.signalled || m.anyGone()) && m.losing(g)
 	g.id, g.signalled = v.ID, false
 	to := g.Local(m.here)
 	if len(to) > 0 {
 		v.Group = g.Name
-		if g.veiled {
-			v.Members = g.Own()
-			v.Sets = onlyOwn(g, v.Sets)
-		} else {
-			v.Members = g.Members()
+		v.Members = g.Members()
+		if m.doubled {
+			v.single()
 		}
 		if changing {
-			v.changing(m.stays)
+			v.changing(m.staying(g))
 		}
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
 	}
 	if changing { // it still lists somebody who is gone
 		m.signal(g)
 	}
+}
+
+// single leaves each client in the last set that has it. One that has gone from one
+// instance of a site to another is listed by both until the first has ordered it out.
+func (v *GroupView) single() {
+	seen := map[membership.ClientID]bool{}
+	once := func(list []Member) []Member {
+		return slices.DeleteFunc(slices.Clone(list), func(x Member) bool {
+			twice := seen[x.Client]
+			seen[x.Client] = true
+			return twice
+		})
+	}
+	v.Members = once(v.Members)
+	clear(seen)
+	for i := len(v.Sets) - 1; i >= 0; i-- {
+		v.Sets[i] = once(v.Sets[i])
+	}
+	v.Sets = onlyFull(v.Sets)
 }
 
 // changing makes v a view between a transitional signal and the view without those who
@@ -139,17 +156,9 @@ func (v *GroupView) changing(stays func(Member) bool) {
 	v.Sets = parts
 }
 
-// onlyOwn leaves out what a veiled group does not show yet.
-func onlyOwn(g *group, parts [][]Member) [][]Member {
-	for i := range parts {
-		parts[i] = slices.DeleteFunc(slices.Clone(parts[i]), func(x Member) bool { return !g.HasOwn(x.Client) })
-	}
-	return sets(parts...)
-}
-
 // signal gives the members at this node the transitional signal of g, once in a
 // view of g.
-func (m *machine) signal(g *group) { m.signalTo(g, m.stays) }
+func (m *machine) signal(g *group) { m.signalTo(g, m.staying(g)) }
 
 // signalTo is signal; stays says who goes on.
 func (m *machine) signalTo(g *group, stays func(Member) bool) {
@@ -215,6 +224,10 @@ func (m *machine) origin(i membership.InstanceID, n uint64) uint32 {
 	binary.LittleEndian.PutUint64(b[16:], uint64(i))
 	binary.LittleEndian.PutUint64(b[24:], n)
 	h.Write(b[:])
+	if m.tail != 0 {
+		binary.LittleEndian.PutUint64(b[:], m.tail)
+		h.Write(b[:8])
+	}
 	return h.Sum32()
 }
 

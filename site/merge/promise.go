@@ -81,31 +81,3 @@ func PromiseSource(data []byte) (membership.InstanceID, error) {
 	err := p.read(data)
 	return p.src, err
 }
-
-// A controlKind is the first byte of a control message.
-type controlKind uint8
-
-const (
-	controlPropose controlKind = iota + 1
-	controlFill                // sections 8 and 9 of the sequencing page: refused
-	controlSync                // by decoders until a release speaks them
-	controlReady
-)
-
-// A control is a message between the gateways of two sites, and on the ring.
-type control struct {
-	kind controlKind
-	view membership.SiteView // of Propose
-}
-
-func (c *control) append(b []byte) []byte { return c.view.Append(append(b, byte(c.kind))) }
-
-func (c *control) read(data []byte) error {
-	r := wire.NewReader(data)
-	c.kind = controlKind(r.Uint8())
-	if r.Err() == nil && c.kind != controlPropose {
-		return fmt.Errorf("control message: %w %d", errKind, c.kind)
-	}
-	c.view = membership.ReadSiteView(&r)
-	return r.Done()
-}

@@ -1,181 +1,261 @@
 package merge
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"ringway/membership"
-	"ringway/site/ring"
 )
 
-// A viewProposer looks, at gateways, whether another site view is due, and makes
-// sites that missed a proposal hear it again. It is not replicated.
+// A viewProposer looks, at gateways, whether another site view is due (X1, X8). It is
+// not replicated.
 type viewProposer struct {
-	queue    []membership.SiteView // for the ring
-	lastTime time.Duration         // of the latest proposal of ours
-	wait     time.Duration         // before another one; doubles
-	repeated time.Duration
-	due      time.Duration
+	peers    peers
+	needed   time.Duration // since when a view is; noTime: none is
+	last     time.Duration // of the latest proposal of ours
 	started  bool
+	wait     time.Duration // before another one; doubles
+	frozen   time.Duration // since when the flush under way has made no progress
+	flush    membership.ViewID
+	began    time.Duration // when it was seen first
+	progress flushProgress
+	waiting  []time.Duration // of members in the view: since when their promise is missing
+	due      time.Duration
 }
 
-// consider proposes a view, or repeats the one that others have not installed.
+// flushProgress tells steps of a flush apart.
+type flushProgress struct {
+	id     membership.ViewID
+	pieces uint32
+	steps  int
+}
+
+// proposeInterval is the time between two proposals of an instance, which doubles up to
+// maxProposeWait as long as none gets through.
+const (
+	proposeInterval = 500 * time.Millisecond
+	maxProposeWait  = 5 * time.Second
+	// turnInterval is how long each lower instance has for a proposal before the next
+	// one makes it.
+	turnInterval = time.Second
+	// lookInterval is how often a gateway looks without being told.
+	lookInterval = 100 * time.Millisecond
+)
+
+// consider proposes a view, if one is due and it is this instance's turn.
 func (r *Replica) consider() {
 	v, m := &r.views, r.m
 	v.due = noTime
 	if m == nil || !r.descent.formedHere() || !r.gateway.leads {
 		return
 	}
-	want, complete := r.wantedMembers()
-	same := complete && slices.Equal(want, m.view.Members) && !r.overtaken(want)
-	if m.proposal != nil && slices.Equal(want, m.proposal.Members) {
-		same = true
+	v.due = r.now + lookInterval
+	if f := m.flush; f != nil && f.view.ID != v.flush {
+		v.flush, v.began = f.view.ID, r.now
 	}
-	if (complete && !same || m.bumped && !m.frozen()) && r.mayPropose(want, complete) {
-		r.proposeView(want, complete)
+	r.watch()
+	want := r.wantedMembers()
+	if !r.viewNeeded(want) {
+		v.needed = noTime
+		if len(want) == 1 && m.solo() && !m.frozen() && len(v.peers.known) == 0 {
+			v.due = noTime
+		}
+		return
 	}
-	r.repeatView()
-	if v.due == noTime || v.due > r.now+proposeInterval {
-		v.due = r.now + proposeInterval
+	if v.needed == noTime {
+		v.needed = r.now
 	}
-	if m.solo() && !m.frozen() && !m.bumped && len(r.gateway.reach) == 0 {
-		v.due = noTime
+	turn := slices.IndexFunc(want, func(x SiteInstance) bool { return x.Instance == m.instance })
+	at := v.needed + time.Duration(turn)*turnInterval
+	if v.started {
+		at = max(at, v.last+v.wait)
 	}
+	if r.now < at {
+		v.due = min(v.due, at)
+		return
+	}
+	r.proposeView(want)
 }
 
-// overtaken says whether a member has gone on to a view of its own. It takes no older
-// one any more, so it needs a proposal with a higher epoch.
-func (r *Replica) overtaken(want []SiteInstance) bool {
-	return slices.ContainsFunc(want, func(x SiteInstance) bool {
-		peer, ok := r.gateway.reach[x.Site]
-		return ok && peer.Instance == x.Instance && peer.View.Compare(r.m.view.ID) > 0
-	})
+// target are the members of the view that is in force, or under way.
+func (m *machine) target() *membership.SiteView {
+	if m.flush != nil {
+		return &m.flush.view
+	}
+	return &m.view
 }
 
-// wantedMembers is one instance of every site of the topology, and whether all are
-// reachable.
-func (r *Replica) wantedMembers() (want []SiteInstance, complete bool) {
-	want = append(want, SiteInstance{Instance: r.m.instance, Site: r.cfg.Site})
-	for _, s := range r.cfg.Sites {
-		if s == r.cfg.Site {
+// wantedMembers are the members that the view should have: this instance, those of the view
+// that are there, and others that have been there for long enough.
+func (r *Replica) wantedMembers() []SiteInstance {
+	m, p := r.m, &r.views.peers
+	self := SiteInstance{Instance: m.instance, Site: r.cfg.Site}
+	want := []SiteInstance{self}
+	target := m.target()
+	for _, x := range target.Members {
+		if x != self && r.stillThere(x) {
+			want = append(want, x)
+		}
+	}
+	for id, x := range p.known {
+		if !x.reachable || id == m.instance || slices.Contains(target.Members, x.SiteInstance) {
 			continue
 		}
-		x, ok := r.gateway.reach[s]
-		if !ok || x.Instance == 0 {
-			return nil, false
+		if at := p.steadyAt(x, &r.cfg.Timing); at > r.now {
+			r.views.due = min(r.views.due, at)
+			continue
 		}
 		want = append(want, x.SiteInstance)
 	}
-	slices.SortFunc(want, func(a, b SiteInstance) int {
-		if a.Instance < b.Instance {
-			return -1
-		}
-		return 1
-	})
-	return want, len(want) > 1
-}
-
-// mayPropose says whether it is this instance's turn, and time (X1).
-func (r *Replica) mayPropose(want []SiteInstance, complete bool) bool {
-	v := &r.views
-	if complete && want[0].Instance != r.m.instance || len(v.queue) > 0 {
-		return false
-	}
-	if v.started && r.now-v.lastTime < v.wait {
-		v.due = v.lastTime + v.wait
-		return false
-	}
-	return true
-}
-
-func (r *Replica) proposeView(want []SiteInstance, complete bool) {
-	v, m := &r.views, r.m
-	if !complete {
-		want = m.view.Members
-	}
-	epoch := m.epoch
-	for _, x := range r.gateway.reach {
-		epoch = max(epoch, x.Epoch, x.View.Epoch)
-	}
-	if v.wait = min(max(2*v.wait, proposeInterval), maxProposeWait); r.now-v.lastTime > 2*maxProposeWait {
-		v.wait = proposeInterval
-	}
-	v.lastTime, v.started = r.now, true
-	v.queue = append(v.queue, membership.SiteView{
-		ID: membership.ViewID{Epoch: epoch + 1, Proposer: m.instance}, Founded: unixSeconds(r.cfg.StartUnix, r.now), Members: want,
-	})
-}
-
-// maxProposeWait bounds the time between proposals that do not get through.
-const maxProposeWait = 5 * time.Second
-
-// repeatView sends the newest view to members that do not advertise it yet.
-func (r *Replica) repeatView() {
-	m := r.m
-	latest := &m.view
-	if m.proposal != nil {
-		latest = m.proposal
-		if !r.descent.covers(m.proposed) {
-			return
+	slices.SortFunc(want, func(a, b SiteInstance) int { return cmp.Compare(a.Instance, b.Instance) })
+	if len(want) > membership.MaxSites {
+		want = want[:membership.MaxSites]
+		if !slices.Contains(want, self) {
+			want[len(want)-1] = self
 		}
 	}
-	if len(latest.Members) < 2 || r.now-r.views.repeated < repeatInterval && r.views.repeated > 0 {
-		return
+	return want
+}
+
+// stillThere says whether a member of the view, or of the one under way, stays in it.
+func (r *Replica) stillThere(x SiteInstance) bool {
+	t := &r.cfg.Timing
+	known := r.views.peers.known[x.Instance]
+	if known == nil {
+		// This node may not have heard of anybody yet.
+		grace := 10 * t.Unreachable
+		if !r.gateway.is {
+			grace = 3 * t.Unreachable
+		}
+		return r.now-r.views.peers.since < grace
 	}
-	var data []byte
-	for _, x := range latest.Members {
-		peer, ok := r.gateway.reach[x.Site]
-		if !ok || peer.Instance != x.Instance || peer.View.Compare(latest.ID) >= 0 {
+	if !known.reachable {
+		at := known.since + t.Unreachable
+		if at > r.now {
+			r.views.due = min(r.views.due, at)
+		}
+		return at > r.now
+	}
+	return known.away == noTime || r.m.flush != nil && known.away < r.views.began
+}
+
+// viewNeeded says whether the view in force, or under way, will not do.
+func (r *Replica) viewNeeded(want []SiteInstance) bool {
+	m, p := r.m, &r.views.peers
+	target := m.target()
+	if !slices.Equal(want, target.Members) {
+		return true
+	}
+	if m.flush == nil && m.bumped {
+		return true
+	}
+	for _, x := range want {
+		known := p.at(x.Instance)
+		if known == nil {
 			continue
 		}
-		if data == nil {
-			c := control{controlPropose, *latest}
-			data = c.append(nil)
+		// It has gone on: it takes no older proposal any more.
+		if known.View.Compare(target.ID) > 0 || known.Wanted > target.ID.Epoch {
+			return true
 		}
-		r.fx.Controls = append(r.fx.Controls, Control{To: x, Data: data})
 	}
-	if data != nil {
-		r.views.repeated = r.now
-		r.views.due = r.now + repeatInterval
+	return false
+}
+
+// proposeView puts a proposal on its way into the ring.
+func (r *Replica) proposeView(want []SiteInstance) {
+	v, m := &r.views, r.m
+	epoch := max(m.epoch, r.epoch)
+	for _, x := range v.peers.known {
+		if x.reachable {
+			epoch = max(epoch, x.Epoch, x.View.Epoch, x.Wanted)
+		}
+	}
+	if v.wait = min(max(2*v.wait, proposeInterval), maxProposeWait); r.now-v.last > 2*maxProposeWait {
+		v.wait = proposeInterval
+	}
+	v.last, v.started, v.needed = r.now, true, noTime
+	c := control{kind: controlPropose, from: m.instance, view: membership.SiteView{
+		ID: membership.ViewID{Epoch: epoch + 1, Proposer: m.instance}, Founded: unixSeconds(r.cfg.StartUnix, r.now), Members: want,
+	}}
+	r.exchange.queue.add(&c, c.append(nil))
+	r.fx.Kick = true
+}
+
+// watch looks after members that take no part although link state shows them: whose
+// promises are missing while something waits for them, and who holds up a flush.
+func (r *Replica) watch() {
+	v, m := &r.views, r.m
+	if m.flush == nil {
+		v.frozen = noTime
+		r.watchPromises()
+		return
+	}
+	f := m.flush
+	now := flushProgress{id: f.view.ID}
+	for i := range f.parts {
+		p := &f.parts[i]
+		now.pieces += p.next
+		for _, done := range []bool{p.filled, p.synced, p.ready} {
+			if done {
+				now.steps++
+			}
+		}
+	}
+	if now != v.progress || v.frozen == noTime {
+		v.progress, v.frozen = now, r.now
+		return
+	}
+	if r.now-v.frozen < max(r.cfg.Timing.Stuck, 12*r.farthest()) {
+		return
+	}
+	v.frozen = r.now
+	if x, ok := r.mostMissing(); ok {
+		v.peers.putOff(r.now, x, &r.cfg.Timing)
 	}
 }
 
-// controlIn takes a message of another instance's gateway.
-func (r *Replica) controlIn(from SiteInstance, data []byte) {
-	var c control
-	if err := c.read(data); err != nil {
-		r.badFrames++
-		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, err.Error()})
-		return
-	}
-	if !slices.Contains(c.view.Members, from) {
-		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, "control message: proposes a view without itself"})
-		return
-	}
-	m := r.m
-	if m == nil || c.view.ID.Compare(m.view.ID) <= 0 || m.proposal != nil && c.view.ID.Compare(m.proposal.ID) <= 0 {
-		return
-	}
-	for i := range r.views.queue {
-		if r.views.queue[i].ID == c.view.ID {
-			return
+// farthest is the longest way to a member, one way.
+func (r *Replica) farthest() (far time.Duration) {
+	for _, x := range r.views.peers.known {
+		if x.reachable {
+			far = max(far, x.Delay)
 		}
 	}
-	if len(r.views.queue) < maxControls {
-		r.views.queue = append(r.views.queue, c.view)
-	}
+	return far
 }
 
-// nextControl is the frame of the next proposal.
-func (r *Replica) nextControl() (ring.Frame, bool) {
-	v := &r.views
-	for len(v.queue) > 0 {
-		view := v.queue[0]
-		v.queue = slices.Delete(v.queue, 0, 1)
-		if view.ID.Compare(r.m.view.ID) > 0 {
-			c := control{controlPropose, view}
-			return ring.Frame{Stream: controlStream, Service: membership.Agreed, Data: c.append([]byte{byte(frameControl)})}, true
+// waitsFor says whether the first pending record lacks something that a member's next
+// promise may bring.
+func (m *machine) waitsFor(i int) bool {
+	if len(m.pend) == 0 {
+		return false
+	}
+	head := m.pend[0]
+	return m.prom[i] < head.t || head.safe() && head.dests.Has(i) && m.w[i] < head.t
+}
+
+// watchPromises is the trigger for silent members.
+func (r *Replica) watchPromises() {
+	v, m, g := &r.views, r.m, &r.gateway
+	if len(v.waiting) != len(m.view.Members) {
+		v.waiting = make([]time.Duration, len(m.view.Members))
+		for i := range v.waiting {
+			v.waiting[i] = r.now
 		}
 	}
-	return ring.Frame{}, false
+	for i, x := range m.view.Members {
+		if i == m.self || !m.waitsFor(i) {
+			v.waiting[i] = r.now
+			if known := v.peers.known[x.Instance]; known != nil {
+				known.away = noTime // it is back before a view without it was made
+			}
+			continue
+		}
+		since := max(v.waiting[i], g.inbox[i].at)
+		if r.now-since >= max(r.cfg.Timing.Silent, 8*g.delays[i]) && r.gateway.is && v.peers.at(x.Instance) != nil {
+			v.peers.putOff(r.now, x, &r.cfg.Timing)
+		}
+	}
 }

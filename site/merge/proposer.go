@@ -382,7 +382,7 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	switch f.kind {
 	case Join:
 		name := f.groups[0]
-		if m.solo() || m.scoped(name) {
+		if m.scoped(name) || m.solo() && !m.frozen() {
 			return true
 		}
 		if r.prepares(name) {
@@ -398,12 +398,18 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 		if m.scoped(f.groups[0]) {
 			return last <= m.v // not before what the client sent there, which may wait (P4)
 		}
+		if m.frozen() {
+			return false
+		}
 		if g := m.groups[f.groups[0]]; g != nil {
 			d, above = g.Interest, g.offT
 		}
 	case requestDown:
 		if oc := m.clients[c.id]; oc != nil {
 			for g := range oc.groups {
+				if m.frozen() && !g.scoped {
+					return false
+				}
 				d |= g.Interest
 				above = max(above, g.offT)
 			}

@@ -18,7 +18,6 @@ const (
 	kindLeave
 	kindDown     // a client disconnected
 	kindNodeDown // a node left its site's lineage
-	kindAnnounce // members that were there before the view
 	// Acted on at import.
 	kindPrepare
 	kindPrepareAck
@@ -53,6 +52,7 @@ type record struct {
 	boot    uint32
 
 	pos ring.Position // own: where it was accepted
+	raw []byte        // of another site: as it came, to be handed on in a Fill
 }
 
 // ordered says whether the record is delivered by its key.
@@ -170,7 +170,7 @@ func readRecord(data []byte, v *membership.SiteView, self int, names *interner) 
 			idx = at
 		}
 	}
-	rec = &record{src: src, n: h.n, t: h.t, dests: h.d}
+	rec = &record{src: src, n: h.n, t: h.t, dests: h.d, raw: data}
 	rec.readRest(&r, names)
 	return rec, idx, r.Err()
 }
@@ -189,7 +189,7 @@ func (r *record) readRest(in *wire.Reader, names *interner) {
 		r.data = in.Rest()
 	case kindNodeDown, kindNodeLost:
 		r.node, r.boot = membership.NodeID(in.Uint32()), in.Uint32()
-	case kindAnnounce, kindPrepare, kindPrepareAck, kindInterestOff:
+	case kindPrepare, kindPrepareAck, kindInterestOff:
 		r.mark = in.Int64()
 		r.groups = readGroups(in, names)
 		r.members = readMembers(in, names, maxChunk)
@@ -210,7 +210,7 @@ func (r *record) check(in *wire.Reader) {
 	case in.Err() != nil:
 	case r.kind == kindData && !r.service.Valid():
 		in.Fail(fmt.Errorf("record: service %d", r.service))
-	case r.kind >= kindAnnounce && r.kind <= kindInterestOff || r.kind == kindJoin || r.kind == kindLeave:
+	case r.kind >= kindPrepare && r.kind <= kindInterestOff || r.kind == kindJoin || r.kind == kindLeave:
 		if len(r.groups) != 1 {
 			in.Fail(fmt.Errorf("record of kind %d names %d groups", r.kind, len(r.groups)))
 		}

@@ -31,6 +31,7 @@ type Replica struct {
 	gateway  gateway
 	importer importer
 	views    viewProposer
+	exchange exchange
 
 	attached   bool              // the clients of this node may use the machine
 	asking     bool              // an Attach or Bump has to go out
@@ -53,8 +54,12 @@ type Replica struct {
 func New(cfg Config) *Replica {
 	r := &Replica{cfg: cfg, proposer: newProposer(), closedMinT: -1, askDue: noTime, importDue: noTime}
 	r.gateway.is = slices.Contains(cfg.Gateways, cfg.Self)
-	r.gateway.reach = map[membership.SiteID]Reach{}
-	r.gateway.tickDue, r.gateway.promiseDue, r.views.due = noTime, noTime, noTime
+	r.views.peers = newPeers()
+	r.gateway.tickDue, r.gateway.promiseDue, r.views.due, r.exchange.due = noTime, noTime, noTime, noTime
+	r.views.needed, r.views.frozen = noTime, noTime
+	if r.cfg.Timing == (Timing{}) {
+		r.cfg.Timing = DefaultTiming
+	}
 	return r
 }
 
@@ -69,16 +74,14 @@ func (r *Replica) begin(now time.Duration, fx *Effects) {
 // end does what every step may have made due.
 func (r *Replica) end() {
 	if m := r.m; m != nil {
-		for _, id := range m.ended {
-			r.proposer.forget(id)
-		}
-		m.ended = m.ended[:0]
+		r.forgetEnded()
 		if r.gateway.is {
 			r.measure()
 			r.importer.settle(r.now, m.inNext)
 			r.importDue = r.importer.retry(r.now, m.inNext)
 			r.release()
 			r.promiseOut()
+			r.exchangeOut()
 		} else {
 			m.samples = m.samples[:0]
 		}
@@ -88,6 +91,14 @@ func (r *Replica) end() {
 		}
 	}
 	r.faults += uint64(len(r.fx.Faults))
+}
+
+// forgetEnded drops the clients of this node whose end has gone round.
+func (r *Replica) forgetEnded() {
+	for _, id := range r.m.ended {
+		r.proposer.forget(id)
+	}
+	r.m.ended = r.m.ended[:0]
 }
 
 // Ring takes the ring's next event.
@@ -100,7 +111,7 @@ func (r *Replica) Ring(now time.Duration, ev *ring.Event, fx *Effects) {
 		if ev.Pos.Compare(r.descent.stable) > 0 {
 			was := r.descent.formedHere()
 			r.descent.stable = ev.Pos
-			if r.gateway.leads && (!was && r.descent.formedHere() || r.m != nil && r.m.frozen()) {
+			if r.gateway.leads && !was && r.descent.formedHere() {
 				r.consider()
 			}
 		}
@@ -227,7 +238,7 @@ func (r *Replica) apply(ev *ring.Event) {
 		m.inbound(in.Rest())
 	case frameControl:
 		c := &control{}
-		if err = c.read(in.Rest()); err == nil && m.propose(&c.view) {
+		if err = c.read(in.Rest()); err == nil && m.control(c) {
 			r.stateChanged()
 			r.consider()
 		}
@@ -260,9 +271,11 @@ func (r *Replica) apply(ev *ring.Event) {
 
 func (r *Replica) applyTick(own bool) {
 	m := r.m
-	view := m.view.ID
+	view := m.view
 	m.tick(&r.tick)
-	if m.view.ID != view {
+	if m.view.ID != view.ID {
+		r.views.peers.installed(r.now, &r.cfg.Timing, view.Members, m.view.Members)
+		r.views.wait = 0
 		r.viewChanged()
 		return
 	}
@@ -317,7 +330,7 @@ func (r *Replica) viewChanged() {
 	r.proposer.viewChanged()
 	r.importer = importer{sources: make([]source, len(m.view.Members))}
 	r.gatewayReset()
-	r.views.queue = slices.DeleteFunc(r.views.queue, func(v membership.SiteView) bool { return v.ID.Compare(m.view.ID) <= 0 })
+	r.exchange.rows, r.exchange.id, r.views.waiting = nil, membership.ViewID{}, nil
 	r.stateChanged()
 	if r.attached {
 		r.newest = m.view.ID

@@ -162,6 +162,9 @@ func report(t *testing.T, seed uint64, w *world) {
 		t.Errorf("seed %d: %s", seed, f)
 	}
 	if len(w.faults) > 0 {
+		for _, line := range w.dump() {
+			t.Log(line)
+		}
 		t.Fatalf("reproduce: go test ./site/merge -run '^%s$' -merge.seed=%d", t.Name(), seed)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -27,17 +27,14 @@ func (m *machine) snapshot() []byte {
 	b := []byte{snapshotVersion}
 	b = wire.AppendUint64(b, uint64(m.instance))
 	b = m.view.Append(b)
-	b = wire.AppendBool(b, m.proposal != nil)
-	if m.proposal != nil {
-		b = m.proposal.Append(b)
-	}
-	b = appendPosition(appendPosition(b, m.proposed), m.line)
+	b = appendPosition(appendPosition(b, m.installed), m.line)
 	b = wire.AppendUint64(wire.AppendUint32(b, m.local), m.epoch)
 	b = wire.AppendUint64(wire.AppendBool(b, m.bumped), m.ticks)
 	b = m.appendStreams(b)
 	b = m.appendOrder(b)
 	b = m.appendClients(b)
-	return m.appendGroups(b)
+	b = m.appendGroups(b)
+	return m.appendFlush(b)
 }
 
 // restoreMachine decodes a snapshot. What it returns without error has every vector
@@ -56,17 +53,14 @@ func restoreMachine(cfg *Config, names *interner, data []byte) (*machine, error)
 		return nil, errors.New("snapshot: view lacks its own instance")
 	}
 	m := newMachine(cfg, names, instance, view)
-	if r.Bool() {
-		p := membership.ReadSiteView(&r)
-		m.proposal = &p
-	}
-	m.proposed, m.line = readPosition(&r), readPosition(&r)
+	m.installed, m.line = readPosition(&r), readPosition(&r)
 	m.local, m.epoch = r.Uint32(), r.Uint64()
 	m.bumped, m.ticks = r.Bool(), r.Uint64()
 	m.readStreams(&r)
 	m.readOrder(&r)
 	m.readClients(&r)
 	m.readAllGroups(&r)
+	m.readFlush(&r)
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
@@ -114,6 +108,15 @@ func (m *machine) appendStreams(b []byte) []byte {
 	b = appendUints(appendUints(b, m.inNext), m.logNext)
 	b = appendInts(appendInts(b, m.prom), m.w)
 	b = appendInts(appendInts(b, m.late), m.reading)
+	for src, in := range m.heldIn {
+		b = wire.AppendUint32(b, uint32(len(in)))
+		for _, r := range in {
+			_, only := m.counted[recordID{src, r.n}]
+			b = wire.AppendBlob(wire.AppendBool(b, only), r.raw)
+		}
+		ahead := slices.Sorted(maps.Keys(m.ahead[src]))
+		b = appendUints(wire.AppendUint32(b, uint32(len(ahead))), ahead)
+	}
 	for _, waiting := range m.waiting {
 		b = append(b, byte(len(waiting)))
 		for _, p := range waiting {
@@ -146,6 +149,9 @@ func (m *machine) readStreams(r *wire.Reader) {
 	readInts(r, m.w)
 	readInts(r, m.late)
 	readInts(r, m.reading)
+	for src := range m.heldIn {
+		m.readHeldIn(r, src)
+	}
 	for i := range m.waiting {
 		n := int(r.Uint8())
 		if n > maxWaiting {
@@ -196,7 +202,7 @@ func (m *machine) readState(in *wire.Reader) *record {
 }
 
 func (m *machine) appendOrder(b []byte) []byte {
-	b = appendInts(b, []int64{m.h, m.v, m.wself, m.maxDelivered, m.delivered.t, int64(m.delivered.src)})
+	b = appendInts(b, []int64{m.h, m.v, m.wself, m.maxDelivered, m.maxArrived, m.delivered.t, int64(m.delivered.src)})
 	b = wire.AppendUint64(b, m.delivered.n)
 	b = wire.AppendUint32(b, uint32(len(m.horizons)))
 	for _, h := range m.horizons {
@@ -208,21 +214,35 @@ func (m *machine) appendOrder(b []byte) []byte {
 		b = appendUints(appendUints(b, s.outIdx), s.inNext)
 		b = wire.AppendInt64(wire.AppendInt64(b, s.w), s.reading)
 	}
-	// Own records stand in held too: only their numbers go twice.
+	// Most stand in held or heldIn too: only their places there go again.
+	at := map[*record]int{}
+	for _, in := range m.heldIn {
+		for i, r := range in {
+			at[r] = i
+		}
+	}
 	for _, list := range [][]*record{m.pend, m.fifoWait} {
 		b = wire.AppendUint32(b, uint32(len(list)))
 		for _, r := range list {
-			own := r.src == m.self && m.heldAt(r.n) == r
-			b = wire.AppendBool(b, own)
-			if own {
-				b = wire.AppendUint64(b, r.n)
-			} else {
-				b = r.appendState(b)
+			switch i, in := at[r]; {
+			case r.src == m.self && m.heldAt(r.n) == r:
+				b = wire.AppendUint64(append(b, refOwn), r.n)
+			case in:
+				b = wire.AppendUint32(append(b, refIn, byte(r.src)), uint32(i))
+			default:
+				b = r.appendState(append(b, refNone))
 			}
 		}
 	}
 	return b
 }
+
+// How a list names a record.
+const (
+	refNone = iota // it follows
+	refOwn         // its number, in held
+	refIn          // its source and place, in heldIn
+)
 
 // heldAt returns the own record of that number, if it is held.
 func (m *machine) heldAt(n uint64) *record {
@@ -233,7 +253,7 @@ func (m *machine) heldAt(n uint64) *record {
 }
 
 func (m *machine) readOrder(r *wire.Reader) {
-	m.h, m.v, m.wself, m.maxDelivered = r.Int64(), r.Int64(), r.Int64(), r.Int64()
+	m.h, m.v, m.wself, m.maxDelivered, m.maxArrived = r.Int64(), r.Int64(), r.Int64(), r.Int64(), r.Int64()
 	m.delivered = record{t: r.Int64(), src: int(r.Int64()), n: r.Uint64()}
 	m.horizons = make([]horizon, r.Count(maxHorizons, 24))
 	for i := range m.horizons {
@@ -258,16 +278,21 @@ func (m *machine) readOrder(r *wire.Reader) {
 }
 
 func (m *machine) readList(r *wire.Reader) []*record {
-	list := make([]*record, 0, r.Count(maxListed, 9))
+	list := make([]*record, 0, r.Count(maxListed, 6))
 	for range cap(list) {
 		var rec *record
-		if r.Bool() {
+		switch r.Uint8() {
+		case refOwn:
 			rec = m.heldAt(r.Uint64())
-		} else {
+		case refIn:
+			if src, at := int(r.Uint8()), int(r.Uint32()); src < len(m.heldIn) && at < len(m.heldIn[src]) {
+				rec = m.heldIn[src][at]
+			}
+		default:
 			rec = m.readState(r)
 		}
 		if rec == nil || r.Err() != nil {
-			r.Fail(errors.New("own record is not held"))
+			r.Fail(errors.New("record is not held"))
 			return nil
 		}
 		list = append(list, rec)
@@ -347,8 +372,6 @@ func (m *machine) readClients(r *wire.Reader) {
 
 const (
 	groupPrepares = 1 << iota
-	groupVeiled
-	groupAnnounced
 	groupSignalled
 )
 
@@ -368,7 +391,7 @@ func (m *machine) appendGroups(b []byte) []byte {
 		b = wire.AppendUint32(b, uint32(g.pendingOwn))
 		b = wire.AppendUint32(wire.AppendUint32(wire.AppendUint32(b, g.id.Origin), g.id.Time), g.id.Index)
 		flags := byte(0)
-		for i, set := range []bool{g.prep != nil, g.veiled, g.announced, g.signalled} {
+		for i, set := range []bool{g.prep != nil, g.signalled} {
 			if set {
 				flags |= 1 << i
 			}
@@ -383,7 +406,8 @@ func (m *machine) appendGroups(b []byte) []byte {
 				b = wire.AppendBool(wire.AppendUint64(b, w.seq), w.rejoin)
 			}
 		}
-		b = appendMembers(b, g.Own())
+		ghosts := slices.SortedFunc(slices.Values(g.ghosts), func(a, b Member) int { return a.Client.Compare(b.Client) })
+		b = appendMembers(appendMembers(b, ghosts), g.Own())
 		b = wire.AppendUint32(b, uint32(len(in[g])))
 		for _, id := range in[g] {
 			b = id.Append(b)
@@ -403,7 +427,7 @@ func (m *machine) readAllGroups(r *wire.Reader) {
 		g.onT, g.offT, g.pendingOwn = r.Int64(), r.Int64(), int(r.Uint32())
 		g.id = GroupViewID{r.Uint32(), r.Uint32(), r.Uint32()}
 		flags := r.Uint8()
-		g.veiled, g.announced, g.signalled = flags&groupVeiled != 0, flags&groupAnnounced != 0, flags&groupSignalled != 0
+		g.signalled = flags&groupSignalled != 0
 		if n := int(r.Uint8()); n == len(m.view.Members) {
 			g.told = make([]uint64, n)
 			readUints(r, g.told)
@@ -413,6 +437,7 @@ func (m *machine) readAllGroups(r *wire.Reader) {
 		if flags&groupPrepares != 0 {
 			m.setPrep(g, m.readPreparation(r))
 		}
+		g.ghosts = readMembers(r, m.names, maxListed)
 		for _, x := range readMembers(r, m.names, maxListed) {
 			if g.Join(x) {
 				m.index(x.Client, g)

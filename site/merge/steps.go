@@ -63,6 +63,9 @@ func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]by
 	src, _ := m.view.Index(log.Instance)
 	for _, data := range records {
 		it, err := locate(data, &m.view, m.self, src)
+		if err == errElsewhere {
+			continue
+		}
 		if err == nil {
 			err = r.importer.add(now, src, it, m.inNext[src])
 		}
@@ -103,24 +106,17 @@ func (r *Replica) PromiseIn(now time.Duration, data []byte, fx *Effects) {
 func (r *Replica) ControlIn(now time.Duration, from SiteInstance, data []byte, fx *Effects) {
 	r.begin(now, fx)
 	r.controlIn(from, data)
-	fx.Kick = fx.Kick || len(r.views.queue) > 0
 	r.end()
 }
 
-// Reach tells which other instances link state shows, all of them each time.
+// Reach tells what link state says of the other instances, all of them each time.
 func (r *Replica) Reach(now time.Duration, reach []Reach, fx *Effects) {
 	r.begin(now, fx)
-	clear(r.gateway.reach)
-	for _, x := range reach {
-		if x.Site != r.cfg.Site && len(r.gateway.reach) < membership.MaxSites {
-			r.gateway.reach[x.Site] = x
-		}
-	}
+	r.views.peers.update(now, reach)
 	if r.m != nil {
 		r.refreshDelays()
 	}
 	r.consider()
-	fx.Kick = fx.Kick || len(r.views.queue) > 0
 	r.end()
 }
 
@@ -129,7 +125,6 @@ func (r *Replica) Wake(now time.Duration, fx *Effects) {
 	r.begin(now, fx)
 	if due := r.views.due; due != noTime && due <= now {
 		r.consider()
-		fx.Kick = fx.Kick || len(r.views.queue) > 0
 	}
 	if r.askDue != noTime && r.askDue <= now && r.m != nil {
 		r.askAttach()
@@ -146,7 +141,7 @@ func (r *Replica) Deadline() (time.Duration, bool) {
 		return noTime, false
 	}
 	due := noTime
-	for _, at := range []time.Duration{r.views.due, r.askDue, r.importDue, r.gateway.promiseDue, r.futureTick()} {
+	for _, at := range []time.Duration{r.views.due, r.exchange.due, r.askDue, r.importDue, r.gateway.promiseDue, r.futureTick()} {
 		if at != noTime && (due == noTime || at < due) {
 			due = at
 		}
@@ -189,7 +184,7 @@ func (r *Replica) Backlog() int {
 	if r.wantsToAsk() {
 		n += small
 	}
-	n += small*len(r.views.queue) + r.importer.backlog()
+	n += r.exchange.queue.bytes + r.importer.backlog()
 	if r.attached {
 		n += r.proposer.backlog()
 	}

@@ -19,6 +19,7 @@ const (
 	TraceSig                          // transitional signal of the view: Nodes or Members go on together
 	TraceLineage                      // a lineage was decided (Role), or learners became voters
 	TraceNamed                        // a message of this node's client, Tag in its Request, has the number Seq
+	TraceCut                          // a cut was computed, by the flush Next: Members is C, Together TS, P is K, W is B, T is F*
 	TraceAttach                       // the clients of Nodes[0] use the instance; T: what they send lies above
 )
 
@@ -46,6 +47,8 @@ type TraceEvent struct {
 	Instance  membership.InstanceID
 	View      membership.ViewID
 	Members   []SiteInstance
+	Together  []SiteInstance
+	Next      membership.ViewID
 	Nodes     []membership.NodeID
 	Voters    []membership.NodeID // TraceLineage: who decided it
 	Role      string              // heir, learner, founder; empty: learners became voters

@@ -16,6 +16,11 @@ type simLog struct {
 	base    uint64
 }
 
+type feedKey struct {
+	to  membership.InstanceID
+	log membership.LogID
+}
+
 // A feed is a site's subscription to another's log.
 type feed struct {
 	next   uint64
@@ -23,6 +28,7 @@ type feed struct {
 	flying int
 }
 
+// gateways are the site's gateways that are up and part of an instance.
 func (s *simSite) gateways() (up []*simNode) {
 	for _, n := range s.nodes[:s.w.opt.gateways] {
 		if n.up {
@@ -32,6 +38,26 @@ func (s *simSite) gateways() (up []*simNode) {
 	return up
 }
 
+// instance returns what a node has a part in, zero if in nothing.
+func (n *simNode) instance() membership.InstanceID {
+	if n.replica.m == nil {
+		return 0
+	}
+	return n.replica.m.instance
+}
+
+// gatewaysOf are the gateways of an instance.
+func (s *simSite) gatewaysOf(i membership.InstanceID) (up []*simNode) {
+	for _, n := range s.gateways() {
+		if n.instance() == i {
+			up = append(up, n)
+		}
+	}
+	return up
+}
+
+// linked says whether there is a way between two sites; two instances of one site have
+// one if the site is linked to itself.
 func (w *world) linked(a, b int) bool { return !w.cut[[2]int{min(a, b), max(a, b)}] }
 
 func (w *world) way(a, b int) time.Duration { return w.opt.delay(a, b) + w.upTo(w.opt.jitter) }
@@ -58,27 +84,26 @@ func (s *simSite) append(n *simNode, records []Record) {
 		}
 	}
 	for _, t := range s.w.sites {
-		if t != s {
-			t.pull(s, id)
+		for _, gw := range t.gateways() {
+			t.pull(gw, s, id)
 		}
 	}
 }
 
-// pull sends a site what it lacks of a log.
-func (s *simSite) pull(from *simSite, id membership.LogID) {
-	gws := s.gateways()
+// pull sends a gateway what its instance lacks of a log. One gateway of each imports.
+func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	log := from.logs[id]
-	if len(gws) == 0 || log == nil || !s.w.linked(s.index, from.index) {
+	if log == nil || !s.w.linked(s.index, from.index) || gw.replica.m == nil || gw.replica.m.foreign(id) || s.gatewaysOf(gw.instance())[0] != gw {
 		return
 	}
-	gw := gws[0]
-	if gw.replica.m == nil || gw.replica.m.foreign(id) {
-		return
+	if len(from.gatewaysOf(id.Instance)) == 0 {
+		return // nobody has the log any more
 	}
-	f := s.feeds[id]
+	key := feedKey{gw.instance(), id}
+	f := s.feeds[key]
 	if f == nil {
 		f = &feed{}
-		s.feeds[id] = f
+		s.feeds[key] = f
 	}
 	if f.flying == 0 {
 		f.next = gw.replica.ImportPosition(id)
@@ -91,7 +116,7 @@ func (s *simSite) pull(from *simSite, id membership.LogID) {
 		}
 		r := log.records[f.next-log.base]
 		for _, d := range r.Dests {
-			if d == gw.state.Instance {
+			if d == gw.instance() {
 				batch = append(batch, r.Data)
 			}
 		}
@@ -117,21 +142,21 @@ func (s *simSite) feedLoop() {
 		if gw.replica.m == nil || gw.state == nil {
 			continue
 		}
-		for _, from := range s.w.sites {
-			for _, id := range gw.state.Logs {
+		for _, id := range gw.state.Logs {
+			for _, from := range s.w.sites {
 				if id.Site == from.id {
-					s.pull(from, id)
+					s.pull(gw, from, id)
 				}
 			}
 		}
-		break
 	}
 	s.w.after(20*time.Millisecond, s.feedLoop)
 }
 
-func (s *simSite) broadcast(data []byte) {
+func (s *simSite) broadcast(n *simNode, data []byte) {
+	from := n.instance()
 	for _, t := range s.w.sites {
-		if t == s || s.w.rng.Float64() < s.w.opt.loss {
+		if s.w.rng.Float64() < s.w.opt.loss {
 			continue
 		}
 		s.w.after(s.w.way(s.index, t.index), func() {
@@ -139,8 +164,10 @@ func (s *simSite) broadcast(data []byte) {
 				return
 			}
 			for _, gw := range t.gateways() {
-				gw.replica.PromiseIn(s.w.now, data, &gw.fx)
-				gw.carry()
+				if gw.instance() != from {
+					gw.replica.PromiseIn(s.w.now, data, &gw.fx)
+					gw.carry()
+				}
 			}
 		})
 	}
@@ -148,23 +175,24 @@ func (s *simSite) broadcast(data []byte) {
 
 func (s *simSite) control(from membership.InstanceID, c Control) {
 	for _, t := range s.w.sites {
-		if t.id != c.To.Site {
+		if t.id != c.To.Site || s.w.rng.Float64() < s.w.opt.loss/2 {
 			continue
 		}
 		s.w.after(s.w.way(s.index, t.index), func() {
-			if gws := t.gateways(); len(gws) > 0 && s.w.linked(s.index, t.index) {
-				gws[0].replica.ControlIn(s.w.now, SiteInstance{Instance: from, Site: s.id}, c.Data, &gws[0].fx)
-				gws[0].carry()
+			gws := t.gatewaysOf(c.To.Instance)
+			if len(gws) == 0 || !s.w.linked(s.index, t.index) {
+				return
 			}
+			gw := gws[s.w.rng.IntN(len(gws))]
+			gw.replica.ControlIn(s.w.now, SiteInstance{Instance: from, Site: s.id}, c.Data, &gw.fx)
+			gw.carry()
 		})
 	}
 }
 
 func (s *simSite) stateChanged(*simNode) {
 	for _, t := range s.w.sites {
-		if t != s {
-			s.w.after(s.w.opt.delay(s.index, t.index), t.tellReach)
-		}
+		s.w.after(s.w.opt.delay(s.index, t.index), t.tellReach)
 	}
 }
 
@@ -172,18 +200,26 @@ func (s *simSite) stateChanged(*simNode) {
 func (s *simSite) tellReach() {
 	var reach []Reach
 	for _, t := range s.w.sites {
-		if t == s || !s.w.linked(s.index, t.index) {
+		if !s.w.linked(s.index, t.index) {
 			continue
 		}
+		seen := map[membership.InstanceID]bool{}
 		for _, gw := range t.gateways() {
-			if gw.state != nil && gw.replica.m != nil {
-				reach = append(reach, Reach{SiteInstance: SiteInstance{Instance: gw.state.Instance, Site: t.id}, View: gw.state.View, Epoch: gw.state.Epoch, Delay: s.w.opt.delay(s.index, t.index)})
-				break
+			if i := gw.instance(); gw.state != nil && i == gw.state.Instance && !seen[i] {
+				seen[i] = true
+				reach = append(reach, Reach{SiteInstance: SiteInstance{Instance: i, Site: t.id}, View: gw.state.View,
+					Epoch: gw.state.Epoch, Wanted: gw.state.Wanted, Delay: s.w.opt.delay(s.index, t.index)})
 			}
 		}
 	}
 	for _, gw := range s.gateways() {
-		gw.replica.Reach(s.w.now, reach, &gw.fx)
+		var others []Reach
+		for _, r := range reach {
+			if r.Instance != gw.instance() {
+				others = append(others, r)
+			}
+		}
+		gw.replica.Reach(s.w.now, others, &gw.fx)
 		gw.carry()
 	}
 }
@@ -236,7 +272,7 @@ func (w *world) quiet() bool {
 			return false
 		}
 		for _, g := range m.groups {
-			if g.prep != nil || g.veiled {
+			if g.prep != nil {
 				return false
 			}
 		}

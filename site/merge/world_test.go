@@ -35,6 +35,7 @@ type options struct {
 	loss                   float64       // of promises
 	hop                    time.Duration // longest way of a packet in a ring
 	scoped                 func(string) bool
+	timing                 Timing
 }
 
 type agenda []appointment
@@ -103,7 +104,7 @@ type simSite struct {
 	nodes   []*simNode
 	rings   uint64
 	logs    map[membership.LogID]*simLog
-	feeds   map[membership.LogID]*feed
+	feeds   map[feedKey]*feed
 	digests map[[2]uint64]string
 }
 
@@ -112,6 +113,7 @@ type simRing struct {
 	members []*simNode
 	entries []entry
 	dead    bool
+	token   int // the side of the site that may go on with this ring after a split
 }
 
 type entry struct {
@@ -127,6 +129,7 @@ type simNode struct {
 	name     string
 	boot     uint64
 	up       bool
+	side     int // of the site, when it has fallen apart
 	replica  *Replica
 	fx       Effects
 	ring     *simRing
@@ -151,7 +154,7 @@ func newWorld(seed uint64, opt options, h *hooks) *world {
 	h.broken = func(what string) { w.fail("invariant: %s", what) }
 	w.hooks = h
 	for i := range opt.sites {
-		s := &simSite{w: w, index: i, id: membership.SiteIDOf(fmt.Sprintf("s%d", i)), logs: map[membership.LogID]*simLog{}, feeds: map[membership.LogID]*feed{}, digests: map[[2]uint64]string{}}
+		s := &simSite{w: w, index: i, id: membership.SiteIDOf(fmt.Sprintf("s%d", i)), logs: map[membership.LogID]*simLog{}, feeds: map[feedKey]*feed{}, digests: map[[2]uint64]string{}}
 		w.sites = append(w.sites, s)
 		for j := range opt.nodes {
 			name := fmt.Sprintf("n%d-%d", i, j)
@@ -184,7 +187,7 @@ func (n *simNode) start() {
 	w := n.w
 	n.boot = w.rng.Uint64() | 1
 	cfg := Config{Self: n.id, Site: n.site.id, Boot: n.boot, Nodes: map[membership.NodeID]membership.SiteID{}, StartUnix: 1_700_000_000,
-		SiteScoped: w.opt.scoped, Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
+		SiteScoped: w.opt.scoped, Timing: w.opt.timing, Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
 	for _, s := range w.sites {
 		cfg.Sites = append(cfg.Sites, s.id)
 		for _, x := range s.nodes {
@@ -205,12 +208,45 @@ func (n *simNode) crash() {
 	for _, c := range n.clients {
 		c.dead = true
 	}
-	n.site.w.after(100*time.Millisecond, func() { n.site.reform(n.site.alive()) })
+	n.site.w.after(100*time.Millisecond, n.site.regroup)
 }
 
 func (n *simNode) restart() {
 	n.start()
-	n.site.reform(n.site.alive())
+	n.site.regroup()
+}
+
+// split lets the nodes of a site hear only those of their own side, from now on. The
+// token stays at one of the sides.
+func (s *simSite) split(side func(*simNode) int) {
+	token := side(s.nodes[s.w.rng.IntN(len(s.nodes))])
+	for _, n := range s.nodes {
+		n.side = side(n)
+		if n.ring != nil {
+			n.ring.token = token
+		}
+	}
+	s.w.after(50*time.Millisecond+s.w.upTo(100*time.Millisecond), s.regroup)
+}
+
+// regroup makes a ring of each side whose nodes are not in one.
+func (s *simSite) regroup() {
+	sides := map[int][]*simNode{}
+	most := 0
+	for _, n := range s.alive() {
+		sides[n.side] = append(sides[n.side], n)
+		most = max(most, n.side)
+	}
+	for side := 0; side <= most; side++ {
+		nodes := sides[side]
+		whole := len(nodes) > 0 && nodes[0].ring != nil && len(nodes[0].ring.members) == len(nodes)
+		for _, n := range nodes {
+			whole = whole && n.ring == nodes[0].ring
+		}
+		if !whole {
+			s.reform(nodes)
+		}
+	}
 }
 
 // reform makes a ring of nodes. What any of a ring's survivors holds without gap, all
@@ -222,7 +258,7 @@ func (s *simSite) reform(nodes []*simNode) {
 	s.rings++
 	nodes = slices.Clone(nodes)
 	slices.SortFunc(nodes, func(a, b *simNode) int { return int(int64(a.id) - int64(b.id)) })
-	r := &simRing{id: ring.ID{Representative: nodes[0].id, Counter: s.rings}, members: nodes}
+	r := &simRing{id: ring.ID{Representative: nodes[0].id, Counter: s.rings}, members: nodes, token: nodes[0].side}
 	ids := idsOf(nodes)
 	together := map[*simRing][]*simNode{}
 	most, line := map[*simRing]int{}, map[*simRing]int{}
@@ -269,7 +305,7 @@ func (r *simRing) rotate(w *world) {
 	inUse := false
 	for _, n := range r.members {
 		inUse = inUse || n.up && n.ring == r
-		if !n.up || n.ring != r {
+		if !n.up || n.ring != r || n.side != r.members[0].side {
 			least = -1
 			continue
 		}
@@ -323,7 +359,7 @@ func (n *simNode) handOne() {
 // compare holds Z8: nodes of an instance at one position are equal.
 func (s *simSite) compare(n *simNode) {
 	m := n.replica.m
-	if m == nil || n.handed%64 != 0 {
+	if m == nil || n.handed%64 != 0 || m.closing {
 		return
 	}
 	key := [2]uint64{n.ring.id.Counter<<32 | uint64(n.handed), uint64(m.instance)}
@@ -362,7 +398,7 @@ func (n *simNode) carry() {
 		n.site.append(n, fx.Records)
 	}
 	for _, p := range fx.Promises {
-		n.site.broadcast(p)
+		n.site.broadcast(n, p)
 	}
 	for _, c := range fx.Controls {
 		n.site.control(n.state.Instance, c)
@@ -394,7 +430,7 @@ func (n *simNode) carry() {
 func (n *simNode) visit() {
 	n.visiting = false
 	r := n.ring
-	if r == nil || !n.up {
+	if r == nil || !n.up || n.side != r.token {
 		return
 	}
 	for k := 0; k < 32; k++ {
@@ -413,7 +449,11 @@ func (n *simNode) visit() {
 			if x == n {
 				d = 0
 			}
-			n.w.after(d, func() { x.receive(r, seq) })
+			n.w.after(d, func() {
+				if x.side == n.side {
+					x.receive(r, seq)
+				}
+			})
 		}
 	}
 	if n.replica.Backlog() > 0 {
@@ -426,7 +466,7 @@ func (n *simNode) spread(f ring.Frame) {
 	r := n.ring
 	for _, x := range r.members {
 		n.w.after(n.w.upTo(n.w.opt.hop), func() {
-			if x.up && x.ring == r {
+			if x.up && x.ring == r && x.side == n.side {
 				x.event(&ring.Event{Kind: ring.Arrive, Service: f.Service, From: n.id, Frame: f.Data})
 			}
 		})

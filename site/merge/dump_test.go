@@ -1,0 +1,29 @@
+package merge
+
+import "fmt"
+
+// dump describes a world, for whoever looks into a failed run.
+func (w *world) dump() (lines []string) {
+	for _, s := range w.sites {
+		for _, n := range s.nodes {
+			line := n.name
+			switch m := n.replica.m; {
+			case !n.up:
+				line += " down"
+			case m == nil:
+				line += " has no state"
+			default:
+				line += fmt.Sprintf(" side %d ring %v inst %v view %v of %d attached %v leads %v formed %v pend %d epoch %d bumped %v", n.side, n.replica.descent.view.ID.Counter, m.instance, m.view.ID, len(m.view.Members), n.replica.attached,
+					n.replica.gateway.leads, n.replica.descent.formedHere(), len(m.pend), m.epoch, m.bumped)
+				if f := m.flush; f != nil {
+					line += fmt.Sprintf(" flush %v of %d missing %b synced %v ready %v told %v", f.view.ID, len(f.parts), f.missing(), f.synced, f.ready, f.announced)
+				}
+				for id, p := range n.replica.views.peers.known {
+					line += fmt.Sprintf("\n    knows %v reachable %v since %v away %v view %v wait %v", id, p.reachable, p.since, p.away, p.View, n.replica.views.peers.steadyAt(p, &n.replica.cfg.Timing))
+				}
+			}
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}

@@ -1,0 +1,312 @@
+package merge
+
+import (
+	"slices"
+	"time"
+
+	"ringway/membership"
+	"ringway/site/ring"
+)
+
+// An exchange is a gateway's part in a flush: it sends what the machine has fixed, as
+// soon as every member of the ring holds that, and makes up for what gets lost. The
+// leading gateway sends; every gateway answers a Have. It is not replicated.
+type exchange struct {
+	id     membership.ViewID // of the flush that it is about
+	filled bool              // the own Fills were sent, in part
+	synced bool
+	ready  bool
+	peers  []exchangePeer // by place in the proposal
+	next   time.Duration  // when to say again what is there
+	due    time.Duration  // the same, if it is this node's to say; else noTime
+	queue  controlQueue
+	rows   [][]promiseRow // the latest promises of each source, by place in the view
+}
+
+type exchangePeer struct {
+	fill    []byte        // encoded, when it was needed
+	sent    uint32        // pieces of it
+	sentAt  time.Duration // the latest
+	asked   uint32        // what we had of the peer's Fill when we last told it
+	missing membership.Set
+}
+
+// keepPromise remembers a promise for Fills.
+func (x *exchange) keepPromise(members, src int, p *promise) {
+	if len(x.rows) != members {
+		x.rows = make([][]promiseRow, members)
+	}
+	row := promiseRow{src: uint8(src), to: make([]promiseEntry, len(p.to))}
+	for i, t := range p.to {
+		row.to[i] = promiseEntry{t.p, t.idx}
+	}
+	if kept := x.rows[src]; len(kept) >= keptPromises {
+		x.rows[src] = append(kept[:0], kept[1:]...)
+	}
+	x.rows[src] = append(x.rows[src], row)
+}
+
+// exchangeOut sends what is due of a flush.
+func (r *Replica) exchangeOut() {
+	x, m := &r.exchange, r.m
+	f := m.flush
+	if f == nil {
+		x.id, x.peers, x.due = membership.ViewID{}, nil, noTime
+		return
+	}
+	if x.id != f.view.ID || len(x.peers) != len(f.parts) {
+		x.id, x.filled, x.synced, x.ready, x.next = f.view.ID, false, false, false, r.now
+		x.peers = make([]exchangePeer, len(f.parts))
+	}
+	if x.due = noTime; !r.gateway.leads || !r.gateway.is || !r.mayTell(f.pos) {
+		return
+	}
+	fill, sync, ready := !x.filled, f.synced && !x.synced && r.mayTell(f.syncPos), !x.ready && r.mayReady(f)
+	x.filled, x.synced, x.ready = true, x.synced || sync, x.ready || ready
+	ask := r.now >= x.next
+	if ask {
+		x.next = r.now + repeatInterval
+	}
+	x.due = x.next
+	for i := range f.parts {
+		if i == f.self {
+			continue
+		}
+		p := &f.parts[i]
+		if fill {
+			r.sendFill(i, 0)
+		}
+		if sync {
+			r.sendControl(i, &control{kind: controlSync, b: f.parts[f.self].b, f: f.parts[f.self].f})
+		}
+		if ready {
+			r.sendControl(i, &control{kind: controlReady})
+		}
+		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillWindow/2 {
+			r.sendHave(i)
+		}
+	}
+}
+
+// mayTell says whether what was fixed at pos may leave the site (S2).
+func (r *Replica) mayTell(pos ring.Position) bool {
+	return r.descent.covers(pos) || r.m.off(unsafeRelease)
+}
+
+// mayReady is S3: Ready rests on a Tick that is ring-safe itself.
+func (r *Replica) mayReady(f *flush) bool {
+	return f.announced != (ring.Position{}) && r.mayTell(f.announced)
+}
+
+// sendControl sends a message of the flush to a member of the proposal.
+func (r *Replica) sendControl(place int, c *control) {
+	f := r.m.flush
+	to := f.view.Members[place]
+	c.view, c.from, c.to = f.view, r.m.instance, to.Instance
+	r.fx.Controls = append(r.fx.Controls, Control{To: to, Data: c.append(make([]byte, 0, 128+12*len(f.view.Members)+len(c.data)+64*len(c.vectors)))})
+}
+
+// sendFill sends pieces of a Fill, from the one on that the receiver lacks.
+func (r *Replica) sendFill(place int, have uint32) {
+	p := &r.exchange.peers[place]
+	if p.fill == nil {
+		p.fill = r.m.fillFor(place)
+	}
+	_, of := pieceOf(p.fill, 0)
+	if r.now-p.sentAt >= repeatInterval/2 || p.sent < have {
+		p.sent = have
+	}
+	for ; p.sent < min(of, have+fillWindow); p.sent++ {
+		c := control{kind: controlFill, piece: p.sent, pieces: of}
+		if c.data, _ = pieceOf(p.fill, p.sent); p.sent == 0 {
+			c.key = r.m.flush.parts[r.m.flush.self].key
+			for _, rows := range r.exchange.rows {
+				c.vectors = append(c.vectors, rows...)
+			}
+		}
+		r.sendControl(place, &c)
+		p.sentAt = r.now
+	}
+}
+
+// sendHave tells a member what is there of its part.
+func (r *Replica) sendHave(place int) {
+	f := r.m.flush
+	p := &f.parts[place]
+	have := p.next
+	if p.filled {
+		have = max(1, p.pieces)
+	}
+	r.exchange.peers[place].asked = p.next
+	r.sendControl(place, &control{kind: controlHave, have: have, synced: p.synced, ready: p.ready, missing: f.missing()})
+}
+
+// haveIn is another member's answer, or question.
+func (r *Replica) haveIn(c *control) {
+	m := r.m
+	f := m.flush
+	if f == nil || f.view.ID != c.view.ID {
+		// Whoever still waits for what is installed here lacks a Ready.
+		if m.view.ID == c.view.ID && !c.ready && r.mayTell(m.installed) {
+			again := control{kind: controlReady, view: m.view, from: m.instance, to: c.from}
+			if i, ok := m.view.Index(c.from); ok {
+				r.fx.Controls = append(r.fx.Controls, Control{To: m.view.Members[i], Data: again.append(nil)})
+			}
+		}
+		return
+	}
+	i, ok := f.view.Index(c.from)
+	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayTell(f.pos) {
+		return
+	}
+	p := &r.exchange.peers[i]
+	p.missing = c.missing
+	if p.fill == nil {
+		p.fill = m.fillFor(i)
+	}
+	if _, of := pieceOf(p.fill, 0); c.have < of {
+		r.sendFill(i, c.have)
+	}
+	if !c.synced && f.synced && r.mayTell(f.syncPos) {
+		r.sendControl(i, &control{kind: controlSync, b: f.parts[f.self].b, f: f.parts[f.self].f})
+	}
+	if !c.ready && r.mayReady(f) {
+		r.sendControl(i, &control{kind: controlReady})
+	}
+}
+
+// mostMissing is the member that most others wait for, as far as they say.
+func (r *Replica) mostMissing() (who SiteInstance, ok bool) {
+	f := r.m.flush
+	count := make([]int, len(f.parts))
+	add := func(s membership.Set) {
+		for s &= f.view.All(); s != 0; s &= s - 1 {
+			count[s.First()]++
+		}
+	}
+	add(f.missing())
+	for i := range r.exchange.peers {
+		add(r.exchange.peers[i].missing)
+	}
+	count[f.self] = 0
+	most := slices.Max(count)
+	if most == 0 {
+		return who, false
+	}
+	return f.view.Members[slices.Index(count, most)], true
+}
+
+// controlIn takes a message of another instance's gateway.
+func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
+	var c control
+	if err := c.read(data); err != nil {
+		r.badFrames++
+		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, err.Error()})
+		return
+	}
+	i, ok := c.view.Index(c.from)
+	if !ok || c.view.Members[i].Site != from.Site || from.Instance != 0 && from.Instance != c.from {
+		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, "control message: it is about a view without its sender"})
+		return
+	}
+	m := r.m
+	if m == nil || c.to != 0 && c.to != m.instance {
+		return
+	}
+	if _, ok := c.view.Index(m.instance); !ok {
+		return
+	}
+	target := m.target().ID
+	if c.view.ID.Compare(target) > 0 {
+		if r.views.peers.refuses(r.now, c.view.ID.Proposer, &r.cfg.Timing) {
+			return
+		}
+		if c.kind == controlHave {
+			c.kind = controlPropose
+			data = c.append(nil)
+		}
+	}
+	if c.kind == controlHave {
+		r.haveIn(&c)
+		return
+	}
+	if m.lacks(&c) {
+		r.exchange.queue.add(&c, data)
+		r.fx.Kick = true
+	}
+}
+
+// lacks says whether an ordered control would change anything.
+func (m *machine) lacks(c *control) bool {
+	switch by := c.view.ID.Compare(m.target().ID); {
+	case by > 0:
+		return true
+	case by < 0 || m.flush == nil:
+		return false
+	}
+	i, ok := m.flush.view.Index(c.from)
+	if !ok {
+		return false
+	}
+	p := &m.flush.parts[i]
+	switch c.kind {
+	case controlFill:
+		return !p.filled && c.piece >= p.next
+	case controlSync:
+		return !p.synced
+	case controlReady:
+		return !p.ready
+	}
+	return false
+}
+
+// A controlQueue has control messages that wait for the ring.
+type controlQueue struct {
+	items []queuedControl
+	bytes int
+}
+
+type queuedControl struct {
+	head control // without data
+	data []byte
+}
+
+// add queues a message, unless it is there already or too much is.
+func (q *controlQueue) add(c *control, data []byte) {
+	if len(q.items) >= maxControls || q.bytes+len(data) > maxControlBytes {
+		return
+	}
+	for i := range q.items {
+		if h := &q.items[i].head; h.kind == c.kind && h.from == c.from && h.view.ID == c.view.ID && h.piece == c.piece {
+			return
+		}
+	}
+	head := *c
+	head.data, head.vectors = nil, nil
+	q.items = append(q.items, queuedControl{head, data})
+	q.bytes += len(data)
+}
+
+func (q *controlQueue) pop() (c queuedControl, ok bool) {
+	if len(q.items) == 0 {
+		return c, false
+	}
+	c = q.items[0]
+	q.items[0] = queuedControl{}
+	q.items = q.items[1:]
+	q.bytes -= len(c.data)
+	return c, true
+}
+
+// nextControl is the frame of the next message that still says something.
+func (r *Replica) nextControl() (ring.Frame, bool) {
+	for {
+		c, ok := r.exchange.queue.pop()
+		if !ok {
+			return ring.Frame{}, false
+		}
+		if r.m.lacks(&c.head) {
+			return ring.Frame{Stream: controlStream, Service: membership.Agreed, Data: append([]byte{byte(frameControl)}, c.data...)}, true
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package merge
+
+import (
+	"slices"
+	"time"
+
+	"ringway/membership"
+)
+
+// peers is what a gateway knows of the other instances, and how far it trusts them: who
+// is reachable, since when, and who has to wait before a view takes it in (X8). It is
+// not replicated.
+type peers struct {
+	known map[membership.InstanceID]*peer
+	sites map[membership.SiteID]*history
+	since time.Duration // when this node began to lead; who was never seen has a while
+}
+
+// A peer is another instance.
+type peer struct {
+	Reach
+	reachable bool
+	since     time.Duration // reachable, or not, without a break
+	away      time.Duration // noTime: not put off. Else since when it has had to wait
+}
+
+// A history is how steady a site has been.
+type history struct {
+	wait   time.Duration // before a view takes it in again; zero: it was never lost
+	merged time.Duration // when a view last took it in
+}
+
+// maxPeers bounds the instances that are remembered.
+const maxPeers = 4 * membership.MaxSites
+
+func newPeers() peers {
+	return peers{known: map[membership.InstanceID]*peer{}, sites: map[membership.SiteID]*history{}}
+}
+
+// update takes what link state says.
+func (p *peers) update(now time.Duration, reach []Reach) {
+	seen := map[membership.InstanceID]bool{}
+	for _, x := range reach {
+		if x.Instance == 0 || seen[x.Instance] {
+			continue
+		}
+		seen[x.Instance] = true
+		known := p.known[x.Instance]
+		if known == nil {
+			if len(p.known) >= maxPeers {
+				continue
+			}
+			known = &peer{away: noTime}
+			p.known[x.Instance] = known
+		}
+		if !known.reachable {
+			known.reachable, known.since = true, now
+		}
+		known.Reach = x
+	}
+	for id, known := range p.known {
+		switch {
+		case seen[id]:
+		case known.reachable:
+			known.reachable, known.since = false, now
+		case now-known.since > time.Minute:
+			delete(p.known, id)
+		}
+	}
+}
+
+// at returns what link state says of an instance that is reachable now.
+func (p *peers) at(i membership.InstanceID) *peer {
+	if x := p.known[i]; x != nil && x.reachable {
+		return x
+	}
+	return nil
+}
+
+func (p *peers) history(s membership.SiteID) *history {
+	h := p.sites[s]
+	if h == nil {
+		if len(p.sites) >= maxPeers {
+			clear(p.sites)
+		}
+		h = &history{}
+		p.sites[s] = h
+	}
+	return h
+}
+
+// installed notes who came and who went with a view.
+func (p *peers) installed(now time.Duration, t *Timing, before, after []SiteInstance) {
+	for _, x := range after {
+		if !slices.Contains(before, x) {
+			p.history(x.Site).merged = now
+		}
+		if known := p.known[x.Instance]; known != nil {
+			known.away = noTime
+		}
+	}
+	for _, x := range before {
+		if slices.Contains(after, x) {
+			continue
+		}
+		h := p.history(x.Site)
+		if h.wait == 0 || now-h.merged > t.FlapWindow {
+			h.wait = t.Rejoin
+		} else {
+			h.wait = min(2*h.wait, t.MaxRejoin)
+		}
+		if known := p.known[x.Instance]; known != nil {
+			known.away = now
+		}
+	}
+}
+
+// putOff makes an instance wait although it is reachable: it does not take part.
+func (p *peers) putOff(now time.Duration, x SiteInstance, t *Timing) {
+	if known := p.known[x.Instance]; known != nil {
+		known.away = now
+	}
+	if h := p.history(x.Site); h.wait == 0 {
+		h.wait = t.Rejoin
+	}
+}
+
+// steadyAt is from when on a view may take in an instance that is reachable.
+func (p *peers) steadyAt(x *peer, t *Timing) time.Duration {
+	wait := t.Meet
+	if h := p.sites[x.Site]; h != nil && h.wait > 0 {
+		wait = h.wait
+	}
+	return max(x.since, x.away) + wait
+}
+
+// refuses says whether a proposal of that instance comes too early: it was put off.
+// A quarter less than the full time is enough, so that two clocks need not agree.
+func (p *peers) refuses(now time.Duration, i membership.InstanceID, t *Timing) bool {
+	x := p.known[i]
+	if x == nil || x.away == noTime {
+		return false
+	}
+	from := max(x.since, x.away)
+	return now-from < (p.steadyAt(x, t)-from)*3/4
+}
