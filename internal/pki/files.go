@@ -94,6 +94,10 @@ func readCertificates(path, hint string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseCertificates(path, data)
+}
+
+func parseCertificates(path string, data []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for rest := data; ; {
 		var block *pem.Block
@@ -125,6 +129,10 @@ func readKey(path, hint string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseKey(path, data)
+}
+
+func parseKey(path string, data []byte) (ed25519.PrivateKey, error) {
 	block, rest := pem.Decode(data)
 	if block == nil || block.Type != keyBlock || len(bytes.TrimSpace(rest)) > 0 {
 		return nil, fmt.Errorf("%s: does not hold one %q in PEM form", path, keyBlock)

@@ -66,6 +66,10 @@ func readLedger(dir string) ([]ledgerEntry, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseLedger(ledgerFile(dir), data)
+}
+
+func parseLedger(path string, data []byte) ([]ledgerEntry, error) {
 	var list []ledgerEntry
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for lines.Scan() {
@@ -74,11 +78,14 @@ func readLedger(dir string) ([]ledgerEntry, error) {
 		}
 		var e ledgerEntry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", ledgerFile(dir), len(list)+1, err)
+			return nil, fmt.Errorf("%s: line %d: %w", path, len(list)+1, err)
 		}
 		list = append(list, e)
 	}
-	return list, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
 }
 
 // expiredSerials returns those that no list needs any longer. A day more than their

@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -189,6 +190,35 @@ func FuzzRevocationList(f *testing.F) {
 		lists, err := parseRevocations(data, authorities)
 		if err == nil && lists.size() != 1 && !bytes.Equal(data, good) {
 			t.Errorf("a list that nobody signed has %d certificates", lists.size())
+		}
+	})
+}
+
+// FuzzFiles: whatever stands in the files of a certs folder is read, or refused with a
+// line that names the file.
+func FuzzFiles(f *testing.F) {
+	dir := f.TempDir()
+	if err := errors.Join(Init(dir, "acme", year), Issue(dir, "acme", "lon", "lon-1", year)); err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range []string{certFile(dir, "lon-1"), keyFile(dir, "lon-1"), ledgerFile(dir)} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		certs, certErr := parseCertificates("FILE", data)
+		_, keyErr := parseKey("FILE", data)
+		_, ledgerErr := parseLedger("FILE", data)
+		if certErr == nil && len(certs) == 0 {
+			t.Error("no certificates, and no error")
+		}
+		for _, err := range []error{certErr, keyErr, ledgerErr} {
+			if err != nil && !strings.Contains(err.Error(), "FILE") {
+				t.Errorf("which file? %v", err)
+			}
 		}
 	})
 }
