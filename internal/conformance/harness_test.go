@@ -235,8 +235,8 @@ func startSite(t *testing.T, nodes int) []*process {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "site.toml")
-	// Below a second, a busy machine looks like a broken one.
-	text := "[federation]\nname = \"conformance\"\n[timing]\ntoken_loss = \"1s\"\n[[site]]\nname = \"lan\"\ntransport = \"unicast\"\n"
+	// With less, a busy machine looks like a broken one.
+	text := "[federation]\nname = \"conformance\"\n[timing]\ntoken_loss = \"2s\"\n[[site]]\nname = \"lan\"\ntransport = \"unicast\"\n"
 	var all []*process
 	for i := range nodes {
 		port, err := freePort()

@@ -206,11 +206,11 @@ func TestGroupNames(t *testing.T) {
 func TestManyMembers(t *testing.T) {
 	group := groupName()
 	e := plain.endpoints[0]
-	first := session(t, plain, e, "a"+clientName(), big)
+	first := session(t, plain, e, "z"+clientName(), big) // who comes first does not stand first
 	first.joined(t, group)
 	const many = 120
-	for range many {
-		c := sessionWith(t, plain, e, clientName(), little, quiet)
+	for i := range many {
+		c := sessionWith(t, plain, e, fmt.Sprintf("m%03d", many-i), little, quiet)
 		c.must(t, join, 0, "", group)
 	}
 	for range many - 1 {

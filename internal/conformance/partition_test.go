@@ -51,6 +51,7 @@ func TestPartitionAndMerge(t *testing.T) {
 	nodes[2].signal(syscall.SIGCONT)
 	healed := time.Now()
 	var ids [][3]uint32
+	var sets [][]string // in one order everywhere
 	for _, c := range together {
 		m := c.next(t, regular|byNetwork) // and no signal before it: nobody was lost
 		v := viewOf(t, m)
@@ -61,6 +62,12 @@ func TestPartitionAndMerge(t *testing.T) {
 			if len(set) == 1 && set[0] != all[2] {
 				t.Errorf("sets %v", v.sets)
 			}
+		}
+		if sets == nil {
+			sets = v.sets
+		}
+		if !slices.EqualFunc(sets, v.sets, slices.Equal) {
+			t.Errorf("sets %v here and %v there", v.sets, sets)
 		}
 		ids = append(ids, v.id)
 	}
@@ -75,7 +82,7 @@ func TestPartitionAndMerge(t *testing.T) {
 			continue
 		}
 		v := viewOf(t, m)
-		if m.kind != regular|byNetwork || !slices.Equal(m.groups, all) || !slices.Equal(v.own(t), all[2:]) {
+		if m.kind != regular|byNetwork || !slices.Equal(m.groups, all) || !slices.Equal(v.own(t), all[2:]) || !slices.EqualFunc(sets, v.sets, slices.Equal) {
 			t.Errorf("view of %v at the one that stood still: %+v", m.groups, v)
 		}
 		ids = append(ids, v.id)

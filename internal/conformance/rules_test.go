@@ -27,7 +27,8 @@ func TestRejects(t *testing.T) {
 			{"a private group", serviceAgreed, serviceAgreed, []string{c.private}, ""},
 			{"a hundred groups", serviceAgreed, serviceAgreed, append(slices.Repeat([]string{"open"}, 99), "closed"), "data"},
 		} {
-			sent := c.message(r.kind, 5, []byte(r.data), r.groups...)
+			// Without data, the type is 0: all four bytes of a big-endian hint are then.
+			sent := c.message(r.kind, int16(5*len(r.data)), []byte(r.data), r.groups...)
 			if _, err := c.conn.Write(sent); err != nil {
 				t.Fatal(err)
 			}
