@@ -120,6 +120,12 @@ func TestByHand(t *testing.T) {
 		_, out, _ := ringway(t, "", nil, "status", "--admin", adminAddress, "--json")
 		return strings.Contains(out, `"groups":1,"queued_bytes"`)
 	})
+	if code, out, errs := ringway(t, "", nil, "groups", "--connect", address, "--json", "n*"); code != 0 || out != `{"type":"group","group":"news","members":1,"sites":1,"complete":true}`+"\n" {
+		t.Errorf("groups: %d %s%s", code, out, errs)
+	}
+	if code, out, errs := ringway(t, "", nil, "members", "--connect", address, "news"); code != 0 || !strings.HasSuffix(out, "#n1\n") || strings.Count(out, "\n") != 1 {
+		t.Errorf("members: %d %s%s", code, out, errs)
+	}
 	if code, _, errs := ringway(t, "one\ntwo\nthree\n", nil, "pub", "--connect", address, "--name", "me", "news"); code != 0 {
 		t.Fatalf("pub: %d %s", code, errs)
 	}

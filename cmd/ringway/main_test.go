@@ -106,6 +106,8 @@ func TestExitCodesAndErrors(t *testing.T) {
 		{"dance", 2, "ringway: dance: no such command: "},
 		{"version now", 2, "ringway: version: "},
 		{"keys token", 2, "no --client"},
+		{"groups", 2, "ringway: groups: no --connect: "},
+		{"members --connect h:1", 2, "want one GROUP"},
 		{"keys token --client [", 1, "ringway: keys token: client "},
 		{"check", 2, "ringway: check: no FILE: "},
 		{"check /no/such/file", 2, "no such file"},
