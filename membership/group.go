@@ -70,6 +70,11 @@ func (g *Group) HasOwn(c ClientID) bool {
 	return slices.ContainsFunc(g.own, func(m Member) bool { return m.Client == c })
 }
 
+// Has says whether c is a member anywhere.
+func (g *Group) Has(c ClientID) bool {
+	return g.HasOwn(c) || slices.ContainsFunc(g.remote, func(m remoteMember) bool { return m.Client == c })
+}
+
 // Join adds a member at this site. It says whether that changed anything.
 func (g *Group) Join(m Member) bool {
 	if g.HasOwn(m.Client) {

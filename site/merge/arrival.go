@@ -17,6 +17,11 @@ import (
 //	A2  Nodes whose clients left the same state together and stayed together since
 //	    are one part; its name is their company.
 //	A3  Sets stand in the order of the rings that the parts come from.
+//	A4  Nodes that saw something of the same view elsewhere come in when the instance
+//	    has delivered as much: they must not be told of groups of this site before what
+//	    comes first in the order.
+//	A5  A node that was lost and comes back comes in when its loss is ordered: the
+//	    NodeDown must not end what it brings now.
 //
 // A node that falls out of the ring is not waited for: the next ring has its own
 // arrivals.
@@ -46,6 +51,7 @@ func (m *machine) attach(node membership.NodeID, a *attach) {
 	if at, ok := m.nodes[node]; ok && at.boot == a.boot || m.arrives(node) {
 		return
 	}
+	a.minT = min(a.minT, m.clock+maxAhead)
 	m.arriving = append(m.arriving, arrival{node, *a})
 	m.welcome()
 }
@@ -75,6 +81,9 @@ func (m *machine) welcome() {
 			return
 		}
 	}
+	if len(m.arriving) == 0 || !m.caughtUp() {
+		return
+	}
 	arriving := m.arriving
 	m.arriving = nil
 	for i := range arriving {
@@ -94,6 +103,14 @@ func (m *machine) welcome() {
 	}
 }
 
+// caughtUp says whether what the clients of arriving nodes saw of this very view, in
+// another part of it, is behind this instance too (A4), and their end in it (A5).
+func (m *machine) caughtUp() bool {
+	return !slices.ContainsFunc(m.arriving, func(a arrival) bool {
+		return a.closed == m.view.ID && a.minT > m.v || m.lost[lostNode{a.node, uint32(a.boot)}]
+	})
+}
+
 // admitNode lets a node's clients use the instance.
 func (m *machine) admitNode(a *arrival) {
 	at := attached{boot: a.boot, min: -1}
@@ -101,7 +118,7 @@ func (m *machine) admitNode(a *arrival) {
 		at.min = t
 	}
 	if a.closed == m.view.ID {
-		at.min = max(at.min, min(a.minT, m.clock+maxAhead))
+		at.min = max(at.min, a.minT)
 	}
 	m.nodes[a.node] = at
 	if m.cfg.Trace != nil {

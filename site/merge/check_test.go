@@ -402,8 +402,47 @@ func (k *checker) final() {
 		}
 	}
 	if seen != len(degree) {
-		k.w.fail("order: %d of %d things stand in cycles", len(degree)-seen, len(degree))
+		k.w.fail("order: %d of %d things stand in cycles: %s", len(degree)-seen, len(degree), k.cycle(next, degree))
 	}
+}
+
+// cycle finds a short way round.
+func (k *checker) cycle(next map[string]map[string]bool, degree map[string]int) string {
+	var best []string
+	for start, d := range degree {
+		if d == 0 {
+			continue
+		}
+		from := map[string]string{}
+		for queue := []string{start}; len(queue) > 0 && from[start] == ""; queue = queue[1:] {
+			for y := range next[queue[0]] {
+				if from[y] == "" && degree[y] > 0 {
+					from[y] = queue[0]
+					queue = append(queue, y)
+				}
+			}
+		}
+		if from[start] == "" {
+			continue
+		}
+		way := []string{start}
+		for x := from[start]; x != start; x = from[x] {
+			way = append(way, x)
+		}
+		if best == nil || len(way) < len(best) {
+			best = way
+		}
+	}
+	slices.Reverse(best)
+	for i, x := range best {
+		for _, c := range k.sorted() {
+			if at := slices.Index(c.log, x); at >= 0 && at+1 < len(c.log) && c.log[at+1] == best[(i+1)%len(best)] {
+				best[i] += " -" + c.name + "@" + c.node.name + "->"
+				break
+			}
+		}
+	}
+	return strings.Join(best, " ")
 }
 
 func (k *checker) causal(c *simClient) {

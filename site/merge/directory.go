@@ -345,6 +345,9 @@ func (m *machine) index(c membership.ClientID, g *group) {
 }
 
 func (m *machine) unindex(c membership.ClientID, g *group) {
+	if m.doubled && g.Has(c) {
+		return // by another instance of its site
+	}
 	in := m.where[c]
 	if delete(in, g); len(in) == 0 {
 		delete(m.where, c)
@@ -361,8 +364,11 @@ func (m *machine) remotesOf(g *group, src int) (found []membership.Member) {
 }
 
 func (m *machine) clearRemote(g *group) {
-	g.EachRemote(func(_ int, x membership.Member) { m.unindex(x.Client, g) })
+	gone := g.Members()[len(g.Own()):]
 	g.ClearRemote()
+	for _, x := range gone {
+		m.unindex(x.Client, g)
+	}
 }
 
 // sweepGroups forgets groups that nobody needs. A group without interest and with

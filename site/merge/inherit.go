@@ -195,7 +195,7 @@ func (r *Replica) closeAlone() {
 		if r.closed != m.view.ID {
 			r.closedMinT = -1
 		}
-		r.closed, r.closedMinT = m.view.ID, max(r.closedMinT, minT)
+		r.closed, r.closedIn, r.closedMinT = m.view.ID, m.instance, max(r.closedMinT, minT)
 		r.company = r.descent.branch
 		r.forgetEnded()
 		r.leaveInstance()

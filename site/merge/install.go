@@ -46,6 +46,7 @@ func (m *machine) install() {
 	for _, v := range moves {
 		m.rejoinAll(v.g, v.wait)
 	}
+	m.welcome()
 }
 
 // A move is a group that goes from one view into the next.

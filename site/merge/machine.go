@@ -62,7 +62,9 @@ type machine struct {
 	lookup  func(name string) (membership.ClientID, bool) // of this node's clients
 	ended   []membership.ClientID                         // clients of this node whose end has gone round
 	closing bool                                          // the ring ends
-	skipT   int64                                         // what arrived of this view before the node attached
+	skipT   int64                                         // what this node's clients have seen of this view elsewhere lies at or below
+	skipD   membership.Set                                // the instance where they saw it
+	skipPos ring.Position                                 // where they came in
 	samples []heard                                       // promises whose records have come since the gateway last looked
 	applied uint64                                        // federated activity: grows with every accept and import
 	counters

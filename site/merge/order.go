@@ -39,6 +39,7 @@ func (m *machine) tick(t *tick) {
 	m.advance()
 	m.sweep()
 	m.addSnap()
+	m.welcome()
 }
 
 func maxPosition(a, b ring.Position) ring.Position {

@@ -18,7 +18,7 @@ func (m *machine) deliverData(r *record, local bool) {
 	if len(m.lost) > 0 && r.safe() {
 		m.signalLost(r.groups)
 	}
-	if !local && r.t <= m.skipT {
+	if !local && m.seen(r) {
 		return
 	}
 	if !local && !r.dests.Has(m.self) {
@@ -34,6 +34,12 @@ func (m *machine) deliverData(r *record, local bool) {
 	m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutMessage, To: to, Message: Message{
 		Sender: r.client, SenderName: r.name, Service: r.service, SelfDiscard: r.discard, Hint: r.hint, Groups: r.groups, Data: r.data,
 	}})
+}
+
+// seen says whether the clients of this node may have got a record before they came in:
+// they have left this very view in another part of it.
+func (m *machine) seen(r *record) bool {
+	return r.t <= m.skipT && r.dests&m.skipD != 0 && (r.src != m.self || r.pos.Compare(m.skipPos) <= 0)
 }
 
 // recipients returns this node's clients that a message to groups goes to, each

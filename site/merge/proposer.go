@@ -46,6 +46,7 @@ type client struct {
 	bytes    int
 	wanted   map[string]bool // groups it is in, or will be, as far as accepted
 	entering string          // group whose join is accepted and waits for other sites
+	rejoins  bool            // there may be more of them: its node has come into an instance
 }
 
 // An item is a request that waits.
@@ -356,13 +357,24 @@ func (r *Replica) mustHold(c *client, it *item) bool {
 	if c.sent > 0 && (c.queue[c.sent-1].bodySent || c.queue[c.sent-1].prepares) {
 		return true
 	}
-	if c.entering == "" || it.Kind == requestDown {
+	if it.Kind == requestDown {
 		return false
 	}
-	if g := r.m.groups[c.entering]; g != nil && g.waits(c.id) {
-		return true
+	if c.entering != "" {
+		if g := r.m.groups[c.entering]; g != nil && g.waits(c.id) {
+			return true
+		}
+		c.entering = ""
 	}
-	c.entering = ""
+	if c.rejoins {
+		for _, name := range slices.Sorted(maps.Keys(c.wanted)) {
+			if g := r.m.groups[name]; g != nil && g.waits(c.id) {
+				c.entering = name
+				return true
+			}
+		}
+		c.rejoins = false
+	}
 	return false
 }
 
@@ -458,7 +470,7 @@ func (r *Replica) setAttached() {
 	for _, id := range p.sorted() {
 		c := p.clients[id]
 		p.goBack(c, true)
-		c.known, c.entering = false, ""
+		c.known, c.entering, c.rejoins = false, "", true
 		p.renumber(c)
 	}
 	p.unblock()

@@ -38,6 +38,7 @@ type Replica struct {
 	askDue     time.Duration     // when to ask again
 	epoch      uint64            // highest known, also without a machine
 	closed     membership.ViewID // closed alone last, for N8
+	closedIn   membership.InstanceID
 	closedMinT int64
 	newest     membership.ViewID // that the clients saw
 	company    uint64            // while not attached: equal at nodes whose clients have seen the same
@@ -279,6 +280,7 @@ func (r *Replica) applyTick(own bool) {
 		r.viewChanged()
 		return
 	}
+	r.comeIn()
 	r.ticked(own, &r.tick)
 	if len(r.proposer.ready) > 0 {
 		r.fx.Kick = true
@@ -292,31 +294,38 @@ func (r *Replica) applyAttach(from membership.NodeID, in *wire.Reader) error {
 	}
 	m := r.m
 	m.attach(from, a)
-	switch at, ok := m.nodes[r.cfg.Self]; {
-	case r.attached:
-	case ok && at.boot == r.cfg.Boot:
-		if r.closed == m.view.ID {
-			m.skipT = r.closedMinT
-		}
-		r.setAttached()
-		r.fx.Kick = true
-	case from == r.cfg.Self && !m.arrives(from):
+	if !r.comeIn() && from == r.cfg.Self && !m.arrives(from) {
 		r.askDue = r.now + repeatInterval
 	}
 	return nil
+}
+
+// comeIn lets this node's clients use the instance, if it has been let in.
+func (r *Replica) comeIn() bool {
+	m := r.m
+	if at, ok := m.nodes[r.cfg.Self]; !r.attached && ok && at.boot == r.cfg.Boot {
+		if r.closed == m.view.ID {
+			m.skipT, m.skipPos, m.skipD = r.closedMinT, m.pos, 0
+			if i, ok := m.view.Index(r.closedIn); ok {
+				m.skipD = membership.SetOf(i)
+			}
+		}
+		r.setAttached()
+		r.fx.Kick = true
+	}
+	return r.attached
 }
 
 // askAttach lets this node ask for its clients, or for a newer view, when it does
 // not take part yet.
 func (r *Replica) askAttach() {
 	r.askDue = noTime
-	if at, ok := r.m.nodes[r.cfg.Self]; ok && at.boot == r.cfg.Boot {
-		if !r.attached {
-			r.setAttached()
-		}
+	if at, ok := r.m.nodes[r.cfg.Self]; !ok || at.boot != r.cfg.Boot {
+		r.attached = false
+	}
+	if r.comeIn() {
 		return
 	}
-	r.attached = false
 	if slices.Contains(r.m.voters, r.cfg.Self) && !r.asking && !r.m.arrives(r.cfg.Self) {
 		r.asking = true
 		r.fx.Kick = true
