@@ -33,6 +33,8 @@ func newCertified(t *testing.T, gateways []string, links ...string) *certified {
 		f.ids[name] = id
 	}
 	f.plug = func(name string, cfg *Config) { cfg.Identity = f.ids[name] }
+	// On a busy machine nobody shall be silent who is only not scheduled.
+	f.top.Timing.Hello = time.Second
 	return f
 }
 

@@ -34,8 +34,7 @@ func TestForgedPromises(t *testing.T) {
 				t.Error("a forged promise was delivered")
 			}
 			// It did not shut out what a really promises.
-			f.gate["a-1"].Broadcast([]byte("true"))
-			eventually(t, "the true promise", func() bool { return f.rec["c-1"].has(&f.rec["c-1"].promises, "true") })
+			eventually(t, "the true promise", func() bool { return f.promised("c-1", "true", "a-1") })
 		})
 	}
 }
@@ -45,8 +44,7 @@ func TestRelayedPromisesAreProved(t *testing.T) {
 	f := newCertified(t, []string{"a-1", "b-1", "c-1"}, "a-b", "b-c")
 	f.all()
 	f.converged()
-	f.gate["a-1"].Broadcast([]byte("true"))
-	eventually(t, "the promise", func() bool { return f.rec["c-1"].has(&f.rec["c-1"].promises, "true") })
+	eventually(t, "the promise", func() bool { return f.promised("c-1", "true", "a-1") })
 	if n := f.counter("c-1", "bad_signatures") + f.counter("b-1", "bad_signatures"); n != 0 {
 		t.Errorf("%d signatures were bad", n)
 	}
@@ -118,6 +116,13 @@ func TestRepeatedControlsAreTakenOnce(t *testing.T) {
 	if got := f.controls("c-1"); len(got) != 3 {
 		t.Errorf("got %q", got)
 	}
+}
+
+// promised says whether a promise has come. It is made again each time: promises may be
+// lost.
+func (f *federation) promised(at, what, by string) bool {
+	f.gate[by].Broadcast([]byte(what))
+	return f.rec[at].has(&f.rec[at].promises, what)
 }
 
 func sourceOf(g *Gateway) membership.SiteInstance {

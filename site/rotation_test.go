@@ -68,6 +68,9 @@ func listen(ctx context.Context, c *client.Conn, total <-chan int) (h heard, err
 // one. Then a gateway is revoked: the others close their links with it.
 func TestRotationUnderTraffic(t *testing.T) {
 	topo := newTopology(t, map[string]int{"lon": 2, "fra": 2, "nyc": 1}, "lon", "fra", "nyc")
+	// The machine may be busy: a process that is not scheduled for a moment has no link
+	// down, and what is looked for here does not depend on hellos.
+	topo.Timing.Hello = time.Second
 	f := run(t, topo, nil)
 	f.ready()
 	var members []*client.Conn
@@ -98,7 +101,7 @@ func TestRotationUnderTraffic(t *testing.T) {
 			}
 		})
 		senders.Go(func() {
-			tick := time.NewTicker(5 * time.Millisecond)
+			tick := time.NewTicker(10 * time.Millisecond)
 			defer tick.Stop()
 			for {
 				select {
