@@ -3,7 +3,7 @@ GO        ?= go
 BIN       := bin
 LINT      := $(BIN)/golangci-lint
 LINT_VER  := v2.15.0
-FUZZTIME  ?= 20s
+FUZZTIME  ?=
 SIMTIME   ?= 2m
 
 .PHONY: build test race fuzz sim scenarios uml bench lint demo clean
@@ -20,7 +20,7 @@ test:
 race:
 	$(GO) test -race ./...
 
-# every fuzz target for FUZZTIME each
+# every fuzz target, each for FUZZTIME, or all for two minutes and a half
 fuzz:
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./scripts/fuzz
 
