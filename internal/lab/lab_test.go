@@ -63,7 +63,8 @@ func newTestLab(t *testing.T, file string) *Lab {
 const sixRegions = "../../examples/topologies/six-regions.toml"
 
 // TestDelaysAreTheFile's: packets between any two gateways take as long as the topology
-// says. The shortest of some round trips is compared, so a busy machine does not matter.
+// says. The shortest of some round trips is compared, of up to a hundred if the machine is
+// busy, which delays packets, too.
 func TestDelaysAreTheFiles(t *testing.T) {
 	l := newTestLab(t, sixRegions)
 	if len(l.plan.links) != 15 {
@@ -72,9 +73,12 @@ func TestDelaysAreTheFiles(t *testing.T) {
 	for i := range l.plan.links {
 		k := &l.plan.links[i]
 		a, b := l.machineOf(k.a.nodes[0]), l.machineOf(k.b.nodes[0])
-		if got, want := roundTrip(t, a, b)/2, k.wan.Delay; got < want || got > want+2*time.Millisecond {
+		want := k.wan.Delay
+		got := roundTrip(t, a, b, 2*(want+2*time.Millisecond)) / 2
+		if got < want || got > want+2*time.Millisecond {
 			t.Errorf("%s to %s: one way takes %v, the file says %v", a.Name, b.Name, got, want)
 		}
+		t.Logf("%s to %s: one way takes %v, the file says %v", a.Name, b.Name, got, want)
 	}
 }
 
@@ -82,8 +86,9 @@ func (l *Lab) machineOf(n *nodePlan) *machine {
 	return l.machines[slices.IndexFunc(l.machines, func(m *machine) bool { return m.nodePlan == n })]
 }
 
-// roundTrip is the shortest of some round trips of datagrams from a to b.
-func roundTrip(t *testing.T, a, b *machine) time.Duration {
+// roundTrip is the shortest of eight round trips of datagrams from a to b, or of up to a
+// hundred until one is no longer than that.
+func roundTrip(t *testing.T, a, b *machine, short time.Duration) time.Duration {
 	t.Helper()
 	var echo net.PacketConn
 	if err := b.space.Do(func() (err error) {
@@ -112,7 +117,7 @@ func roundTrip(t *testing.T, a, b *machine) time.Duration {
 	defer conn.Close()
 	best := time.Hour
 	answer := make([]byte, 1500)
-	for range 8 {
+	for tries := 0; tries < 8 || best > short && tries < 100; tries++ {
 		began := time.Now()
 		if _, err := conn.Write([]byte("ping")); err != nil {
 			t.Fatal(err)

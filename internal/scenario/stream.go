@@ -125,7 +125,8 @@ func (s *stream) send(ctx context.Context) error {
 	})
 	tick := time.NewTicker(streamTick)
 	defer tick.Stop()
-	due, credit, before := 0, 0.0, time.Now()
+	var due int
+	credit, before := 0.0, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
