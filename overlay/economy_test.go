@@ -77,7 +77,7 @@ func TestIdleLinksAreQuiet(t *testing.T) {
 		m.all().converged()
 		time.Sleep(10 * time.Second)
 		before := m.traffic()
-		const seconds = 60
+		const seconds = 20
 		time.Sleep(seconds * time.Second)
 		most := 0
 		for way, bytes := range m.traffic() {

@@ -201,7 +201,7 @@ func (c *core) reconcileImporter(f *feed) {
 	m.cursor.Store(f.importFrom)
 	f.importer = m
 	f.store.hold(m, f.importFrom)
-	c.log.Debug("import begins", "log", f.id, "from", f.importFrom)
+	c.log.Info("gateway took over a log", "log", f.id, "from", f.importFrom)
 	c.wg.Go(func() {
 		m.run()
 		c.post(func(c *core) { c.importerEnded(f, m) })

@@ -246,19 +246,21 @@ func (g *Gateway) Broadcast(data []byte) {
 }
 
 // Control sends a message to a gateway of another instance. It arrives, in order,
-// while routes and links stay as they are; otherwise it may be lost.
-func (g *Gateway) Control(to membership.SiteInstance, data []byte) {
+// while routes and links stay as they are; otherwise it may be lost. False says that it
+// was refused: too large, or too much waits already.
+func (g *Gateway) Control(to membership.SiteInstance, data []byte) bool {
 	if len(data) > MaxControlBytes {
 		g.log.Error("control message refused: too large", "bytes", len(data), "limit", MaxControlBytes)
-		return
+		return false
 	}
 	g.in.mu.Lock()
 	defer g.in.mu.Unlock()
 	if len(g.in.controls) >= maxControlQueue || g.in.bytes+len(data) > maxControlQueueBytes {
 		g.count.controlsDropped.Add(1)
-		return
+		return false
 	}
 	g.in.controls = append(g.in.controls, controlMessage{To: to, Hops: maxHops, Data: data})
 	g.in.bytes += len(data)
 	g.in.signal()
+	return true
 }

@@ -202,11 +202,24 @@ func TestControlReachesAllSites(t *testing.T) {
 		f.gate["a-1"].Control(of("c"), fmt.Appendf(nil, "%d", i))
 	}
 	f.gate["a-1"].Control(of("b"), []byte("to b"))
+	// A flush is many pieces at once; none may be missing.
+	piece := bytes.Repeat([]byte("f"), 256<<10)
+	const pieces = 40 // 10 MiB
+	for range pieces {
+		if !f.gate["a-1"].Control(of("c"), piece) {
+			t.Error("a piece of a flush was refused")
+		}
+	}
 	from := of("a").Instance.String() + ":"
 	b, c := f.rec["b-1"], f.rec["c-1"]
 	eventually(t, "the neighbour's", func() bool { return b.has(&b.controls, from+"to b") })
 	eventually(t, "the relayed", func() bool { return c.has(&c.controls, from+"99") })
-	for i, got := range c.controls {
+	eventually(t, "the flush", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.controls) == 100+pieces
+	})
+	for i, got := range c.controls[:100] {
 		if got != fmt.Sprintf("%s%d", from, i) {
 			t.Fatalf("message %d is %q", i, got)
 		}

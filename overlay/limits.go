@@ -45,10 +45,11 @@ const (
 	// the Handler. Above it the parent's stream is not read.
 	maxImportLag = 2 << 20
 	// maxControlQueue and maxControlQueueBytes bound control messages that wait for
-	// one link, or for the Handler. They are repeated by the machines above, so the
-	// newest are refused when it is full.
-	maxControlQueue      = 1024
-	maxControlQueueBytes = 8 << 20
+	// one link, or for the Handler: room for the flush of a view, several MiB to each of
+	// a few instances. They are repeated by the machines above, so the newest are refused
+	// when it is full.
+	maxControlQueue      = 4096
+	maxControlQueueBytes = 32 << 20
 	// maxPromiseBacklog is how many promises of one origin may wait for one link or
 	// for the Handler; then the oldest, superseded ones go.
 	maxPromiseBacklog = 4

@@ -231,7 +231,9 @@ func (c *core) digestCame(from *lane, digest []routing.Summary) {
 
 // recompute finds the routes anew and tells the Handler what changed for it.
 func (c *core) recompute() {
+	began := c.now()
 	c.routes = routing.Compute(c.db)
+	c.throttle.Took(c.now() - began)
 	c.count.recomputes.Add(1)
 	c.secondPaths()
 	for _, f := range c.feeds {

@@ -31,7 +31,6 @@ type memWay struct {
 	packets, bytes int // that went out, lost ones included
 	free           time.Time
 	in             chan memPacket
-	to             *memConn
 }
 
 type memPacket struct {

@@ -90,6 +90,13 @@ func (r *recorder) got(log membership.LogID) []uint64 {
 	return slices.Clone(r.numbers[log])
 }
 
+// after returns what has come of a log behind the first n records.
+func (r *recorder) after(log membership.LogID, n int) []uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.numbers[log][n:])
+}
+
 func (r *recorder) count(log membership.LogID) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -125,17 +125,23 @@ func costsDiffer(said, now []Edge) bool {
 }
 
 // A Throttle spaces computations: the first change is computed after 10 ms, so that
-// what is flooded together is computed once; changes that follow soon wait 50 ms, and
-// then twice as long each time, up to 500 ms. Calm resets it. The zero value is ready;
+// what is flooded together is computed once; changes that follow soon wait until 50 ms
+// after the last computation, then twice as long each time, up to 500 ms and to twenty
+// times what the last computation took. Calm resets it. The zero value is ready;
 // it is not safe for concurrent use.
 type Throttle struct {
 	due    time.Duration
 	armed  bool
 	last   time.Duration
 	recent int
+	took   time.Duration // by the last computation
 }
 
 const (
+	// throttleShare is one over the share of the time that computing may take: what is
+	// quickly computed need not be put off.
+	throttleShare = 20
+
 	throttleFirst = 10 * time.Millisecond
 	throttleNext  = 50 * time.Millisecond
 	throttleMost  = 500 * time.Millisecond
@@ -152,15 +158,19 @@ func (t *Throttle) Change(now time.Duration) {
 	if now-t.last > calm {
 		t.recent = 0
 	}
-	t.armed, t.due = true, now+t.wait()
+	t.armed, t.due = true, max(now+throttleFirst, t.last+t.wait())
 }
 
+// wait is the least time between the last computation and the next.
 func (t *Throttle) wait() time.Duration {
 	if t.recent == 0 {
-		return throttleFirst
+		return 0
 	}
-	return min(throttleNext<<min(t.recent-1, 10), throttleMost)
+	return min(throttleNext<<min(t.recent-1, 10), throttleMost, max(throttleNext, throttleShare*t.took))
 }
+
+// Took tells how long the computation took that Take allowed.
+func (t *Throttle) Took(d time.Duration) { t.took = d }
 
 // Deadline returns when to compute, if there is reason to.
 func (t *Throttle) Deadline() (time.Duration, bool) { return t.due, t.armed }

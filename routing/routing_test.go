@@ -23,7 +23,10 @@ func instance(site int) membership.SiteInstance {
 // network draws gateways of a few sites and edges between them; some edges are
 // advertised by one end only.
 func network(t *rapid.T) *Database {
-	n := rapid.IntRange(2, 40).Draw(t, "gateways")
+	return networkOf(t, rapid.IntRange(2, 40).Draw(t, "gateways"))
+}
+
+func networkOf(t *rapid.T, n int) *Database {
 	sites := rapid.IntRange(1, n).Draw(t, "sites")
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 	edges := make([][]Edge, n)
@@ -99,6 +102,27 @@ func TestDistancesAreShortest(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestLargeNetworksHaveShortestDistances is the same at the size of a whole federation.
+func TestLargeNetworksHaveShortestDistances(t *testing.T) {
+	for _, seed := range []int{1, 2, 3} {
+		d := rapid.Custom(func(t *rapid.T) *Database { return networkOf(t, 200) }).Example(seed)
+		for id, e := range d.entries {
+			e.signed.Flags = 0
+			d.entries[id] = e
+		}
+		r := Compute(d)
+		for _, s := range d.All() {
+			got, ok := r.Distance(s.Gateway)
+			if !ok {
+				got = unreachable
+			}
+			if want := oracle(d, 1, s.Gateway); got != want {
+				t.Fatalf("distance to %v is %v, want %v", s.Gateway, got, want)
+			}
+		}
+	}
 }
 
 func TestTreesAreLoopFreeAndShortest(t *testing.T) {
@@ -278,6 +302,7 @@ func TestCostsAreSaidWhenTheyStay(t *testing.T) {
 
 func TestThrottleSpacesComputations(t *testing.T) {
 	var th Throttle
+	th.Took(time.Second)
 	now := time.Second
 	for i, want := range []time.Duration{10, 50, 100, 200, 400, 500, 500} {
 		th.Change(now)
@@ -290,6 +315,12 @@ func TestThrottleSpacesComputations(t *testing.T) {
 		}
 		now = at
 	}
+	th.Took(time.Millisecond)
+	th.Change(now)
+	if at, _ := th.Deadline(); at-now != throttleNext || !th.Take(at) {
+		t.Fatalf("what is quick to compute waits %v", at-now)
+	}
+	now += throttleNext
 	th.Change(now + 2*calm)
 	if at, _ := th.Deadline(); at-now-2*calm != throttleFirst {
 		t.Fatal("calm does not reset the throttle")
