@@ -65,7 +65,8 @@ type channel struct {
 	to      merge.SiteInstance
 	queue   [][]byte // not delivered
 	bytes   int
-	round   int // grows when all is sent again
+	round   int  // grows when all is sent again
+	waits   bool // all is sent again soon
 	arrival time.Duration
 }
 
@@ -100,15 +101,16 @@ func (w *wan) control(from *life, c merge.Control) {
 		ch.drop()
 		return
 	}
-	ch.queue = append(ch.queue, c.Data)
-	ch.send(c.Data)
+	if ch.queue = append(ch.queue, c.Data); !ch.waits {
+		ch.send(c.Data)
+	}
 }
 
 // drop forgets all that waits.
 func (ch *channel) drop() {
 	ch.from.f.stats.Covered["overlay: controls dropped, no way or too many"] += len(ch.queue)
 	ch.round++
-	ch.queue, ch.bytes = nil, 0
+	ch.queue, ch.bytes, ch.waits = nil, 0, false
 }
 
 // send puts one message on its way.
@@ -138,12 +140,13 @@ func (ch *channel) send(data []byte) {
 func (ch *channel) again() {
 	ch.from.f.stats.Covered["overlay: controls sent again"] += len(ch.queue)
 	ch.round++
+	ch.waits = true
 	round := ch.round
 	ch.from.f.after(retryControl, func() {
 		if ch.round != round || !ch.from.alive() {
 			return
 		}
-		ch.arrival = 0
+		ch.arrival, ch.waits = 0, false
 		for _, data := range ch.queue {
 			if ch.send(data); ch.round != round {
 				return
@@ -162,8 +165,7 @@ func (ch *channel) arrive(at *place, data []byte) {
 		return
 	}
 	if w.rand.percent(controlTwice) {
-		// The answer was lost: all comes again.
-		ch.again()
+		ch.again() // the answer was lost: all comes again
 	} else {
 		ch.queue, ch.bytes = ch.queue[1:], ch.bytes-len(data)
 	}
