@@ -88,10 +88,21 @@ func (h *history) reaches(r *report, m *message, names []string, when int64, evi
 		if d == nil || !d.staysFrom(when) || !m.wantedBy(d) {
 			continue
 		}
-		if _, got := d.got[m]; !got {
+		if _, got := d.got[m]; !got && !d.went(m) {
 			r.add(Violation{Client: d.name, Message: m.Message, Explain: fmt.Sprintf("client %s never got the %s message %v to %v", d.name, m.service, m.Message, m.groups)}, append(evidence, m.submit, m.accepted)...)
 		}
 	}
+}
+
+// went says that the client's node went on from the view of a federated message: what it
+// had to get before is asked by who goes along (P7), not by who was a member.
+func (c *client) went(m *message) bool {
+	send := m.federated()
+	if send == nil {
+		return false
+	}
+	n := len(c.node.views)
+	return n == 0 || c.node.views[n-1].View != send.View
 }
 
 // A standing is a client's membership in a group that never ended.
