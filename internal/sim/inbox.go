@@ -185,19 +185,25 @@ func (l *life) wake(at time.Duration) {
 	l.end()
 }
 
-// maxSpin bounds how often a node may be woken without time passing. More is a
+// maxSpin bounds how often a node may be woken within a time of spinWindow. More is a
 // loop that a real node would spend its core in.
-const maxSpin = 20_000
+const (
+	maxSpin    = 5000
+	spinWindow = time.Millisecond
+)
 
-// spinning notices a node that is woken again and again without time passing, and
-// then leaves it alone.
+// spinning notices a node that is woken again and again while hardly any time passes. It
+// ends the run, which would never come to its end.
 func (l *life) spinning() bool {
-	if l.spinAt != l.f.now {
+	if l.f.now-l.spinAt > spinWindow {
 		l.spinAt, l.spins = l.f.now, 0
 	}
 	if l.spins++; l.spins < maxSpin {
 		return false
 	}
-	l.f.report("spin", "node %s was woken %d times without time passing: its deadline does not move", l.name, l.spins)
+	if !l.f.over {
+		l.f.report("spin", "node %s was woken %d times within %v: its deadline does not move", l.name, l.spins, l.f.now-l.spinAt)
+	}
+	l.f.over = true
 	return true
 }
