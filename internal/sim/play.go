@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math"
+	"runtime/debug"
 	"time"
 
 	"ringway/internal/evs"
@@ -61,6 +62,17 @@ func (p *play) run() {
 	p.f.at(p.quiet, p.lookForRest)
 	p.f.at(measureEvery, p.measure)
 	p.f.at(p.schedule.Length, p.endAll)
+	p.toTheEnd()
+}
+
+// toTheEnd lets everything happen. A machine that panics ends the run.
+func (p *play) toTheEnd() {
+	defer func() {
+		if why := recover(); why != nil {
+			p.f.wrong = nil
+			p.f.report("panic", "%v\n%s", why, debug.Stack())
+		}
+	}()
 	p.f.agenda.run(p.schedule.Length+p.patience(), &p.f.over)
 	p.f.finish()
 }
