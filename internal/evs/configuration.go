@@ -142,6 +142,7 @@ type passage struct {
 	signal           *Event
 	fromView, toView ViewID
 	inst             string
+	attached         bool // the node's clients go with it
 }
 
 // passages lists the moves from view to view that a signal of instances announced.
@@ -150,8 +151,10 @@ func (h *history) passages() []passage {
 	var all []passage
 	for _, n := range h.nodes {
 		var from, signal *Event
+		at := stage{attached: !n.attaches}
 		for i := range n.Events {
 			e := &n.Events[i]
+			at.pass(e)
 			switch e.Kind {
 			case Sig:
 				signal = e
@@ -161,7 +164,7 @@ func (h *history) passages() []passage {
 				}
 			case View:
 				if from != nil && signal != nil && len(signal.TS) > 0 {
-					all = append(all, passage{node: n, from: from, to: e, signal: signal, fromView: from.View, toView: e.View, inst: signal.Inst})
+					all = append(all, passage{node: n, from: from, to: e, signal: signal, fromView: from.View, toView: e.View, inst: signal.Inst, attached: at.attached})
 				}
 				from, signal = e, nil
 			}

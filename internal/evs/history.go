@@ -74,6 +74,7 @@ type message struct {
 	submit     *Event
 	when       int64  // of submit, on the common clock
 	accepted   *Event // first send that counts, at whatever node; nil in traces from outside
+	taken      int64  // when, on the common clock
 	lone       bool   // only nodes that then closed alone accepted it
 	kept       bool   // a node accepted it that took it along and was there at the end
 	deliveries []delivery
@@ -165,7 +166,7 @@ func (h *history) acceptances(n *node) {
 			m := h.byID[e.Msg]
 			m.kept = m.kept || n.alive && !aside
 			if m.accepted == nil || m.lone && !aside || m.lone == aside && m.accepted.Node == e.Node && m.accepted.Boot == e.Boot {
-				m.accepted, m.lone = e, aside
+				m.accepted, m.taken, m.lone = e, n.now(e), aside
 			}
 			if m.submit == nil {
 				m.groups, m.service = e.Groups, e.Service

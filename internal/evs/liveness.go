@@ -156,17 +156,29 @@ func (h *history) standings() map[string][]standing {
 	return groups
 }
 
-// together says that sender and client were in one view for long enough when the
-// message was sent, or in one instance.
+// together says that the client was in the instance that accepted a message, or had been
+// in one view with it for long enough. Of a message whose acceptance the traces do not
+// show, the same is asked of its sender when it was sent.
 func (h *history) together(m *message, c *client) bool {
-	from, to := m.sender.node.viewAt(m.when), c.node.viewAt(m.when)
+	when, from := m.when, m.sender.node.viewAt(m.when)
+	if m.accepted != nil {
+		when = m.taken
+		for _, n := range h.nodes {
+			if n.Node == m.accepted.Node && n.Boot == m.accepted.Boot {
+				from = n.viewAt(when)
+			}
+		}
+	}
+	to := c.node.viewAt(when)
 	switch {
 	case from == nil || to == nil:
 		return m.sender.node == c.node
+	case m.accepted != nil && len(c.stays[m.accepted.View]) == 0:
+		return false
 	case from.Inst == to.Inst:
 		return true
 	}
-	old := m.when - int64(established)
+	old := when - int64(established)
 	return from.View == to.View && slices.Contains(from.Members, to.Inst) &&
 		m.sender.node.Start+from.At <= old && c.node.Start+to.At <= old
 }

@@ -276,6 +276,8 @@ func streams(h *history, r *report) {
 				k := stream{e.Src, e.View}
 				before := next[k]
 				switch {
+				case before != nil && e.Idx > before.Idx+1 && e.Idx-before.Idx-1 <= h.arriving(e, before.N):
+					// Others had it, when the view ended, and gave it on (SEQUENCING X3).
 				case before != nil && e.Idx != before.Idx+1:
 					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s after %d", n.Node, e.Idx, e.Src, before.Idx)}, before, e)
 				case before == nil && carried[e.View] && e.Idx != 0:
@@ -285,6 +287,19 @@ func streams(h *history, r *report) {
 			}
 		}
 	}
+}
+
+// arriving counts the records from behind number n on to that of an import whose messages
+// are delivered as they arrive. When a view ends, members give each other what they have
+// of all records but these.
+func (h *history) arriving(e *Event, n uint64) uint64 {
+	count := uint64(0)
+	for _, m := range h.ofView[e.View] {
+		if s := m.accepted; keyOf(s).src == e.Src && s.N > n && s.N < e.N && !Ordered(m.service) && slices.Contains(s.D, e.Inst) {
+			count++
+		}
+	}
+	return count
 }
 
 // siteAgreement is P22: nodes of one instance in one ring do the same in the same order:

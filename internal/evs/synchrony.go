@@ -17,7 +17,7 @@ func virtualSynchrony(h *history, r *report) {
 	}
 	for i, p := range all {
 		for _, q := range all[i:] {
-			if p.fromView == q.fromView && p.toView == q.toView && slices.Contains(p.signal.TS, q.inst) && slices.Contains(q.signal.TS, p.inst) {
+			if p.attached && q.attached && p.fromView == q.fromView && p.toView == q.toView && slices.Contains(p.signal.TS, q.inst) && slices.Contains(q.signal.TS, p.inst) {
 				h.sameOfView(r, p, q, of)
 				if p.node != q.node {
 					h.sameOfView(r, q, p, of)
