@@ -26,6 +26,7 @@ type federation struct {
 	wan      *wan
 	talking  bool // clients send
 	over     bool // nothing more will happen
+	panicked bool // a machine did
 	untraced bool // keep no events: the run is too long
 	traces   []*evs.Trace
 	wrong    []evs.Violation // found while running

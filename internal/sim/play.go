@@ -69,7 +69,7 @@ func (p *play) run() {
 func (p *play) toTheEnd() {
 	defer func() {
 		if why := recover(); why != nil {
-			p.f.wrong = nil
+			p.f.wrong, p.f.panicked = nil, true
 			p.f.report("panic", "%v\n%s", why, debug.Stack())
 		}
 	}()
