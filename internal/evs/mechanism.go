@@ -252,7 +252,8 @@ func (h *history) keptElsewhere(r *report) {
 }
 
 // streams is P20: the records of a stream come as 0, 1, 2 and so on. A node that learned
-// a view from others begins with any of them.
+// a view from others begins with any of them; what others give at the end of a view has
+// no place in the stream, and what comes behind it may skip that.
 func streams(h *history, r *report) {
 	type stream struct {
 		src  string
@@ -260,6 +261,7 @@ func streams(h *history, r *report) {
 	}
 	for _, n := range h.nodes {
 		next := map[stream]*Event{}
+		filled := map[ViewID]bool{}  // views of which others have given what they held
 		carried := map[ViewID]bool{} // views that it installed itself, from their begin
 		learner := !n.lineages
 		for i := range n.Events {
@@ -276,8 +278,10 @@ func streams(h *history, r *report) {
 				k := stream{e.Src, e.View}
 				before := next[k]
 				switch {
-				case before != nil && e.Idx > before.Idx+1 && e.Idx-before.Idx-1 <= h.arriving(e, before.N):
-					// Others had it, when the view ended, and gave it on (SEQUENCING X3).
+				case e.Phase == Transitional:
+					filled[e.View] = true
+					continue
+				case filled[e.View] && (before == nil || e.Idx > before.Idx):
 				case before != nil && e.Idx != before.Idx+1:
 					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s after %d", n.Node, e.Idx, e.Src, before.Idx)}, before, e)
 				case before == nil && carried[e.View] && e.Idx != 0:
@@ -287,19 +291,6 @@ func streams(h *history, r *report) {
 			}
 		}
 	}
-}
-
-// arriving counts the records from behind number n on to that of an import whose messages
-// are delivered as they arrive. When a view ends, members give each other what they have
-// of all records but these.
-func (h *history) arriving(e *Event, n uint64) uint64 {
-	count := uint64(0)
-	for _, m := range h.ofView[e.View] {
-		if s := m.accepted; keyOf(s).src == e.Src && s.N > n && s.N < e.N && !Ordered(m.service) && slices.Contains(s.D, e.Inst) {
-			count++
-		}
-	}
-	return count
 }
 
 // siteAgreement is P22: nodes of one instance in one ring do the same in the same order:
@@ -375,7 +366,7 @@ func (n *node) runs() []*actions {
 
 func (a *actions) add(e *Event) {
 	a.done = append(a.done, e)
-	if e.Phase != Transitional {
+	if e.Phase != Transitional || e.Kind == Import {
 		a.clear = len(a.done)
 	}
 }

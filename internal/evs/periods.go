@@ -11,6 +11,7 @@ type period struct {
 	end      *Event     // next view of the group, the leave, or nil
 	before   *period    // that the view ended, or nil
 	last     bool       // nothing ended it
+	tail     bool       // it ended in the transitional part of a view of sites
 	messages []*message // ordered ones to the group, as delivered
 	at       []int      // where, in client.items
 	clear    int        // how many of them came before a transitional signal
@@ -27,6 +28,7 @@ func (h *history) periods() (map[groupView][]*period, []groupView) {
 	for _, c := range h.clients {
 		open := map[string]*period{}
 		signalled := map[string]bool{}
+		tail := false
 		finish := func(group string, e *Event) {
 			p := open[group]
 			if p == nil {
@@ -35,7 +37,7 @@ func (h *history) periods() (map[groupView][]*period, []groupView) {
 			if !signalled[group] {
 				p.clear = len(p.messages)
 			}
-			p.end, p.last = e, e == nil
+			p.end, p.last, p.tail = e, e == nil, tail
 			delete(open, group)
 			delete(signalled, group)
 		}
@@ -64,6 +66,9 @@ func (h *history) periods() (map[groupView][]*period, []groupView) {
 				for g := range open {
 					signal(g)
 				}
+				tail = true
+			case View, Attach, Lineage:
+				tail = false
 			case Dlv:
 				if m := it.message; Ordered(m.service) && !m.discard && c.got[m] == at {
 					for _, g := range m.groups {

@@ -192,6 +192,9 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 	case merge.TraceImport:
 		r.releaseFor(e.Src, nil)
 		out.Kind, out.Src, out.Idx = evs.Import, r.instance(e.Src), e.Idx
+		if e.Closing {
+			out.Phase = evs.Transitional
+		}
 	case merge.TracePromise:
 		r.promise(e, out)
 		return
@@ -209,16 +212,13 @@ func (r *Recorder) configuration(e *merge.TraceEvent, out evs.Event) {
 	case merge.TraceView:
 		r.last = merge.TraceEvent{}
 		out.Kind = evs.View
-		for _, m := range e.Members {
-			out.Members = append(out.Members, r.instance(m.Instance))
-		}
-		slices.Sort(out.Members)
+		out.Members = r.members(e.Members)
 	case merge.TraceSig:
 		out.Kind, out.TSN = evs.Sig, r.nodeNames(e.Nodes)
-		for _, m := range e.Members {
-			out.TS = append(out.TS, r.instance(m.Instance))
-		}
-		slices.Sort(out.TS)
+		out.TS = r.members(e.Members)
+	case merge.TraceCut:
+		out.Kind, out.C, out.CutTS = evs.Cut, r.members(e.Members), r.members(e.Together)
+		out.PI, out.K, out.B, out.F, out.T = r.viewID(e.Next), e.P, e.W, e.T, 0
 	case merge.TraceLineage:
 		out.Number, out.Electorate = evs.Number{e.Number.Counter, uint64(e.Number.Seq)}, r.nodeNames(e.Nodes)
 		if e.Role != "" {
@@ -242,6 +242,16 @@ func (r *Recorder) configuration(e *merge.TraceEvent, out evs.Event) {
 		return
 	}
 	r.record(out)
+}
+
+// members are the names of instances, sorted.
+func (r *Recorder) members(list []merge.SiteInstance) []string {
+	names := make([]string, 0, len(list))
+	for _, m := range list {
+		names = append(names, r.instance(m.Instance))
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (r *Recorder) nodeNames(ids []membership.NodeID) []string {

@@ -111,9 +111,9 @@ func (m *machine) fillRecord(from int, raw []byte) {
 		return
 	}
 	m.heldIn[r.src] = append(m.heldIn[r.src], r)
+	m.traceImport(r, idx, true)
 	if own || r.ordered() {
 		m.imported++
-		m.traceImport(r, idx)
 		m.absorb(r)
 	} else {
 		m.counted[id] = struct{}{}

@@ -36,7 +36,7 @@ func (m *machine) inbound(data []byte) {
 	m.logNext[r.src] = r.n + 1
 	m.imported++
 	m.applied++
-	m.traceImport(r, idx)
+	m.traceImport(r, idx, false)
 	m.heldIn[r.src] = append(m.heldIn[r.src], r)
 	m.absorb(r)
 	if m.ahead[r.src] != nil {
@@ -46,9 +46,11 @@ func (m *machine) inbound(data []byte) {
 	m.retryPromises(r.src)
 }
 
-func (m *machine) traceImport(r *record, idx uint64) {
+// traceImport tells of a record that was taken in; filled: out of its stream's order, from
+// what another member held when the view ended.
+func (m *machine) traceImport(r *record, idx uint64, filled bool) {
 	if m.cfg.Trace != nil {
-		m.cfg.Trace(&TraceEvent{Kind: TraceImport, Src: m.view.Members[r.src].Instance, Idx: idx, N: r.n, T: r.t, Instance: m.instance, View: m.view.ID})
+		m.cfg.Trace(&TraceEvent{Kind: TraceImport, Closing: filled, Src: m.view.Members[r.src].Instance, Idx: idx, N: r.n, T: r.t, Instance: m.instance, View: m.view.ID})
 	}
 }
 

@@ -427,6 +427,9 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 			}
 		}
 	default:
+		if r.returning(c.id, f.groups) {
+			return false
+		}
 		d, above = m.destinations(f.groups)
 	}
 	if m.solo() || d.Without(m.self) == 0 && last <= m.v && above <= m.v || m.off(noHold) && f.kind == Send && d.Without(m.self) == 0 {
@@ -442,6 +445,18 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	}
 	f.t = max(r.viewNow(now)+int64(r.proposer.slack)+lead, m.nextT(d), last+1, above+1)
 	return true
+}
+
+// returning says whether a client is not back yet in one of the groups: what it sends
+// there has to wait, or it would miss it.
+func (r *Replica) returning(id membership.ClientID, groups []string) bool {
+	for _, name := range groups {
+		if g := r.m.groups[name]; g != nil && g.prep != nil &&
+			slices.ContainsFunc(g.prep.wait, func(w waiter) bool { return w.rejoin && w.Client == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 // machineLast is the machine's last[c].

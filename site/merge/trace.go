@@ -53,6 +53,6 @@ type TraceEvent struct {
 	Voters    []membership.NodeID // TraceLineage: who decided it
 	Role      string              // heir, learner, founder; empty: learners became voters
 	Number    ring.Position
-	Closing   bool // TraceSend: in the transitional configuration of a ring
+	Closing   bool // TraceSend: in the transitional configuration of a ring; TraceImport: from a Fill
 	Formed    bool // Nodes are the electorate, as every member of the ring knows
 }
