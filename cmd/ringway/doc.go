@@ -6,5 +6,6 @@
 // piped is plain and stable; --json is one object per line.
 //
 // RINGWAY_TOPOLOGY, RINGWAY_CONNECT and RINGWAY_ADMIN give defaults for --topology,
-// --connect and --admin.
+// --connect and --admin; RINGWAY_CA and RINGWAY_TOKEN_FILE are for nodes that are reached
+// over TLS and that want a token.
 package main

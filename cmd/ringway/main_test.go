@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	for _, variable := range []string{"RINGWAY_TOPOLOGY", "RINGWAY_CONNECT", "RINGWAY_ADMIN", demoFault} {
+	for _, variable := range []string{"RINGWAY_TOPOLOGY", "RINGWAY_CONNECT", "RINGWAY_ADMIN", envCA, envTokenFile, demoFault} {
 		os.Unsetenv(variable)
 	}
 	os.Exit(m.Run())
@@ -199,6 +199,9 @@ func TestDefaultsFromTheEnvironment(t *testing.T) {
 		{"RINGWAY_CONNECT=127.0.0.1:1", "sub g", "127.0.0.1:1"},
 		{"RINGWAY_CONNECT=127.0.0.1:1", "bench --duration 1s", "127.0.0.1:1"},
 		{"RINGWAY_ADMIN=127.0.0.1:1", "status", "127.0.0.1:1"},
+		{"RINGWAY_CA=/no/such/file", "sub g --connect tls://127.0.0.1:1", "RINGWAY_CA: "},
+		{"RINGWAY_CA=" + good, "sub g --connect tls://127.0.0.1:1", "no certificate in PEM"},
+		{"RINGWAY_TOKEN_FILE=/no/such/file", "pub g --connect 127.0.0.1:1", "RINGWAY_TOKEN_FILE: "},
 	} {
 		if _, _, errs := ringway(t, "", []string{test.variable}, strings.Fields(test.args)...); !strings.Contains(errs, test.errs) || test.errs == "" && errs != "" {
 			t.Errorf("%s ringway %s: %s", test.variable, test.args, errs)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strconv"
 	"time"
 
@@ -40,7 +41,7 @@ func newPub() *cobra.Command {
 		Long: `Send each line of standard input as a message to the groups. With --size, --count or
 --rate, generate messages instead.
 
-ADDR is HOST:PORT, PORT@HOST, or PORT for the unix socket /tmp/PORT.`,
+` + addressHelp,
 		Args: args(1, membership.MaxGroups, "one GROUP to 100"),
 		RunE: func(cmd *cobra.Command, groups []string) error { return f.run(cmd, groups) },
 	}
@@ -101,13 +102,53 @@ func connect(cmd *cobra.Command, address string, options client.Options) (*clien
 	if _, _, err := client.ParseAddress(address); err != nil {
 		return nil, usage("%s: --connect: %v", cmd.Name(), err)
 	}
+	if err := credentials(&options); err != nil {
+		return nil, usage("%s: %v", cmd.Name(), err)
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), connectTime)
 	defer cancel()
 	conn, err := client.Dial(ctx, address, options)
+	switch {
+	case errors.Is(err, client.ErrTLS) && options.TLS == nil:
+		err = fmt.Errorf("%w: set %s to the federation's ca.pem", err, envCA)
+	case errors.Is(err, client.ErrMethod):
+		err = fmt.Errorf("%w: %s names the file of a token, which `ringway keys token` makes", err, envTokenFile)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cmd.Name(), err)
 	}
 	return conn, nil
+}
+
+// Environment of commands that are clients.
+const (
+	envCA        = "RINGWAY_CA"         // ca.pem, for tls:// addresses
+	envTokenFile = "RINGWAY_TOKEN_FILE" // of nodes that admit by method TOKEN
+)
+
+const addressHelp = `ADDR is HOST:PORT, PORT@HOST, PORT for the unix socket /tmp/PORT, unix:PATH, or
+tls://HOST:PORT with RINGWAY_CA naming the federation's ca.pem. RINGWAY_TOKEN_FILE names a
+file with the token for nodes that want one.`
+
+// credentials adds what the environment has for connecting.
+func credentials(options *client.Options) error {
+	if path := os.Getenv(envCA); path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", envCA, err)
+		}
+		if options.TLS, err = client.TLSConfig(pem, ""); err != nil {
+			return fmt.Errorf("%s=%s: %w", envCA, path, err)
+		}
+	}
+	if path := os.Getenv(envTokenFile); path != "" {
+		token, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", envTokenFile, err)
+		}
+		options.Token = string(bytes.TrimSpace(token))
+	}
+	return nil
 }
 
 // connectTime bounds connecting to a node, which is near.

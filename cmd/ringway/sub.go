@@ -25,7 +25,7 @@ func newSub() *cobra.Command {
 		Short: "Join groups and print their messages, and views, as they come",
 		Long: `Join groups and print their messages as they come. With --membership, print views too.
 
-ADDR is HOST:PORT, PORT@HOST, or PORT for the unix socket /tmp/PORT.`,
+` + addressHelp,
 		Args: args(1, membership.MaxGroups, "one GROUP to 100"),
 		RunE: func(cmd *cobra.Command, groups []string) error { return f.run(cmd, groups) },
 	}

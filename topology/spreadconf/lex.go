@@ -43,7 +43,8 @@ func lex(c *collector, data []byte) []token {
 	for line := range strings.Lines(string(data)) {
 		number++
 		for rest := strings.TrimLeft(line, blanks); rest != ""; rest = strings.TrimLeft(rest, blanks) {
-			t, n := token{kind: 'w', line: number}, 0
+			t := token{kind: 'w', line: number}
+			var n int
 			switch {
 			case rest[0] == '#':
 				n = len(rest)

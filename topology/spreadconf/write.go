@@ -115,7 +115,7 @@ func (b *builder) todo(w *writer) {
 		w.comment("#  - ", fmt.Sprintf("Make certificates: `ringway keys init --dir certs --federation %s`, then `ringway keys issue --dir certs --topology THIS-FILE --all`; give each node its own.", b.options.Federation))
 	}
 	if b.offers("TOKEN") {
-		w.comment("#  - ", "Make tokens for clients, as docs/from-spread.md says; without their file this one does not pass the check.")
+		w.comment("#  - ", "Make tokens for clients: `ringway keys token --client PATTERN --file tokens`; without their file this one does not pass the check.")
 	}
 	w.comment("#  - ", "Check this file, after every change: `ringway check THIS-FILE`.")
 }
