@@ -10,7 +10,8 @@ import (
 // An ending says how a view ends here (X6, N6): everything up to a limit is delivered,
 // as everybody delivers it; then comes the transitional signal, and after it what else
 // will be delivered by all that go on together. Before the first safe message that is
-// not known stable the signal comes earlier: not all may get it.
+// not known stable the signal comes earlier: not all may get it. Views of groups up to the
+// limit are those that everybody has, with the same sets.
 type ending struct {
 	limit int64
 	from  membership.Set     // sources whose records above the limit are kept
@@ -21,13 +22,16 @@ type ending struct {
 
 // endView delivers the tail of the view.
 func (m *machine) endView(e *ending) {
-	signalled := false
+	leaving, told := m.leaving, false
+	m.leaving = 0
 	signal := func() {
-		if !signalled {
-			signalled = true
-			for _, g := range m.sortedGroups(m.losing) {
-				m.signal(g)
-			}
+		m.leaving = leaving
+		for _, g := range m.sortedGroups(m.losing) {
+			m.signal(g)
+		}
+		m.leaving = 0
+		if !told {
+			told = true
 			e.trace()
 		}
 	}
@@ -38,7 +42,7 @@ func (m *machine) endView(e *ending) {
 		m.closeOne()
 	}
 	signal()
-	m.tail = e.name
+	m.leaving, m.tail = leaving, e.name
 	drop := func(r *record) bool {
 		return !m.off(keepAll) && (!e.from.Has(r.src) || e.keeps != nil && !e.keeps(r))
 	}
