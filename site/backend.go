@@ -45,6 +45,16 @@ func (b *backend) Submit(s *session.Session, requests []merge.Request) bool {
 		return true
 	case <-b.node.done:
 		return false
+	case <-s.Gone(): // it may be held for long, and its departure must not be
+		if !b.node.in.call(func() { l.gate.drop(open) }) {
+			return false
+		}
+	}
+	select {
+	case <-open:
+		return true
+	case <-b.node.done:
+		return false
 	}
 }
 

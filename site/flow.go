@@ -108,7 +108,7 @@ func (f *flow) send(reader membership.ClientID, to []string, hold bool) {
 		data[1] = 1
 	}
 	f.l.submit(f.self, []merge.Request{{
-		Kind: merge.Send, Service: membership.Reliable, Hint: spread.Hint(0), Groups: to, Data: reader.Append(data),
+		Kind: merge.Send, Service: membership.FIFO, Hint: spread.Hint(0), Groups: to, Data: reader.Append(data),
 	}})
 }
 

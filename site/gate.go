@@ -1,5 +1,7 @@
 package site
 
+import "slices"
+
 // A gate holds back producers (sessions that submit, logs that are imported) until
 // the event loop has worked off enough of what they queued. It belongs to the loop.
 type gate struct {
@@ -19,6 +21,15 @@ func (g *gate) hold(ready func() bool, open chan struct{}) {
 		return
 	}
 	g.waiting = append(g.waiting, waiter{ready, open})
+}
+
+// drop lets the producer behind open go, whatever its condition, if it waits.
+func (g *gate) drop(open chan struct{}) {
+	i := slices.IndexFunc(g.waiting, func(w waiter) bool { return w.open == open })
+	if i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
+		close(open)
+	}
 }
 
 // check lets go everybody whose condition holds by now.

@@ -239,10 +239,10 @@ func TestSessionsOfOneAddress(t *testing.T) {
 // TestJoinsWaitForTheirRate: they are late, not lost, and what was sent before them is
 // not late with them.
 func TestJoinsWaitForTheirRate(t *testing.T) {
-	node, tcp, _ := start(t, func(c *Config) { c.Access.Limits.JoinsPerSecond = 20 })
+	node, tcp, _ := start(t, func(c *Config) { c.Access.Limits.JoinsPerSecond = 40 })
 	conn := admitted(t, tcp)
 	var all []byte
-	const joins = 25
+	const joins = 60
 	for i := range joins {
 		all = append(all, call(spread.TypeJoin, "#a#d1", fmt.Sprint("g", i))...)
 	}

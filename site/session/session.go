@@ -44,6 +44,9 @@ func newSession(s *Server, conn net.Conn, id Identity, private string) *Session 
 // Identity returns what the handshake fixed.
 func (s *Session) Identity() Identity { return s.id }
 
+// Gone is closed when the session has ended.
+func (s *Session) Gone() <-chan struct{} { return s.gone }
+
 // address returns where the client is; clients of a unix socket have no address.
 func (s *Session) address() string {
 	if remote := s.conn.RemoteAddr(); remote.Network() != "unix" {

@@ -176,7 +176,7 @@ func TestHandshakeInAnyPieces(t *testing.T) {
 }
 
 func TestSilentConnectionsDelayNobodyAndEnd(t *testing.T) {
-	_, tcp, _ := start(t, func(c *Config) { c.HandshakeTimeout = 200 * time.Millisecond })
+	_, tcp, _ := start(t, func(c *Config) { c.HandshakeTimeout = time.Second })
 	silent := raw(t, "tcp", tcp)
 	conn := raw(t, "tcp", tcp)
 	fmt.Fprint(conn, "\x05\x00\x01\x01\x01a"+choice)
