@@ -20,7 +20,7 @@ test:
 race:
 	$(GO) test -race ./...
 
-# every fuzz target, each for FUZZTIME, or all for two minutes and a half
+# every fuzz target, each for FUZZTIME, or all together for 100 s
 fuzz:
 	GO=$(GO) FUZZTIME=$(FUZZTIME) ./scripts/fuzz
 

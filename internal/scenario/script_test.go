@@ -25,7 +25,8 @@ func TestScripts(t *testing.T) {
 			continue
 		}
 		t.Run(script.Name, func(t *testing.T) {
-			if !slow {
+			// A federation is enough for two cores.
+			if !slow && len(script.topology.Sites) == 1 {
 				t.Parallel()
 			}
 			stage := &Stage{Binary: ringway, Keep: *keep, Say: t.Logf}
