@@ -322,7 +322,7 @@ func TestBlockedHandlerHoldsTheStream(t *testing.T) {
 	f.rec["b-1"].gate = gate
 	f.rec["b-1"].mu.Unlock()
 	f.gate["b-1"].Pull([]Position{{Log: log}})
-	const size, count = 16 << 10, 4 << 10 // 64 MiB
+	const size, count = 16 << 10, 2 << 10 // 32 MiB: twice the stream's window
 	list := entries(0, count, size, "b")
 	f.gate["a-1"].Append(log, list)
 	var held LogStatus

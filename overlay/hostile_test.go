@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"ringway/routing"
 )
 
 // TestHostileRelay: a gateway with a good certificate alters what it relays of another
@@ -19,7 +21,12 @@ func TestHostileRelay(t *testing.T) {
 	}
 	f.all()
 	f.converged()
-	log := logOf("a")
+	log, site, b := logOf("a"), f.node["a-1"].Site.ID, f.node["b-1"].ID
+	eventually(t, "the way from d to a leads over b", func() bool {
+		return slices.ContainsFunc(f.gate["d-1"].Status().Routes, func(r routing.Route) bool {
+			return r.Site == site && r.NextHop == b
+		})
+	})
 	f.gate["a-1"].Append(log, entries(0, 100, 100, "d"))
 	pull := func(times int) {
 		f.gate["d-1"].Pull([]Position{{Log: log}})
