@@ -44,7 +44,7 @@ type Options struct {
 // A SlowReader says what becomes of a session that does not read what it is sent.
 type SlowReader string
 
-// The policies of a node for slow readers; docs/services.md has more about them.
+// The policies of a node for slow readers; docs/topology.md has more about them.
 const (
 	Disconnect SlowReader = spread.PolicyDisconnect // it is ended when its queue is full
 	DropOldest SlowReader = spread.PolicyDropOldest // unreliable messages go first

@@ -275,7 +275,7 @@ func (s *Session) Close() error {
 	s.end(fmt.Errorf("%w: it was closed", ErrConnection))
 	s.mu.Unlock()
 	if ended != nil || conn == nil {
-		return nil //nolint:nilerr // the next connection begins with what is joined
+		return nil //nolint:nilerr // it was closed before, or is between two connections
 	}
 	return conn.Close()
 }

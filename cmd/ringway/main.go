@@ -66,7 +66,7 @@ func newRoot() *cobra.Command {
 		return usage("%s: %v: `%s --help` lists the flags", cmd.Name(), err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newDemo(), newNode(), newCheck(), newPub(), newSub(), newGroups(), newMembers(), newStatus(), newBench(), newTrace(), newLab(), newKeys(), newVersion(),
+		newDemo(), newNode(), newCheck(), newPub(), newSub(), newGroups(), newMembers(), newStatus(), newTop(), newBench(), newTrace(), newLab(), newKeys(), newVersion(),
 	)
 	return root
 }

@@ -46,13 +46,9 @@ func newStatus() *cobra.Command {
 }
 
 func (f *statusFlags) run(cmd *cobra.Command) error {
-	address, err := fromEnv(cmd, "admin", f.admin, "RINGWAY_ADMIN")
+	address, err := adminAddress(cmd, f.admin)
 	if err != nil {
 		return err
-	}
-	address = strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
-	if !strings.Contains(address, ":") || strings.Contains(address, "/") {
-		return usage("status: --admin %s: want HOST:PORT", address)
 	}
 	out := cmd.OutOrStdout()
 	for first := true; ; first = false {
@@ -72,6 +68,19 @@ func (f *statusFlags) run(cmd *cobra.Command) error {
 			return nil
 		}
 	}
+}
+
+// adminAddress returns the address that the flag or the environment names.
+func adminAddress(cmd *cobra.Command, flag string) (string, error) {
+	address, err := fromEnv(cmd, "admin", flag, "RINGWAY_ADMIN")
+	if err != nil {
+		return "", err
+	}
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
+	if !strings.Contains(address, ":") || strings.Contains(address, "/") {
+		return "", usage("%s: --admin %s: want HOST:PORT", cmd.Name(), address)
+	}
+	return address, nil
 }
 
 // interrupted says whether the user has seen enough.
