@@ -11,6 +11,7 @@ type history struct {
 	byClient map[string]*client
 	byID     map[Message]*message
 	ofView   map[ViewID][]*message // federated ones, by the view that accepted them
+	downs    map[string][]*Event   // by client: where it was ordered out
 	keyed    bool                  // the traces show what the machines did
 	accepts  bool                  // the traces show what was accepted
 	attaches bool                  // the traces show when clients take part
@@ -90,7 +91,7 @@ type delivery struct {
 func (m *message) wantedBy(c *client) bool { return !m.discard || m.sender != c }
 
 func newHistory(traces []Trace, opts Options) *history {
-	h := &history{opts: opts, byClient: map[string]*client{}, byID: map[Message]*message{}, ofView: map[ViewID][]*message{}}
+	h := &history{opts: opts, byClient: map[string]*client{}, byID: map[Message]*message{}, ofView: map[ViewID][]*message{}, downs: map[string][]*Event{}}
 	newest := map[string]int64{}
 	for i := range traces {
 		newest[traces[i].Node] = max(newest[traces[i].Node], traces[i].Start)
@@ -133,6 +134,10 @@ func (h *history) declare(n *node, e *Event) {
 	case Send:
 		h.keyed, h.accepts = true, true
 		h.message(e.Msg)
+	case Down:
+		if e.T != 0 {
+			h.downs[e.Client] = append(h.downs[e.Client], e)
+		}
 	case Import, Promise:
 		h.keyed = true
 	case Attach:

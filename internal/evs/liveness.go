@@ -179,6 +179,11 @@ func (h *history) together(m *message, c *client) bool {
 		return true
 	}
 	old := when - int64(established)
+	if m.accepted == nil { // it may have left the site only in a later view
+		if later := m.sender.node.viewAt(when + int64(established)); later != from {
+			return false
+		}
+	}
 	return from.View == to.View && slices.Contains(from.Members, to.Inst) &&
 		m.sender.node.Start+from.At <= old && c.node.Start+to.At <= old
 }

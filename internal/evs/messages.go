@@ -222,22 +222,28 @@ func senderOrder(h *history, r *report) {
 	}
 }
 
+// downsOf lists where a client was ordered out: by itself, or with all of its node's
+// run, which is named by a session number of which only the run's half is set.
+func (h *history) downsOf(client string) []*Event {
+	own := h.downs[client]
+	if n := len(client) - len(noSession); n > 0 {
+		own = append(slices.Clip(own), h.downs[client[:n]+noSession]...)
+	}
+	return own
+}
+
+const noSession = "00000000"
+
 // afterDown is P16: nothing that a client sent before its node was ordered out has a
 // place behind that. A fifo message comes when it comes; its deadline is no place, and
 // those of its node do not wait for it.
 func afterDown(h *history, r *report) {
-	downs := map[string][]*Event{}
-	h.eachNodeEvent(func(_ *node, e *Event) {
-		if e.Kind == Down && e.T != 0 {
-			downs[e.Client] = append(downs[e.Client], e)
-		}
-	})
 	for _, m := range h.messages {
 		send := m.federated()
 		if send == nil || m.lone || !Ordered(m.service) {
 			continue
 		}
-		for _, down := range downs[m.Client] {
+		for _, down := range h.downsOf(m.Client) {
 			if k := keyOf(down); down.View == send.View && k.src == keyOf(send).src && send.N < down.N && k.less(keyOf(send)) {
 				r.add(Violation{Client: m.Client, Message: m.Message, View: send.View, Explain: fmt.Sprintf("%v lies behind the NodeDown of its sender although it was accepted before", m.Message)}, down, send)
 			}

@@ -284,10 +284,17 @@ func (h *history) safeByKey(r *report, c *client, it item) {
 		return
 	}
 	for _, d := range h.clients {
-		if h.addressed(d, it.message) {
+		if h.addressed(d, it.message) && !h.outBefore(d, it.message) {
 			h.safeAt(r, c, d, it)
 		}
 	}
+}
+
+// outBefore says whether a client was ordered out of the view below a message of it.
+func (h *history) outBefore(c *client, m *message) bool {
+	return slices.ContainsFunc(h.downsOf(c.name), func(down *Event) bool {
+		return down.View == m.accepted.View && keyOf(down).less(keyOf(m.accepted))
+	})
 }
 
 // comesAlong says whether client d is in the signal that c got.

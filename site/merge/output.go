@@ -250,6 +250,8 @@ func (m *machine) traceDeliver(r *record, federated bool) {
 		e.Request = Join
 	case kindLeave:
 		e.Request = Leave
+	case kindNodeDown: // of all clients of a run
+		e.Client = membership.ClientID{Node: r.node, Session: uint64(r.boot) << 32}
 	}
 	m.cfg.Trace(e)
 }
