@@ -217,7 +217,7 @@ func (n *node) mergeConfig(note func(*merge.TraceEvent)) merge.Config {
 	t := n.cfg.Topology
 	cfg := merge.Config{
 		Self: n.cfg.Node.ID, Site: n.cfg.Node.Site.ID, Boot: n.boot,
-		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(), Trace: note,
+		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(), Trace: note, Timing: merge.TimingOf(t.Timing.Hello),
 		SiteScoped: func(group string) bool { return t.GroupPolicy(group).SiteScope },
 	}
 	for _, s := range t.Sites {

@@ -118,6 +118,12 @@ func FuzzControl(f *testing.F) {
 	c := control{kind: controlPropose, view: t.node.replica.m.view, from: t.node.replica.m.view.Members[1].Instance}
 	c.view.ID.Epoch++
 	f.Add(c.append(nil))
+	c.to = t.node.replica.m.instance
+	for c.kind = controlFill; c.kind < controlEnd; c.kind++ {
+		c.pieces, c.key.view, c.data = 1, t.node.replica.m.view.ID, append(make([]byte, 8), 0, 0, 0, 0)
+		c.vectors = []promiseRow{{src: 1, to: make([]promiseEntry, len(c.view.Members))}}
+		f.Add(c.append(nil))
+	}
 	f.Fuzz(func(tt *testing.T, data []byte) {
 		var fx Effects
 		r := t.replica(tt, &fx)

@@ -32,7 +32,7 @@ var DefaultTiming = TimingOf(100 * time.Millisecond)
 func TimingOf(hello time.Duration) Timing {
 	hello = max(hello, 20*time.Millisecond)
 	return Timing{
-		Unreachable: 3 * hello, Silent: 5 * hello, Stuck: 20 * hello, Meet: 5 * hello,
+		Unreachable: 3 * hello, Silent: 10 * hello, Stuck: 20 * hello, Meet: 5 * hello,
 		Rejoin: 20 * hello, MaxRejoin: 3000 * hello, FlapWindow: 600 * hello,
 	}
 }
