@@ -90,7 +90,8 @@
 // # Testing
 //
 // `go test ./site/merge -merge.seeds=1000` runs random federations in virtual time;
-// -merge.seed repeats one. TestRandomPartitions cuts WANs and sites apart. Rules can be switched off by hooks, and the checker must
+// -merge.seed repeats one. TestRandomPartitions cuts WANs and
+// sites apart, TestHarshWAN one link after the other while half of the promises are lost. Rules can be switched off by hooks, and the checker must
 // notice.
 //
 // Package merge may import internal/wire, membership and site/ring. It has no
