@@ -240,7 +240,7 @@ func (h *history) replay(n *node) {
 			}
 			for _, c := range here {
 				c.moved(it, apart, h.opts.OneClock)
-				c.stay(&at)
+				c.stay(&at, e.Kind == Attach)
 			}
 		}
 	}
@@ -293,7 +293,7 @@ func (n *node) parted(before, e *Event) bool {
 func (h *history) see(c *client, here *[]*client, it item, at *stage) {
 	if len(c.items) == 0 {
 		*here = append(*here, c)
-		c.stay(at)
+		c.stay(at, false)
 	}
 	it.period = c.period
 	c.items = append(c.items, it)

@@ -65,6 +65,8 @@ func (h *history) reachesKnownMembers(r *report) {
 				views[it.Group] = it.Event
 			case Leave:
 				delete(views, it.Group)
+			case Attach:
+				clear(views)
 			case Dlv:
 				m := it.message
 				if !Ordered(m.service) || done[m] || it.when <= c.back {

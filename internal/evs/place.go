@@ -112,16 +112,17 @@ type move struct {
 type stay struct {
 	period int
 	inst   string
+	late   bool // its node came into a view that others had begun
 }
 
-// stay notes in which view the client takes part.
-func (c *client) stay(at *stage) {
+// stay notes in which view the client takes part; late: from an attach on.
+func (c *client) stay(at *stage, late bool) {
 	if !at.attached || at.view == (ViewID{}) {
 		return
 	}
 	all := c.stays[at.view]
 	if n := len(all); n == 0 || all[n-1].period != c.period {
-		c.stays[at.view] = append(all, stay{c.period, at.inst})
+		c.stays[at.view] = append(all, stay{c.period, at.inst, late})
 	}
 }
 
@@ -156,7 +157,7 @@ func (h *history) addressedIn(c *client, m *message, period int) bool {
 		return false
 	}
 	for _, s := range c.stays[send.View] {
-		if (period == anyPeriod || period == s.period) && slices.Contains(send.D, s.inst) && h.memberOf(c, m, s.period) {
+		if (period == anyPeriod || period == s.period) && slices.Contains(send.D, s.inst) && h.memberOf(c, m, s) {
 			return true
 		}
 	}
@@ -164,13 +165,13 @@ func (h *history) addressedIn(c *client, m *message, period int) bool {
 }
 
 // memberOf says whether the client was in a group of m at its place in an attach period.
-func (h *history) memberOf(c *client, m *message, period int) bool {
+func (h *history) memberOf(c *client, m *message, s stay) bool {
 	return slices.ContainsFunc(m.groups, func(g string) bool {
 		if g == c.private {
 			// A session has no key; one that began later had another's name.
-			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when
+			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when && !s.late
 		}
-		return c.memberAt(g, m.accepted.View, keyOf(m.accepted), period)
+		return c.memberAt(g, m.accepted.View, keyOf(m.accepted), s.period)
 	})
 }
 

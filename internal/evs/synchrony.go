@@ -249,6 +249,10 @@ func safeDelivery(h *history, r *report) {
 				signal = it.Event
 			case View, Attach, Lineage:
 				signal = nil
+				if it.Kind == Attach || it.Kind == Lineage && it.Role != "heir" { // it is in no group now
+					clear(views)
+					clear(signals)
+				}
 			case Dlv:
 				if it.message.service != Safe {
 					continue

@@ -63,11 +63,17 @@ func (w *wan) oneCopy(from *life, at *place, data []byte) {
 type channel struct {
 	from    *life
 	to      merge.SiteInstance
-	queue   [][]byte // not delivered
+	queue   []letter // not delivered
 	bytes   int
 	round   int  // grows when all is sent again
 	waits   bool // all is sent again soon
 	arrival time.Duration
+}
+
+// A letter is a control with the instance that sent it.
+type letter struct {
+	from merge.SiteInstance
+	data []byte
 }
 
 const (
@@ -101,8 +107,9 @@ func (w *wan) control(from *life, c merge.Control) {
 		ch.drop()
 		return
 	}
-	if ch.queue = append(ch.queue, c.Data); !ch.waits {
-		ch.send(c.Data)
+	x := letter{merge.SiteInstance{Instance: from.links.said.state.Instance, Site: from.site.id}, c.Data}
+	if ch.queue = append(ch.queue, x); !ch.waits {
+		ch.send(x)
 	}
 }
 
@@ -114,7 +121,7 @@ func (ch *channel) drop() {
 }
 
 // send puts one message on its way.
-func (ch *channel) send(data []byte) {
+func (ch *channel) send(x letter) {
 	w := ch.from.f.wan
 	at := ch.from.nearest(w.gate[ch.from.place], ch.to.Instance, nil)
 	if at == nil {
@@ -131,7 +138,7 @@ func (ch *channel) send(data []byte) {
 	round := ch.round
 	w.f.at(ch.arrival, func() {
 		if ch.round == round && ch.from.alive() {
-			ch.arrive(at, data)
+			ch.arrive(at, x)
 		}
 	})
 }
@@ -147,8 +154,8 @@ func (ch *channel) again() {
 			return
 		}
 		ch.arrival, ch.waits = 0, false
-		for _, data := range ch.queue {
-			if ch.send(data); ch.round != round {
+		for _, x := range ch.queue {
+			if ch.send(x); ch.round != round {
 				return
 			}
 		}
@@ -156,7 +163,7 @@ func (ch *channel) again() {
 }
 
 // arrive delivers a message, if the way and the gateway are still there.
-func (ch *channel) arrive(at *place, data []byte) {
+func (ch *channel) arrive(at *place, x letter) {
 	w, from := ch.from.f.wan, ch.from
 	l := at.life
 	_, works := w.trip(w.real, from.place, at)
@@ -167,10 +174,9 @@ func (ch *channel) arrive(at *place, data []byte) {
 	if w.rand.percent(controlTwice) {
 		ch.again() // the answer was lost: all comes again
 	} else {
-		ch.queue, ch.bytes = ch.queue[1:], ch.bytes-len(data)
+		ch.queue, ch.bytes = ch.queue[1:], ch.bytes-len(x.data)
 	}
-	own := merge.SiteInstance{Instance: from.links.said.state.Instance, Site: from.site.id}
-	l.step(func(now time.Duration, fx *core.Effects) { l.core.ControlIn(now, own, data, fx) })
+	l.step(func(now time.Duration, fx *core.Effects) { l.core.ControlIn(now, x.from, x.data, fx) })
 }
 
 // controlTwice is how often, in percent, a control comes twice.
