@@ -77,7 +77,7 @@ var profiles = []Profile{
 			Faults: [2]int{2, 8}, Every: 200 * time.Millisecond, Burst: [2]int{2, 20}, Map: anyMap, Mix: []Family{OfPromises}},
 	},
 	{
-		Name: "fed-wan", About: "two to five sites, everything that can happen between sites", Rare: true,
+		Name: "fed-wan", About: "two to five sites, everything that can happen between sites",
 		Shape: Shape{Sites: [2]int{2, 5}, Nodes: [2]int{1, 3}, Gateways: [2]int{1, 2}, Clients: [2]int{1, 2}, Groups: 5, Length: seconds(15, 25),
 			Faults: [2]int{2, 9}, Every: 400 * time.Millisecond, Burst: [2]int{2, 30}, Map: anyMap, Rough: true,
 			Mix: []Family{OfSplits, OfSplits, OfSplits, OfLinks, OfLinks, OfPromises, OfHints, OfSites}},
@@ -88,7 +88,7 @@ var profiles = []Profile{
 			Faults: [2]int{3, 10}, Every: 500 * time.Millisecond, Burst: [2]int{2, 40}, Map: anyMap, Mix: []Family{OfLAN}},
 	},
 	{
-		Name: "fed-gateways", About: "two to four sites whose gateways die, hang and come back", Rare: true,
+		Name: "fed-gateways", About: "two to four sites whose gateways die, hang and come back",
 		Shape: Shape{Sites: [2]int{2, 4}, Nodes: [2]int{2, 4}, Gateways: [2]int{1, 3}, Clients: [2]int{1, 2}, Groups: 5, Length: seconds(15, 25),
 			Faults: [2]int{3, 10}, Every: 400 * time.Millisecond, Burst: [2]int{2, 30}, Map: anyMap, Rough: true,
 			Mix: []Family{OfGateways, OfGateways, OfGateways, OfLinks, OfPromises}},
@@ -100,7 +100,7 @@ var profiles = []Profile{
 			Mix: []Family{OfLAN, OfLAN, OfLAN, OfGateways, OfGateways, OfSites, OfLinks, OfLinks, OfSplits, OfSplits, OfSplits, OfPromises, OfHints, OfClocks}},
 	},
 	{
-		Name: "six-regions", About: "six regions on four continents, measured delays", Rare: true,
+		Name: "six-regions", About: "six regions on four continents, measured delays",
 		Shape: Shape{Sites: [2]int{6, 6}, Nodes: [2]int{2, 2}, Gateways: [2]int{1, 2}, Clients: [2]int{1, 1}, Groups: 5, Length: seconds(15, 20),
 			Faults: [2]int{2, 5}, Every: 500 * time.Millisecond, Burst: [2]int{2, 20}, Map: []Map{Regions},
 			Mix: []Family{OfSplits, OfLinks, OfPromises, OfGateways, OfSites}},
