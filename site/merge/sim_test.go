@@ -11,7 +11,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("merge.seed", 0, "run only this seed")
-	seedsFlag = flag.Int("merge.seeds", 150, "how many seeds to run")
+	seedsFlag = flag.Int("merge.seeds", 90, "how many seeds to run")
 )
 
 func plainOptions(sites, nodes int) options {
