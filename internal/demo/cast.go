@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -21,19 +22,23 @@ const gatherTime = 30 * time.Second
 // A cast is who takes part: a member in every node, a publisher in every site, and one
 // that speaks to the first site only.
 type cast struct {
-	members    []*member
+	everybody  sites
+	now        func() time.Duration
 	publishers []*publisher
 	local      *publisher
 	stop       context.CancelFunc
+	context    context.Context // of all receiving
 	running    sync.WaitGroup
+
+	mu      sync.Mutex
+	members []*member // only ever added to
 }
 
 // gather connects everybody, joins the groups, and waits until all members see each
 // other.
 func gather(ctx context.Context, p *plan, now func() time.Duration) (c *cast, err error) {
-	c = &cast{}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c.stop = stop
+	c = &cast{everybody: allSites(len(p.sites)), now: now}
+	c.context, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
 			c.close()
@@ -44,58 +49,98 @@ func gather(ctx context.Context, p *plan, now func() time.Duration) (c *cast, er
 	if err := c.connect(ctx, p); err != nil {
 		return nil, err
 	}
-	var all, near []string
+	for _, pub := range append(slices.Clone(c.publishers), c.local) {
+		c.running.Go(func() { pub.watch(c.context) })
+	}
 	for _, m := range c.members {
-		c.running.Go(func() { m.receive(running, now) })
-		all = append(all, m.name)
-		if m.site == 0 {
-			near = append(near, m.name)
+		if err := c.join(ctx, m); err != nil {
+			return nil, err
 		}
 	}
-	for _, pub := range append(slices.Clone(c.publishers), c.local) {
-		c.running.Go(func() { pub.watch(running) })
-	}
-	slices.Sort(all)
-	slices.Sort(near)
-	if err := c.join(ctx, feedGroup, all); err != nil {
+	if _, err := c.awaitMembers(ctx, feedGroup, c.everybody); err != nil {
 		return nil, err
 	}
-	return c, c.join(ctx, localGroup, near)
+	_, err = c.awaitMembers(ctx, localGroup, siteSet(0))
+	return c, err
 }
 
 func (c *cast) connect(ctx context.Context, p *plan) error {
 	for s, site := range p.sites {
 		for _, n := range site.nodes {
-			m, err := newMember(ctx, n, s)
-			if err != nil {
+			if _, err := c.connectMember(ctx, n, s); err != nil {
 				return err
 			}
-			c.members = append(c.members, m)
 		}
-		pub, err := newPublisher(ctx, site.nodes[len(site.nodes)-1], s, "web")
+		pub, err := newPublisher(ctx, site.nodes[site.anchor()], s, "web", audience{c.everybody, c.everybody})
 		if err != nil {
 			return err
 		}
 		c.publishers = append(c.publishers, pub)
 	}
 	var err error
-	c.local, err = newPublisher(ctx, p.sites[0].nodes[0], 0, "local")
+	c.local, err = newPublisher(ctx, p.sites[0].nodes[0], 0, "local", audience{siteSet(0), siteSet(0)})
 	return err
 }
 
-// join has the named members join a group and waits until each sees all of them.
-func (c *cast) join(ctx context.Context, group string, names []string) error {
-	named := func(m *member) bool { return slices.Contains(names, m.name) }
-	for _, m := range c.members {
-		if named(m) {
-			if err := m.conn.Join(ctx, group); err != nil {
-				return err
-			}
+// connectMember adds a member at a node.
+func (c *cast) connectMember(ctx context.Context, n planNode, site int) (*member, error) {
+	m, err := newMember(ctx, n, site)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.members = append(c.members, m)
+	c.mu.Unlock()
+	c.running.Go(func() { m.receive(c.context, c.now) })
+	return m, nil
+}
+
+// join has a member join the feed's group, and the local one in the first site.
+func (c *cast) join(ctx context.Context, m *member) error {
+	if m.site == 0 {
+		if err := m.conn.Join(ctx, localGroup); err != nil {
+			return err
 		}
 	}
-	for _, m := range c.members {
-		if named(m) {
-			if err := m.awaitMembers(ctx, group, names); err != nil {
+	return m.conn.Join(ctx, feedGroup)
+}
+
+// all returns all members, those of killed nodes included.
+func (c *cast) all() []*member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.members)
+}
+
+// living returns the members in some sites whose nodes were not killed.
+func (c *cast) living(in sites) []*member {
+	return slices.DeleteFunc(c.all(), func(m *member) bool { return !in.has(m.site) || !m.alive() })
+}
+
+// awaitMembers waits until all living members in some sites have a view of the group
+// with themselves in it and nobody else, and says when the last of them had it.
+func (c *cast) awaitMembers(ctx context.Context, group string, in sites) (last time.Duration, err error) {
+	members := c.living(in)
+	var names []string
+	for _, m := range members {
+		names = append(names, m.name)
+	}
+	slices.Sort(names)
+	for _, m := range members {
+		at, err := m.awaitMembers(ctx, group, names)
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, at)
+	}
+	return last, nil
+}
+
+// awaitAll waits until every living member has the last message of every publisher.
+func (c *cast) awaitAll(ctx context.Context) error {
+	for _, m := range c.living(c.everybody) {
+		for _, p := range c.publishers {
+			if err := m.awaitLast(ctx, feedGroup, p); err != nil {
 				return err
 			}
 		}
@@ -103,10 +148,19 @@ func (c *cast) join(ctx context.Context, group string, names []string) error {
 	return nil
 }
 
+// address says, for the publishers in some sites, for whom they speak from now on.
+func (c *cast) address(in sites, to audience) {
+	for _, p := range c.publishers {
+		if in.has(p.site) {
+			p.address(to)
+		}
+	}
+}
+
 // close ends all connections.
 func (c *cast) close() {
 	c.stop()
-	for _, m := range c.members {
+	for _, m := range c.all() {
 		m.conn.Close()
 	}
 	for _, p := range append(slices.Clone(c.publishers), c.local) {
@@ -121,7 +175,7 @@ func (c *cast) close() {
 func (c *cast) sentEach() []int {
 	var each []int
 	for _, p := range c.publishers {
-		each = append(each, len(p.sent))
+		each = append(each, p.count())
 	}
 	return each
 }
@@ -134,21 +188,85 @@ func (c *cast) sent() int {
 	return total
 }
 
-// delivered returns how many messages of the feed's group every member has.
+// delivered returns how many messages of the feed's group every living member has.
 func (c *cast) delivered() int {
-	least := c.members[0].count(feedGroup)
-	for _, m := range c.members[1:] {
+	members := c.living(c.everybody)
+	least := members[0].count(feedGroup)
+	for _, m := range members[1:] {
 		least = min(least, m.count(feedGroup))
 	}
 	return least
 }
 
-// awaitAll waits until every member has n messages of the feed's group.
-func (c *cast) awaitAll(ctx context.Context, n int) error {
-	for _, m := range c.members {
-		if err := m.awaitCount(ctx, feedGroup, n); err != nil {
-			return err
+// histories returns what every member received in the feed's group.
+func (c *cast) histories() []history {
+	var all []history
+	for _, m := range c.all() {
+		all = append(all, m.history(feedGroup))
+	}
+	return all
+}
+
+// A talk is everybody speaking all the time, while things break.
+type talk struct {
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	mu      sync.Mutex
+	failed  error
+}
+
+// Every publisher of the feed sends a message each talkEvery; the local one each
+// localEvery.
+const (
+	talkEvery  = 20 * time.Millisecond
+	localEvery = 10 * time.Millisecond
+)
+
+// talk has everybody speak until it is ended.
+func (c *cast) talk(ctx context.Context, p *plan) *talk {
+	t := &talk{}
+	speaking, stop := context.WithCancel(ctx)
+	t.stop = stop
+	for _, pub := range c.publishers {
+		t.running.Go(func() {
+			t.speak(speaking, talkEvery, func(i int) error {
+				return pub.send(ctx, feedGroup, fmt.Appendf(nil, "%s speaks, number %d", p.sites[pub.site].name, i), c.now)
+			})
+		})
+	}
+	t.running.Go(func() {
+		t.speak(speaking, localEvery, func(i int) error {
+			return c.local.send(ctx, localGroup, fmt.Appendf(nil, "local %d", i), c.now)
+		})
+	})
+	return t
+}
+
+// speak says something at every tick. What is begun is finished, so that nothing is
+// recorded as sent and was not.
+func (t *talk) speak(ctx context.Context, every time.Duration, say func(i int) error) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := say(i); err != nil {
+			t.mu.Lock()
+			t.failed = errors.Join(t.failed, err)
+			t.mu.Unlock()
+			return
 		}
 	}
-	return nil
+}
+
+// end ends it and says what went wrong.
+func (t *talk) end() error {
+	t.stop()
+	t.running.Wait()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
 }

@@ -4,12 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"time"
+
+	"ringway/client"
 )
 
 // A history is what one member received in the group that all are in.
 type history struct {
 	member     string
+	site       int
+	born       time.Duration // it has to have what was sent from here on
+	dead       bool          // its node was killed: it has what it has
 	deliveries []delivery
+	views      []groupView
 }
 
 // A check is one thing that must hold, and whether it does.
@@ -22,89 +29,159 @@ type check struct {
 // compare holds what the members received against each other and against what was
 // published.
 func compare(histories []history, publishers []*publisher) []check {
-	return []check{sameOrder(histories), everyLineOnce(histories, publishers), publishersOrder(histories, publishers)}
+	sent := make([][]sending, len(publishers))
+	for i, p := range publishers {
+		sent[i] = p.sendings()
+	}
+	known := make([][]messageID, len(histories))
+	checks := []check{publishersOrder(histories, publishers, sent, known)}
+	if !checks[0].OK {
+		return append(checks, check{"one order", false, "not looked at, as messages are not where they belong"})
+	}
+	return append(checks, oneOrder(histories, known), everywhere(histories, publishers, sent, known), sameInView(histories, known))
 }
 
-// sameOrder: every member has the same messages in the same order, byte by byte.
-func sameOrder(histories []history) check {
-	c := check{Name: "one order", OK: true}
-	first := histories[0]
-	for _, other := range histories[1:] {
-		if at, same := firstDifference(first.deliveries, other.deliveries); !same {
-			return check{c.Name, false, fmt.Sprintf("message %d is %s at %s, but %s at %s",
-				at+1, first.show(at), first.member, other.show(at), other.member)}
+// A messageID names a message: whose, and the number among that publisher's.
+type messageID struct{ publisher, n int }
+
+// publishersOrder: every delivery is of a publisher, and each publisher's messages come
+// in the order in which it sent them, none twice. It fills in which message each
+// delivery is.
+func publishersOrder(histories []history, publishers []*publisher, sent [][]sending, known [][]messageID) check {
+	const name = "each publisher's own order, nothing twice"
+	for i := range histories {
+		h := &histories[i]
+		next := make([]int, len(publishers))
+		for at, d := range h.deliveries {
+			p := slices.IndexFunc(publishers, func(p *publisher) bool { return p.name == d.sender })
+			if p < 0 {
+				return check{name, false, fmt.Sprintf("%s: message %d is of %s, who is no publisher", h.member, at+1, d.sender)}
+			}
+			n := find(sent[p], next[p], d)
+			if n < 0 {
+				return check{name, false, fmt.Sprintf("%s: message %d is %s: not sent, or not after number %d of that publisher", h.member, at+1, h.show(at), next[p])}
+			}
+			next[p] = n + 1
+			known[i] = append(known[i], messageID{p, n})
 		}
 	}
-	c.Detail = fmt.Sprintf("%d members received the same %d messages in the same order, byte by byte", len(histories), len(first.deliveries))
-	return c
+	return check{name, true, fmt.Sprintf("the messages of each of %d publishers came in the order in which they were sent", len(publishers))}
 }
 
-func firstDifference(a, b []delivery) (at int, same bool) {
-	for i := range min(len(a), len(b)) {
-		if a[i].sender != b[i].sender || !bytes.Equal(a[i].data, b[i].data) {
-			return i, false
+// find returns the number of the message that was delivered, from the given one on.
+func find(sent []sending, from int, d delivery) int {
+	// Numbers agree in their low 16 bits.
+	for n := from + int(uint16(int(uint16(d.tag))-from)); n < len(sent); n += 1 << 16 {
+		if bytes.Equal(sent[n].data, d.data) {
+			return n
 		}
 	}
-	return min(len(a), len(b)), len(a) == len(b)
+	return -1
 }
 
 // show writes a delivery for a message to a person.
 func (h *history) show(i int) string {
-	if i >= len(h.deliveries) {
-		return "missing"
-	}
 	return fmt.Sprintf("%.60q of %s", h.deliveries[i].data, h.deliveries[i].sender)
 }
 
-// A messageKey tells messages apart by who sent them and what they say.
-type messageKey struct{ sender, data string }
-
-// everyLineOnce: every member has every published message as often as it was published.
-func everyLineOnce(histories []history, publishers []*publisher) check {
-	const name = "nothing lost, nothing twice"
-	want, total := map[messageKey]int{}, 0
-	for _, p := range publishers {
-		for _, s := range p.sent {
-			want[messageKey{p.name, string(s.data)}]++
-			total++
-		}
-	}
-	for _, h := range histories {
-		have := map[messageKey]int{}
-		for _, d := range h.deliveries {
-			have[messageKey{d.sender, string(d.data)}]++
-		}
-		for key, n := range want {
-			if have[key] != n {
-				return check{name, false, fmt.Sprintf("%s received %.60q of %s %d times; it was published %d times", h.member, key.data, key.sender, have[key], n)}
+// oneOrder: what two members both received, they received in the same order.
+func oneOrder(histories []history, known [][]messageID) check {
+	const name = "one order"
+	common := 0
+	for i := range histories {
+		for j := range i {
+			a, b := restricted(known[i], known[j]), restricted(known[j], known[i])
+			for k := range a {
+				if a[k] != b[k] {
+					return check{name, false, fmt.Sprintf("of what both received, message %d is number %d of publisher %d at %s, but number %d of publisher %d at %s",
+						k+1, a[k].n+1, a[k].publisher+1, histories[i].member, b[k].n+1, b[k].publisher+1, histories[j].member)}
+				}
 			}
-			delete(have, key)
-		}
-		for key := range have {
-			return check{name, false, fmt.Sprintf("%s received %.60q of %s, which nobody published", h.member, key.data, key.sender)}
+			common = max(common, len(a))
 		}
 	}
-	return check{name, true, fmt.Sprintf("each of the %d published messages arrived at every member exactly once", total)}
+	return check{name, true, fmt.Sprintf("whatever two of %d members both received, up to %d messages, they received in the same order, byte by byte", len(histories), common)}
 }
 
-// publishersOrder: each publisher's messages came in the order in which it sent them.
-func publishersOrder(histories []history, publishers []*publisher) check {
-	const name = "each publisher's own order"
-	for _, h := range histories {
-		next := map[string]int{}
-		for i, d := range h.deliveries {
-			at := slices.IndexFunc(publishers, func(p *publisher) bool { return p.name == d.sender })
-			if at < 0 {
-				return check{name, false, fmt.Sprintf("%s: message %d is of %s, who is no publisher", h.member, i+1, d.sender)}
-			}
-			p, n := publishers[at], next[d.sender]
-			if n >= len(p.sent) || !bytes.Equal(p.sent[n].data, d.data) {
-				return check{name, false, fmt.Sprintf("%s: message %d is %s, which is not number %d that it sent", h.member, i+1, h.show(i), n+1)}
-			}
-			next[d.sender]++
+// restricted returns the messages that are in other, too. None is twice in a list.
+func restricted(list, other []messageID) []messageID {
+	in := make(map[messageID]bool, len(other))
+	for _, id := range other {
+		in[id] = true
+	}
+	var kept []messageID
+	for _, id := range list {
+		if in[id] {
+			kept = append(kept, id)
 		}
 	}
-	return check{name, true, fmt.Sprintf("the messages of each of %d publishers came in the order in which they were sent", len(publishers))}
+	return kept
+}
+
+// everywhere: every message arrived where it had to, and nowhere else.
+func everywhere(histories []history, publishers []*publisher, sent [][]sending, known [][]messageID) check {
+	const name = "nothing lost"
+	total, oneSide := 0, 0
+	for p := range sent {
+		total += len(sent[p])
+		for n := range sent[p] {
+			if s := &sent[p][n]; s.to.must == s.to.may && s.to.must != sent[p][0].to.must {
+				oneSide++
+			}
+		}
+	}
+	for i := range histories {
+		h := &histories[i]
+		have := make(map[messageID]bool, len(known[i]))
+		for _, id := range known[i] {
+			have[id] = true
+		}
+		for p := range sent {
+			for n := range sent[p] {
+				s, got := &sent[p][n], have[messageID{p, n}]
+				switch {
+				case got && !s.to.may.has(h.site):
+					return check{name, false, fmt.Sprintf("%s received %.60q of %s, which was sent on the other side of a cut", h.member, s.data, publishers[p].name)}
+				case !got && !h.dead && s.to.must.has(h.site) && s.at >= h.born:
+					return check{name, false, fmt.Sprintf("%s never received %.60q, number %d of %s", h.member, s.data, n+1, publishers[p].name)}
+				}
+			}
+		}
+	}
+	return check{name, true, fmt.Sprintf("each of %d messages arrived at every member that it was for, %d of them on their side of the cut only", total, oneSide)}
+}
+
+// sameInView: members who go from one view to the same next one received the same
+// messages in it (virtual synchrony).
+func sameInView(histories []history, known [][]messageID) check {
+	const name = "same view, same messages"
+	type step struct{ from, to client.ViewID }
+	type seen struct {
+		member   string
+		messages []messageID
+	}
+	steps := map[step]seen{}
+	for i := range histories {
+		h := &histories[i]
+		for v := 0; v+1 < len(h.views); v++ {
+			s := step{h.views[v].id, h.views[v+1].id}
+			var in []messageID
+			for at, d := range h.deliveries {
+				if d.view == v {
+					in = append(in, known[i][at])
+				}
+			}
+			other, ok := steps[s]
+			if !ok {
+				steps[s] = seen{h.member, in}
+				continue
+			}
+			if !slices.Equal(in, other.messages) {
+				return check{name, false, fmt.Sprintf("between the views %v and %v %s received %d messages, %s %d, or others", s.from, s.to, h.member, len(in), other.member, len(other.messages))}
+			}
+		}
+	}
+	return check{name, true, fmt.Sprintf("members who went through the same two of %d views received the same between them", len(steps)+1)}
 }
 
 // The faults that a test injects into the comparison, to see that it would be noticed.
@@ -113,17 +190,22 @@ const (
 	faultDrop = "drop" // one member misses a message
 )
 
-// inject changes what the last member received.
+// inject changes what the last member that had everything received.
 func inject(fault string, histories []history) error {
 	if fault == "" {
 		return nil
 	}
-	last := &histories[len(histories)-1]
+	var last *history
+	for i := range histories {
+		if h := &histories[i]; !h.dead && h.born == 0 {
+			last = h
+		}
+	}
 	d := slices.Clone(last.deliveries)
 	last.deliveries = d
 	for i := len(d) / 2; i+1 < len(d); i++ {
-		if _, same := firstDifference(d[i:i+1], d[i+1:i+2]); same {
-			continue // a swap of equals is no fault
+		if d[i].sender == d[i+1].sender || d[i].view != d[i+1].view {
+			continue
 		}
 		switch fault {
 		case faultSwap:

@@ -16,7 +16,7 @@ type Config struct {
 	Environment []string // more of it for the nodes
 	Feed        string   // file; empty: web servers of the demo's own
 	Sites       int
-	Keep        bool // the temporary folder
+	Keep        bool // running until interrupted, and the temporary folder
 	JSON        bool
 	Terminal    bool      // Out is one
 	Fault       string    // injected into the comparison, by a test: swap or drop
@@ -26,8 +26,8 @@ type Config struct {
 // ErrNotHeld says that a check failed.
 var ErrNotHeld = errors.New("not everything held")
 
-// wholeTime bounds a demo, which takes about half a minute.
-const wholeTime = 3 * time.Minute
+// wholeTime bounds a demo, which takes less than a minute.
+const wholeTime = 4 * time.Minute
 
 // startTries is how often the nodes are started: somebody may take a port between its
 // being found free and a node's opening it.
@@ -38,6 +38,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Sites < MinSites || cfg.Sites > MaxSites {
 		return fmt.Errorf("%d sites: want %d to %d", cfg.Sites, MinSites, MaxSites)
 	}
+	interrupted := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, fmt.Errorf("the demo took more than %v", wholeTime))
 	defer cancel()
 	d := &demo{cfg: cfg, began: time.Now(), report: newReporter(cfg.Out, cfg.JSON, cfg.Terminal)}
@@ -49,7 +50,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	return d.show(ctx)
+	if err := d.show(ctx); err != nil || !cfg.Keep {
+		return err
+	}
+	d.report.running(d.plan)
+	<-interrupted.Done()
+	return nil
 }
 
 // A demo is one run.
@@ -149,31 +155,52 @@ func (d *demo) show(ctx context.Context) error {
 	if d.cast, err = gather(ctx, d.plan, d.now); err != nil {
 		return err
 	}
-	d.report.ready(d.now(), d.cast.members)
+	d.report.ready(d.now(), d.cast.all())
+	stopPicture := d.showPicture()
+	defer stopPicture()
 	if err := d.publish(ctx); err != nil {
 		return err
 	}
 	feed := d.cast.sentEach()
-	cut, err := d.cutAndHeal(ctx)
+	isolation, strike, err := d.breakThings(ctx)
 	if err != nil {
 		return err
 	}
 	if err := d.fleet.ended(); err != nil {
 		return err
 	}
+	stopPicture()
 
-	d.report.latencies(d.plan, latencies(d.cast.members, d.cast.publishers, feedGroup, feed, d.cfg.Sites))
-	d.report.local(d.plan.sites[0].name, cut.local)
+	histories := d.cast.histories()
+	d.report.latencies(d.plan, latencies(histories, d.cast.publishers, feed, d.cfg.Sites))
+	d.report.local(d.plan.sites[0].name, isolation.then)
 	d.report.say("\nWhat must hold:")
-	return d.judge(cut.checks)
+	return d.judge(histories, append(isolation.checks(d.plan), strike.checks()...))
+}
+
+// breakThings is the part in which everybody speaks all the time, a site is cut off and
+// a gateway killed. In the end everybody living has everything.
+func (d *demo) breakThings(ctx context.Context) (*isolation, *strike, error) {
+	talk := d.cast.talk(ctx, d.plan)
+	defer talk.stop()
+	isolation, err := d.isolate(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	strike, err := d.strike(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := talk.end(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, drainTime, fmt.Errorf("not all had come %v after the last was sent", drainTime))
+	defer cancel()
+	return isolation, strike, d.cast.awaitAll(ctx)
 }
 
 // judge compares what the members received and reports every check.
-func (d *demo) judge(more []check) error {
-	var histories []history
-	for _, m := range d.cast.members {
-		histories = append(histories, history{m.name, m.deliveries(feedGroup)})
-	}
+func (d *demo) judge(histories []history, more []check) error {
 	if err := inject(d.cfg.Fault, histories); err != nil {
 		return err
 	}

@@ -8,27 +8,56 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"ringway/client"
 	"ringway/topology"
 )
 
-// scene returns what three members received of two publishers, without a fault.
+// scene returns what five members received of two publishers, without a fault: ten lines
+// of each for all, then five of each on its side of a cut, then one of each for all. The
+// last member came at the end.
 func scene() ([]history, []*publisher) {
-	a, b := &publisher{name: "#web#lon-2"}, &publisher{name: "#web#fra-2"}
-	var order []delivery
-	for i := range 10 {
-		for _, p := range []*publisher{a, b} {
-			data := fmt.Appendf(nil, "line %d", i/2) // some lines are equal
-			p.sent = append(p.sent, sending{data, 0})
-			order = append(order, delivery{p.name, data, 0})
+	a, b := &publisher{name: "#web#lon-2", site: 0}, &publisher{name: "#web#fra-2", site: 1}
+	all := audience{allSites(2), allSites(2)}
+	histories := []history{{member: "#m#lon-1"}, {member: "#m#lon-2"}, {member: "#m#fra-1", site: 1}, {member: "#m#fra-2", site: 1}, {member: "#m#fra-3", site: 1, born: 20}}
+	say := func(p *publisher, at time.Duration, text string, to audience) {
+		n := len(p.sent)
+		p.sent = append(p.sent, sending{[]byte(text), at, to})
+		for i := range histories {
+			h := &histories[i]
+			if to.may.has(h.site) && at >= h.born {
+				h.deliveries = append(h.deliveries, delivery{p.name, int16(n), []byte(text), at, len(h.views) - 1})
+			}
 		}
 	}
-	var histories []history
-	for _, m := range []string{"#m#lon-1", "#m#lon-2", "#m#fra-1"} {
-		histories = append(histories, history{m, order})
+	view := func(id uint32, of sites) {
+		for i := range histories {
+			if h := &histories[i]; of.has(h.site) && (h.born == 0 || id == 4) {
+				h.views = append(h.views, groupView{id: client.ViewID{id}})
+			}
+		}
+	}
+	view(1, allSites(2))
+	for i := range 10 {
+		for _, p := range []*publisher{a, b} {
+			say(p, 1, fmt.Sprintf("line %d", i/2), all) // some lines are equal
+		}
+	}
+	view(2, siteSet(0))
+	view(3, siteSet(1))
+	for i := range 5 {
+		for _, p := range []*publisher{a, b} {
+			side := audience{siteSet(p.site), siteSet(p.site)}
+			say(p, 10, fmt.Sprintf("apart %d", i), side)
+		}
+	}
+	view(4, allSites(2))
+	for _, p := range []*publisher{a, b} {
+		say(p, 20, "together", all)
 	}
 	return histories, []*publisher{a, b}
 }
@@ -41,28 +70,35 @@ func verdicts(checks []check) string {
 	return b.String()
 }
 
-// TestCompare has a fault of each kind, and which checks see it: one order, nothing
-// lost or doubled, publishers' order.
+// TestCompare has a fault of each kind, and which checks see it: publishers' order, one
+// order, nothing lost, the same in the same view. Behind a fault of the first, nothing
+// else is looked at.
 func TestCompare(t *testing.T) {
 	for _, test := range []struct {
 		name, want string
-		spoil      func(d []delivery) []delivery
+		spoil      func(h *history)
 	}{
-		{"no fault", "+++", func(d []delivery) []delivery { return d }},
-		{"two publishers change places", "-++", func(d []delivery) []delivery { d[4], d[5] = d[5], d[4]; return d }},
-		{"one publisher's lines change places", "-+-", func(d []delivery) []delivery { d[0], d[8] = d[8], d[0]; return d }},
-		{"one is missing", "---", func(d []delivery) []delivery { return append(d[:7], d[8:]...) }},
-		{"the last is missing", "--+", func(d []delivery) []delivery { return d[:len(d)-1] }},
-		{"one comes twice", "---", func(d []delivery) []delivery { return append(d[:8:8], append([]delivery{d[6]}, d[8:]...)...) }},
-		{"a byte differs", "---", func(d []delivery) []delivery { d[3].data = []byte("line o"); return d }},
-		{"a stranger's message", "---", func(d []delivery) []delivery { return append(d, delivery{"#x#lon-1", []byte("hi"), 0}) }},
-		{"another sender", "---", func(d []delivery) []delivery { d[3].sender = d[2].sender; return d }},
-		{"nothing at all", "--+", func([]delivery) []delivery { return nil }},
+		{"no fault", "++++", func(*history) {}},
+		{"two publishers change places", "+-+-", func(h *history) { d := h.deliveries; d[4], d[5] = d[5], d[4] }},
+		{"one publisher's lines change places", "--", func(h *history) { d := h.deliveries; d[0], d[8] = d[8], d[0] }},
+		{"one is missing", "++--", func(h *history) { h.deliveries = slices.Delete(h.deliveries, 7, 8) }},
+		{"the last is missing", "++-+", func(h *history) { h.deliveries = h.deliveries[:len(h.deliveries)-1] }},
+		{"one comes twice", "--", func(h *history) { h.deliveries = slices.Insert(h.deliveries, 7, h.deliveries[6]) }},
+		{"a byte differs", "--", func(h *history) { h.deliveries[3].data = []byte("line o") }},
+		{"a stranger's message", "--", func(h *history) {
+			h.deliveries = append(h.deliveries, delivery{sender: "#x#lon-1", data: []byte("hi")})
+		}},
+		{"another sender", "--", func(h *history) { h.deliveries[3].sender = h.deliveries[2].sender }},
+		{"nothing at all", "++--", func(h *history) { h.deliveries = nil }},
+		{"one of the other side", "++--", func(h *history) {
+			h.deliveries = slices.Insert(h.deliveries, 25, delivery{"#web#lon-2", 10, []byte("apart 0"), 10, 1})
+		}},
+		{"one in the view after", "+++-", func(h *history) { h.deliveries[19].view++ }},
+		{"its node was killed", "++++", func(h *history) { h.dead, h.deliveries, h.views = true, h.deliveries[:9], h.views[:1] }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			histories, publishers := scene()
-			last := &histories[2]
-			last.deliveries = test.spoil(append([]delivery(nil), last.deliveries...))
+			test.spoil(&histories[3])
 			checks := compare(histories, publishers)
 			if got := verdicts(checks); got != test.want {
 				t.Errorf("got %s, want %s: %+v", got, test.want, checks)
@@ -73,16 +109,34 @@ func TestCompare(t *testing.T) {
 
 func TestEveryoneAlikeAndWrong(t *testing.T) {
 	histories, publishers := scene()
-	for i := range histories {
+	for i := range histories[:4] {
 		histories[i].deliveries = histories[i].deliveries[1:]
 	}
-	if got := verdicts(compare(histories, publishers)); got != "+--" {
+	if got := verdicts(compare(histories, publishers)); got != "++-+" {
 		t.Errorf("a message that nobody has: got %s", got)
 	}
 }
 
+// TestNumbersBeyondTheTag: a publisher's messages are told apart beyond 65,536.
+func TestNumbersBeyondTheTag(t *testing.T) {
+	sent := make([]sending, 140_000)
+	for i := range sent {
+		sent[i].data = fmt.Appendf(nil, "line %d", i)
+	}
+	for _, n := range []int{0, 1, 40_000, 65_535, 65_536, 100_000, 139_999} {
+		for _, from := range []int{0, n / 2, n} {
+			if got := find(sent, from, delivery{tag: int16(n), data: sent[n].data}); got != n {
+				t.Errorf("number %d, looked for from %d: got %d", n, from, got)
+			}
+		}
+		if got := find(sent, n+1, delivery{tag: int16(n), data: sent[n].data}); got != -1 {
+			t.Errorf("number %d is found behind itself, as %d", n, got)
+		}
+	}
+}
+
 func TestInjectedFaultsAreSeen(t *testing.T) {
-	for fault, want := range map[string]string{faultSwap: "-", faultDrop: "--"} {
+	for fault, want := range map[string]string{faultSwap: "+-", faultDrop: "++-"} {
 		histories, publishers := scene()
 		if err := inject(fault, histories); err != nil {
 			t.Fatal(err)
@@ -90,13 +144,54 @@ func TestInjectedFaultsAreSeen(t *testing.T) {
 		if got := verdicts(compare(histories, publishers)); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: got %s", fault, got)
 		}
-		if histories[0].deliveries[10].sender != "#web#lon-2" || len(histories[0].deliveries) != 20 {
+		if histories[0].deliveries[10].sender != "#web#lon-2" || len(histories[0].deliveries) != 27 {
 			t.Errorf("%s: another member was changed too", fault)
 		}
 	}
 	histories, _ := scene()
 	if err := inject("unheard-of", histories); err == nil {
 		t.Error("an unknown fault is accepted")
+	}
+}
+
+func TestLongestStall(t *testing.T) {
+	m := &member{got: map[string][]delivery{feedGroup: {
+		{sender: "a", at: 5}, {sender: "a", at: 12}, {sender: "b", at: 20}, {sender: "a", at: 32}, {sender: "a", at: 35},
+	}}}
+	if got := longestStall([]*member{m}, "a", 10, 40); got != 20 {
+		t.Errorf("got %d, want 20: from 12 to 32", got)
+	}
+	if got := longestStall([]*member{m}, "a", 33, 100); got != 65 {
+		t.Errorf("got %d, want 65: since 35", got)
+	}
+}
+
+func TestSiteSets(t *testing.T) {
+	p := &plan{sites: []planSite{{name: "lon"}, {name: "fra"}, {name: "nyc"}}}
+	for set, want := range map[sites]string{0: "", siteSet(1): "fra", siteSet(0, 2): "lon and nyc", allSites(3): "lon, fra and nyc"} {
+		if got := set.names(p); got != want {
+			t.Errorf("%b: got %q, want %q", set, got, want)
+		}
+	}
+}
+
+// TestPicture: what stands below the text is taken away before more text comes.
+func TestPicture(t *testing.T) {
+	var out bytes.Buffer
+	r := newReporter(&out, false, true)
+	r.show(func() []string { return []string{"one", "two"} })
+	r.say("text")
+	r.show(nil)
+	const erase = "\x1b[2A\x1b[J"
+	if got, want := out.String(), "one\ntwo\n"+erase+"text\none\ntwo\n"+erase; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	out.Reset()
+	plain := newReporter(&out, false, false)
+	plain.show(func() []string { return []string{"picture"} })
+	plain.say("text")
+	if out.String() != "text\n" {
+		t.Errorf("piped: got %q", out.String())
 	}
 }
 
@@ -120,7 +215,7 @@ func TestPlanIsAValidTopology(t *testing.T) {
 				}
 			}
 			for _, s := range topo.Sites {
-				if s.Multicast.IsValid() == unicast || len(s.Gateways()) != 1 {
+				if s.Multicast.IsValid() == unicast || len(s.Gateways()) != nodesPerSite {
 					t.Errorf("site %s: multicast %v, %d gateways", s.Name, s.Multicast, len(s.Gateways()))
 				}
 			}
@@ -155,9 +250,9 @@ func TestQuantiles(t *testing.T) {
 }
 
 func TestLatenciesByPair(t *testing.T) {
-	p := &publisher{name: "#web#lon-2", site: 0, sent: []sending{{nil, 10}, {nil, 20}, {nil, 30}}}
-	m := &member{site: 1, got: map[string][]delivery{feedGroup: {{p.name, nil, 15}, {"#x#y", nil, 16}, {p.name, nil, 27}, {p.name, nil, 99}}}}
-	pairs := latencies([]*member{m}, []*publisher{p}, feedGroup, []int{2}, 2)
+	p := &publisher{name: "#web#lon-2", site: 0, sent: []sending{{at: 10}, {at: 20}, {at: 30}}}
+	h := history{site: 1, deliveries: []delivery{{sender: p.name, at: 15}, {sender: "#x#y", at: 16}, {sender: p.name, at: 27}, {sender: p.name, at: 99}}}
+	pairs := latencies([]history{h}, []*publisher{p}, []int{2}, 2)
 	if got := fmt.Sprint(pairs[1].samples); pairs[1].from != 0 || pairs[1].to != 1 || got != fmt.Sprint([]time.Duration{5, 7}) {
 		t.Errorf("got %+v", pairs)
 	}
@@ -245,6 +340,9 @@ func TestReportsAreObjects(t *testing.T) {
 	r.progress(progressJSON{Published: 1, Total: 2})
 	r.latencies(p, []latency{{from: 0, to: 1, samples: []time.Duration{25 * time.Millisecond}}})
 	r.local("lon", []time.Duration{time.Millisecond})
+	r.cut(p, &isolation{cut: siteSet(2)})
+	r.strike(&strike{node: "fra-1"})
+	r.running(p)
 	r.check(check{"one order", false, "why"})
 	r.say("a story")
 	r.result(false, 1, 2, time.Second)
@@ -256,7 +354,7 @@ func TestReportsAreObjects(t *testing.T) {
 		}
 		types = append(types, object.Type)
 	}
-	if want := "start ready progress latency local_latency check result"; strings.Join(types, " ") != want {
+	if want := "start ready progress latency local_latency cut kill running check result"; strings.Join(types, " ") != want {
 		t.Errorf("got %v", types)
 	}
 	if !strings.Contains(out.String(), `"link_ms":20,"path_ms":20,"farthest_ms":40,"p50_ms":25,"p99_ms":25,"p50_per_farthest":0.625`) {

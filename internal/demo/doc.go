@@ -1,7 +1,7 @@
 // Package demo is Ringway's main job on one machine, without root and without a file:
 // sites of two nodes each as processes on loopback, WAN links emulated between their
-// gateways, a member in every node, a real feed published from every site, and in the
-// end a comparison of what all members received.
+// gateways, a member in every node, a real feed published from every site, a
+// site cut off and a gateway killed, and in the end a comparison of what all members received.
 //
 // # What runs where
 //
@@ -15,16 +15,22 @@
 //  1. Start nodes; wait until each says that the federation is complete.
 //  2. Connect a member to every node and a publisher to one node of each site.
 //  3. Publish the feed, a line a message, service agreed, round robin over the sites.
-//  4. Cut every WAN link. A group with members in one site only goes on; a federated
-//     message waits. Heal; what waited arrives, and the federation goes on.
-//  5. Compare: every member has the same messages in the same order, byte by byte;
-//     every line once; each publisher's lines in its order.
+//  4. Cut the last site off while everybody speaks (isolate.go). Both sides get views of
+//     their own and go on; a group with members in one site only notices nothing. Heal;
+//     they merge.
+//  5. Kill a gateway with SIGKILL while everybody speaks, and start it again (strike.go).
+//  6. Compare (compare.go): what two members both have is in the same order, byte by
+//     byte; each message is everywhere where it had to arrive, once, and nowhere else;
+//     each publisher's messages in its order; the same between the same two views.
+//
+// With Config.Keep all of it then goes on running until interrupted.
 //
 // # Output
 //
-// Text tells this as a story. With JSON, each line is an object with a "type": start,
-// ready, progress, cut, latency, local_latency, check, result; their fields are those of
-// the types in report.go, and are only ever added to.
+// Text tells this as a story; on a terminal, a picture of sites, links and counters
+// stands below it (picture.go). With JSON, each line is an object with a "type": start,
+// ready, progress, cut, kill, latency, local_latency, check, result, running; their
+// fields are those of the types in report.go, and are only ever added to.
 //
 // # Rules
 //

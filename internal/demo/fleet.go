@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,15 +32,25 @@ const (
 
 // A fleet is the running nodes and the links between them.
 type fleet struct {
-	plan   *plan
-	nodes  []*child
-	relays []*relay.Relay
+	plan        *plan
+	program     string
+	environment []string
+	nodes       []*child
+	links       []link
+	off         atomic.Uint32 // sites that are cut off
+}
+
+// A link is a relay to a gateway, for the gateways of another site.
+type link struct {
+	between sites
+	relay   *relay.Relay
 }
 
 // A child is a node's process.
 type child struct {
 	planNode
 	cmd  *exec.Cmd
+	dial []string
 	log  string // file
 	done chan struct{}
 	err  error // after done
@@ -46,7 +58,7 @@ type child struct {
 
 // launch starts the relays, then the nodes.
 func launch(p *plan, program string, environment []string) (*fleet, error) {
-	f := &fleet{plan: p}
+	f := &fleet{plan: p, program: program, environment: environment}
 	for s := range p.sites {
 		dial, err := f.link(s)
 		if err != nil {
@@ -54,11 +66,7 @@ func launch(p *plan, program string, environment []string) (*fleet, error) {
 			return nil, err
 		}
 		for _, n := range p.sites[s].nodes {
-			var overrides []string
-			if n.isGateway() {
-				overrides = dial
-			}
-			c, err := start(p, n, program, overrides, environment)
+			c, err := f.start(n, dial)
 			if err != nil {
 				f.stop()
 				return nil, err
@@ -69,38 +77,41 @@ func launch(p *plan, program string, environment []string) (*fleet, error) {
 	return f, nil
 }
 
-// link makes a relay to the gateway of every other site, for the one of site s to dial.
+// link makes a relay to every gateway of every other site, for those of site s to dial.
 // Which of two gateways dials the other is theirs to decide.
 func (f *fleet) link(s int) (dial []string, err error) {
 	for peer, site := range f.plan.sites {
 		if peer == s {
 			continue
 		}
-		gateway := site.nodes[0]
-		r, err := relay.New("127.0.0.1:0", gateway.gateway, linkProfile(s, peer), uint64(s*MaxSites+peer))
-		if err != nil {
-			return nil, err
+		for i, n := range site.nodes {
+			seed := uint64((s*MaxSites+peer)*nodesPerSite + i)
+			r, err := relay.New("127.0.0.1:0", n.gateway, linkProfile(s, peer), seed)
+			if err != nil {
+				return nil, err
+			}
+			f.links = append(f.links, link{siteSet(s, peer), r})
+			dial = append(dial, fmt.Sprintf("%s=%v", n.name, r.Addr()))
 		}
-		f.relays = append(f.relays, r)
-		dial = append(dial, fmt.Sprintf("%s=%v", gateway.name, r.Addr()))
 	}
 	return dial, nil
 }
 
-func start(p *plan, n planNode, program string, dial, environment []string) (*child, error) {
-	c := &child{planNode: n, log: filepath.Join(p.dir, n.name+".log"), done: make(chan struct{})}
-	log, err := os.Create(c.log)
+// start starts a node. The log of its former life, if any, goes on.
+func (f *fleet) start(n planNode, dial []string) (*child, error) {
+	c := &child{planNode: n, dial: dial, log: filepath.Join(f.plan.dir, n.name+".log"), done: make(chan struct{})}
+	log, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	args := []string{"node", "--topology", p.topology, "--name", n.name}
+	args := []string{"node", "--topology", f.plan.topology, "--name", n.name}
 	for _, d := range dial {
 		args = append(args, "--dial", d)
 	}
-	c.cmd = exec.Command(program, args...)
+	c.cmd = exec.Command(f.program, args...)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
-	c.cmd.Env = append(os.Environ(), environment...)
+	c.cmd.Env = append(os.Environ(), f.environment...)
 	c.cmd.SysProcAttr = childAttributes()
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start node %s: %w", n.name, err)
@@ -112,11 +123,46 @@ func start(p *plan, n planNode, program string, dial, environment []string) (*ch
 	return c, nil
 }
 
-// cut cuts every WAN link, or heals it.
-func (f *fleet) cut(down bool) {
-	for _, r := range f.relays {
-		r.SetDown(down)
+// cutOff cuts every link between these sites and others, and heals all other links.
+func (f *fleet) cutOff(off sites) {
+	f.off.Store(uint32(off))
+	for _, l := range f.links {
+		l.relay.SetDown(f.isCut(l.between))
 	}
+}
+
+// isCut says whether the link between two sites is cut.
+func (f *fleet) isCut(between sites) bool {
+	off := sites(f.off.Load())
+	return between&off != 0 && between&^off != 0
+}
+
+// kill ends a node with SIGKILL and waits until it is gone.
+func (f *fleet) kill(name string) error {
+	c := f.nodes[f.index(name)]
+	if err := c.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("kill node %s: %w", name, err)
+	}
+	<-c.done
+	c.err = errKilled
+	return nil
+}
+
+// restart starts a killed node again and waits until it takes part.
+func (f *fleet) restart(ctx context.Context, name string) error {
+	i := f.index(name)
+	c, err := f.start(f.nodes[i].planNode, f.nodes[i].dial)
+	if err != nil {
+		return err
+	}
+	f.nodes[i] = c
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTime, fmt.Errorf("it was started again %v ago", readyTime))
+	defer cancel()
+	return c.ready(ctx)
+}
+
+func (f *fleet) index(name string) int {
+	return slices.IndexFunc(f.nodes, func(c *child) bool { return c.name == name })
 }
 
 // ready waits until every node is in its ring and in the view of all sites.
@@ -151,6 +197,9 @@ func (c *child) ready(ctx context.Context) error {
 
 // errEnded says that a child ended by itself.
 var errEnded = errors.New("ended by itself")
+
+// errKilled says that the demo killed a child.
+var errKilled = errors.New("killed")
 
 // state returns what the node lacks to be ready, or nothing.
 func (c *child) state(ctx context.Context) string {
@@ -192,6 +241,9 @@ func (f *fleet) ended() error {
 	for _, c := range f.nodes {
 		select {
 		case <-c.done:
+			if errors.Is(c.err, errKilled) {
+				continue
+			}
 			errs = append(errs, fmt.Errorf("node %s: %w", c.name, errors.Join(errEnded, c.err)))
 		default:
 		}
@@ -206,8 +258,8 @@ func (f *fleet) stop() {
 		stopping.Go(c.stop)
 	}
 	stopping.Wait()
-	for _, r := range f.relays {
-		r.Close()
+	for _, l := range f.links {
+		l.relay.Close()
 	}
 }
 

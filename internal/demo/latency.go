@@ -24,25 +24,28 @@ func quantile(sorted []time.Duration, share float64) time.Duration {
 // latencies returns the distribution of each pair of sites, over the first messages of
 // each publisher: limits has how many. The n-th message that a member received of a
 // publisher is the n-th that it sent, or the comparison fails.
-func latencies(members []*member, publishers []*publisher, group string, limits []int, sites int) []latency {
+func latencies(histories []history, publishers []*publisher, limits []int, sites int) []latency {
 	pairs := make([]latency, sites*sites)
 	for i := range pairs {
 		pairs[i].from, pairs[i].to = i/sites, i%sites
 	}
-	byName := map[string]int{}
+	byName, sent := map[string]int{}, make([][]sending, len(publishers))
 	for i, p := range publishers {
-		byName[p.name] = i
+		byName[p.name], sent[i] = i, p.sendings()
 	}
-	for _, m := range members {
+	for _, h := range histories {
+		if h.born > 0 {
+			continue // it came later
+		}
 		next := make([]int, len(publishers))
-		for _, d := range m.deliveries(group) {
+		for _, d := range h.deliveries {
 			i, ok := byName[d.sender]
 			if !ok {
 				continue
 			}
 			if n := next[i]; n < limits[i] {
-				pair := &pairs[publishers[i].site*sites+m.site]
-				pair.samples = append(pair.samples, d.at-publishers[i].sent[n].at)
+				pair := &pairs[publishers[i].site*sites+h.site]
+				pair.samples = append(pair.samples, d.at-sent[i][n].at)
 			}
 			next[i]++
 		}

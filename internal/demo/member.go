@@ -13,8 +13,17 @@ import (
 // A delivery is a message as a member received it.
 type delivery struct {
 	sender string
+	tag    int16 // the low bits of its number among its publisher's
 	data   []byte
 	at     time.Duration
+	view   int // place of the view in which it came, in the member's list
+}
+
+// A groupView is a view as a member received it.
+type groupView struct {
+	id      client.ViewID
+	members []string // ascending
+	at      time.Duration
 }
 
 // A member is a client that records what it receives. Its methods are safe for
@@ -23,11 +32,13 @@ type member struct {
 	name string // private group
 	node string
 	site int
+	born time.Duration // when all others knew it; zero: from the start
 	conn *client.Conn
 
 	mu      sync.Mutex
-	got     map[string][]delivery // by group
-	views   map[string][]string   // members of each group
+	got     map[string][]delivery  // by group
+	views   map[string][]groupView // of each group, in order
+	dead    bool                   // its node was killed
 	failed  error
 	changed chan struct{} // closed and replaced with every change
 }
@@ -52,7 +63,7 @@ func newMember(ctx context.Context, n planNode, site int) (*member, error) {
 	}
 	return &member{
 		name: conn.Name(), node: n.name, site: site, conn: conn,
-		got: map[string][]delivery{}, views: map[string][]string{}, changed: make(chan struct{}),
+		got: map[string][]delivery{}, views: map[string][]groupView{}, changed: make(chan struct{}),
 	}, nil
 }
 
@@ -61,26 +72,30 @@ func (m *member) receive(ctx context.Context, now func() time.Duration) {
 	events := make([]client.Event, 256)
 	for {
 		n, err := m.conn.ReceiveBatch(ctx, events)
-		at := now()
-		m.mu.Lock()
-		for _, event := range events[:n] {
-			switch e := event.(type) {
-			case *client.Message:
-				if len(e.Groups) > 0 {
-					m.got[e.Groups[0]] = append(m.got[e.Groups[0]], delivery{e.Sender, e.Data, at})
-				}
-			case *client.View:
-				m.views[e.Group] = e.Members
-			}
-		}
-		m.failed = err
-		close(m.changed)
-		m.changed = make(chan struct{})
-		m.mu.Unlock()
+		m.record(events[:n], err, now())
 		if err != nil {
 			return
 		}
 	}
+}
+
+func (m *member) record(events []client.Event, err error, at time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, event := range events {
+		switch e := event.(type) {
+		case *client.Message:
+			if len(e.Groups) > 0 {
+				g := e.Groups[0]
+				m.got[g] = append(m.got[g], delivery{e.Sender, e.Type, e.Data, at, len(m.views[g]) - 1})
+			}
+		case *client.View:
+			m.views[e.Group] = append(m.views[e.Group], groupView{e.ID, slices.Sorted(slices.Values(e.Members)), at})
+		}
+	}
+	m.failed = err
+	close(m.changed)
+	m.changed = make(chan struct{})
 }
 
 // await waits until the condition holds; it is called with m locked.
@@ -112,11 +127,32 @@ func (m *member) awaitCount(ctx context.Context, group string, n int) error {
 	return nil
 }
 
-// awaitMembers waits until a group consists of these.
-func (m *member) awaitMembers(ctx context.Context, group string, names []string) error {
-	return m.await(ctx, fmt.Sprintf("a view of %s with %d members", group, len(names)), func() bool {
-		have := slices.Sorted(slices.Values(m.views[group]))
-		return slices.Equal(have, names)
+// awaitMembers waits until a group consists of these, and says since when.
+func (m *member) awaitMembers(ctx context.Context, group string, names []string) (since time.Duration, err error) {
+	err = m.await(ctx, fmt.Sprintf("a view of %s with the members %v", group, names), func() bool {
+		views := m.views[group]
+		if len(views) == 0 || !slices.Equal(views[len(views)-1].members, names) {
+			return false
+		}
+		since = views[len(views)-1].at
+		return true
+	})
+	return since, err
+}
+
+// awaitLast waits until the last message of a publisher to a group has come.
+func (m *member) awaitLast(ctx context.Context, group string, p *publisher) error {
+	n, last := p.last()
+	if n == 0 {
+		return nil
+	}
+	return m.await(ctx, fmt.Sprintf("message %d of %s", n, p.name), func() bool {
+		for _, d := range slices.Backward(m.got[group]) {
+			if d.sender == p.name && d.tag == int16(n-1) && string(d.data) == string(last) {
+				return true
+			}
+		}
+		return false
 	})
 }
 
@@ -126,50 +162,36 @@ func (m *member) count(group string) int {
 	return len(m.got[group])
 }
 
-// deliveries returns what has come to a group.
-func (m *member) deliveries(group string) []delivery {
+// latestView returns the members of the group as this member knows them.
+func (m *member) latestView(group string) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.got[group])
-}
-
-// A publisher is a client that sends and records what. It is not safe for concurrent
-// use until all sending has ended.
-type publisher struct {
-	name string
-	site int
-	conn *client.Conn
-	sent []sending
-}
-
-// A sending is a message as its publisher sent it.
-type sending struct {
-	data []byte
-	at   time.Duration
-}
-
-func newPublisher(ctx context.Context, n planNode, site int, name string) (*publisher, error) {
-	conn, err := dial(ctx, n, name, false)
-	if err != nil {
-		return nil, err
+	views := m.views[group]
+	if len(views) == 0 {
+		return nil
 	}
-	return &publisher{name: conn.Name(), site: site, conn: conn}, nil
+	return views[len(views)-1].members
 }
 
-// watch reads the connection, on which nothing is expected, so that its end is noticed.
-func (p *publisher) watch(ctx context.Context) {
-	for {
-		if _, err := p.conn.Receive(ctx); err != nil {
-			return
-		}
-	}
+// die is told before the member's node is killed.
+func (m *member) die() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
 }
 
-func (p *publisher) send(ctx context.Context, group string, data []byte, now func() time.Duration) error {
-	p.sent = append(p.sent, sending{data, now()})
-	err := p.conn.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{group}, Data: data})
-	if err != nil {
-		return fmt.Errorf("%s sends message %d: %w", p.name, len(p.sent), err)
+func (m *member) alive() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.dead
+}
+
+// history returns what the member received in a group.
+func (m *member) history(group string) history {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return history{
+		member: m.name, site: m.site, born: m.born, dead: m.dead,
+		deliveries: slices.Clone(m.got[group]), views: slices.Clone(m.views[group]),
 	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"ringway/internal/pki"
 	"ringway/internal/relay"
+	"ringway/membership"
 )
 
 // The sites, in the order in which a demo of more sites adds them.
@@ -23,8 +24,8 @@ const (
 	DefaultSites = 3
 )
 
-// nodesPerSite is two: the smallest ring in which there is something to agree on. The
-// first is the gateway.
+// nodesPerSite is two: the smallest ring in which there is something to agree on. Both
+// are gateways, so that one may die.
 const nodesPerSite = 2
 
 // oneWay has the emulated one-way delays in milliseconds: row and column as siteNames,
@@ -70,10 +71,17 @@ type planSite struct {
 
 type planNode struct {
 	name, site              string
-	address, gateway, admin netip.AddrPort // gateway: of the first node only
+	address, gateway, admin netip.AddrPort
 }
 
-func (p planNode) isGateway() bool { return p.gateway.IsValid() }
+// anchor is the node that carries its site on when the other one dies. Half a site may go
+// on only with the lower of the two ids, or both halves might.
+func (s *planSite) anchor() int {
+	if membership.NodeIDOf(s.nodes[0].name) < membership.NodeIDOf(s.nodes[1].name) {
+		return 0
+	}
+	return 1
+}
 
 // newPlan picks names and free ports, and writes topology and certificates to dir.
 func newPlan(dir string, sites int, unicast bool) (*plan, error) {
@@ -86,7 +94,7 @@ func newPlan(dir string, sites int, unicast bool) (*plan, error) {
 			return nil, err
 		}
 		for n := range nodesPerSite {
-			node, err := ports.node(fmt.Sprintf("%s-%d", site.name, n+1), site.name, n == 0)
+			node, err := ports.node(fmt.Sprintf("%s-%d", site.name, n+1), site.name)
 			if err != nil {
 				return nil, err
 			}
@@ -134,10 +142,7 @@ func (p *plan) text() string {
 			fmt.Fprintf(&b, "multicast = %q\n", s.multicast)
 		}
 		for _, n := range s.nodes {
-			fmt.Fprintf(&b, "\n  [[site.node]]\n  name    = %q\n  address = %q\n  admin   = %q\n", n.name, n.address, n.admin)
-			if n.isGateway() {
-				fmt.Fprintf(&b, "  gateway = %q\n", n.gateway)
-			}
+			fmt.Fprintf(&b, "\n  [[site.node]]\n  name    = %q\n  address = %q\n  gateway = %q\n  admin   = %q\n", n.name, n.address, n.gateway, n.admin)
 		}
 	}
 	for a := range p.sites {

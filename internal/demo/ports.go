@@ -60,19 +60,15 @@ func free(network string, address netip.AddrPort) bool {
 }
 
 // node picks a node's addresses.
-func (p *ports) node(name, site string, gateway bool) (planNode, error) {
+func (p *ports) node(name, site string) (planNode, error) {
 	n := planNode{name: name, site: site}
-	var err error
-	if n.address, err = p.take(); err != nil {
-		return n, err
+	for _, address := range []*netip.AddrPort{&n.address, &n.admin, &n.gateway} {
+		var err error
+		if *address, err = p.take(); err != nil {
+			return n, err
+		}
 	}
-	if n.admin, err = p.take(); err != nil {
-		return n, err
-	}
-	if gateway {
-		n.gateway, err = p.take()
-	}
-	return n, err
+	return n, nil
 }
 
 // group picks the multicast group of a site: another for each site and each run.

@@ -57,7 +57,7 @@ func (d *demo) publish(ctx context.Context) error {
 	err := group.Wait()
 	if err == nil {
 		drain, cancel := context.WithTimeoutCause(ctx, drainTime, fmt.Errorf("not all had come %v after the last was sent", drainTime))
-		err = d.cast.awaitAll(drain, total)
+		err = d.cast.awaitAll(drain)
 		cancel()
 	}
 	close(stop)
@@ -80,12 +80,10 @@ func (d *demo) watch(stop <-chan struct{}, published, delivered *atomic.Int64, t
 		case <-tick.C:
 		}
 		delivered.Store(int64(d.cast.delivered()))
-		// A line of progress each second is enough for a program; a person likes more.
-		if d.report.terminal || n%10 == 9 {
-			if now := int(delivered.Load()); now != last || d.report.terminal {
-				last = now
-				d.report.progress(progressJSON{Published: int(published.Load()), Delivered: now, Total: total})
-			}
+		// A line of progress each second is enough for a program; a person has the picture.
+		if now := int(delivered.Load()); n%10 == 9 && now != last {
+			last = now
+			d.report.progress(progressJSON{Published: int(published.Load()), Delivered: now, Total: total})
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -34,12 +35,28 @@ type (
 		Total     int    `json:"total"`
 	}
 	cutJSON struct {
-		Type     string  `json:"type"` // "cut"
-		Duration float64 `json:"cut_ms"`
-		Local    int     `json:"local_messages"`    // delivered while cut
-		Waiting  int     `json:"federated_waiting"` // sent while cut, and not delivered until healed
-		Resumed  float64 `json:"resumed_after_ms"`  // from healing until all that waited was delivered everywhere
-		Going    int     `json:"federated_goes_on"` // messages published afterwards and delivered everywhere
+		Type     string     `json:"type"` // "cut"
+		Duration float64    `json:"cut_ms"`
+		Sides    []sideJSON `json:"sides"`
+		Merged   float64    `json:"merged_after_ms"` // from healing until all members have one view
+	}
+	sideJSON struct {
+		Sites    []string `json:"sites"`
+		View     float64  `json:"view_after_ms"` // from the cut until all members there have their view
+		Messages int      `json:"messages"`      // sent there while it had a view of its own
+	}
+	strikeJSON struct {
+		Type  string  `json:"type"` // "kill"
+		Node  string  `json:"node"`
+		Left  float64 `json:"left_after_ms"` // until its member is out of all views
+		Stall float64 `json:"stall_ms"`      // longest time without a message of its site elsewhere
+		Back  float64 `json:"back_after_ms"` // from its new start until its member is in all views
+	}
+	runningJSON struct {
+		Type     string   `json:"type"` // "running": with --keep, until interrupted
+		Topology string   `json:"topology"`
+		Connect  []string `json:"connect"` // clients
+		Admin    []string `json:"admin"`
 	}
 	latencyJSON struct {
 		Type     string  `json:"type"` // "latency"
@@ -56,7 +73,7 @@ type (
 	localJSON struct {
 		Type     string  `json:"type"` // "local_latency"
 		Site     string  `json:"site"`
-		P50      float64 `json:"p50_ms"`
+		P50      float64 `json:"p50_ms"` // while a site was cut off
 		P99      float64 `json:"p99_ms"`
 		Max      float64 `json:"max_ms"`
 		Messages int     `json:"messages"`
@@ -78,12 +95,16 @@ type (
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
-// A reporter tells what happens, as text or as JSON.
+// A reporter tells what happens, as text or as JSON. On a terminal, what the picture
+// says stands below the text and is drawn anew all the time. It is safe for concurrent
+// use.
 type reporter struct {
+	mu       sync.Mutex
 	out      io.Writer
 	json     *json.Encoder // nil: text
 	terminal bool          // text may be written over
-	open     bool          // a line that may be written over stands there
+	picture  func() []string
+	drawn    int // lines of the picture that stand there
 }
 
 func newReporter(out io.Writer, asJSON, terminal bool) *reporter {
@@ -98,6 +119,8 @@ func newReporter(out io.Writer, asJSON, terminal bool) *reporter {
 // object prints an object, if the output is JSON. A fault of the output is noticed by
 // whoever reads it.
 func (r *reporter) object(v any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.json != nil {
 		_ = r.json.Encode(v)
 	}
@@ -105,24 +128,20 @@ func (r *reporter) object(v any) {
 
 // say prints text, if the output is text.
 func (r *reporter) say(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.json != nil {
 		return
 	}
-	if r.open {
-		fmt.Fprint(r.out, "\r\x1b[K")
-		r.open = false
-	}
+	r.erase()
 	fmt.Fprintf(r.out, format+"\n", args...)
+	r.draw()
 }
 
-// progress shows how far the feed is: in place on a terminal, else as objects only.
+// progress shows how far the feed is, to programs; people have the picture.
 func (r *reporter) progress(p progressJSON) {
 	p.Type = "progress"
 	r.object(p)
-	if r.terminal {
-		fmt.Fprintf(r.out, "\r\x1b[K   %d of %d published, %d at every member", p.Published, p.Total, p.Delivered)
-		r.open = true
-	}
 }
 
 func (r *reporter) start(p *plan, folder string) {
@@ -177,12 +196,45 @@ func (r *reporter) latencies(p *plan, pairs []latency) {
 }
 
 func (r *reporter) local(site string, sorted []time.Duration) {
-	object := localJSON{
+	r.object(localJSON{
 		Type: "local_latency", Site: site, P50: ms(quantile(sorted, 0.5)), P99: ms(quantile(sorted, 0.99)),
 		Max: ms(quantile(sorted, 1)), Messages: len(sorted),
+	})
+}
+
+func (r *reporter) cut(p *plan, i *isolation) {
+	object := cutJSON{Type: "cut", Duration: ms(i.lasted), Merged: ms(i.merged)}
+	for n, side := range [2]sites{allSites(len(p.sites)) &^ i.cut, i.cut} {
+		s := sideJSON{View: ms(i.noticed[n]), Messages: i.sent[n]}
+		for at := range p.sites {
+			if side.has(at) {
+				s.Sites = append(s.Sites, p.sites[at].name)
+			}
+		}
+		object.Sides = append(object.Sides, s)
 	}
 	r.object(object)
-	r.say("\nA message within %s, while every link was cut: p50 %.2f ms, p99 %.2f ms, at most %.2f ms.", site, object.P50, object.P99, object.Max)
+}
+
+func (r *reporter) strike(s *strike) {
+	r.object(strikeJSON{"kill", s.node, ms(s.left), ms(s.stall), ms(s.back)})
+}
+
+func (r *reporter) running(p *plan) {
+	object := runningJSON{Type: "running", Topology: p.topology}
+	r.say("\nIt goes on running until you press Ctrl-C. Things to try in another terminal:\n")
+	for _, s := range p.sites {
+		for _, n := range s.nodes {
+			object.Connect = append(object.Connect, n.address.String())
+			object.Admin = append(object.Admin, n.admin.String())
+		}
+	}
+	first, last := p.sites[0].nodes[0], p.sites[len(p.sites)-1].nodes[0]
+	r.say("   ringway sub --connect %v --membership news        # in %s", first.address, first.site)
+	r.say("   echo hello | ringway pub --connect %v news        # from %s", last.address, last.site)
+	r.say("   ringway status --admin %v", first.admin)
+	r.say("   open http://%v/", first.admin)
+	r.object(object)
 }
 
 func (r *reporter) check(c check) {
