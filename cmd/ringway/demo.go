@@ -20,9 +20,13 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Show the main job on this machine: sites, a real feed, one order",
 		Long: `Start sites of two nodes each as processes on this machine, with emulated WAN delays
-between them, publish a real feed from all sites, cut and heal the links, and compare
-what every member received, byte by byte. Needs no root and no file. Exit code 0 only if
-everything held.
+between them; publish a real feed from all sites; cut one site off, show both sides' views
+and that both go on, and heal; kill a gateway with SIGKILL and start it again. In the end
+compare what every member received, byte by byte. Needs no root and no file. Exit code 0
+only if everything held.
+
+On a terminal a picture of sites, links and counters stands below the story. With --keep
+the federation goes on running when the story is over, until Ctrl-C.
 
 The feed is --feed FILE, a message for each line, or the request logs of a small web
 server in each site.`,
@@ -51,7 +55,7 @@ server in each site.`,
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.Feed, "feed", "", "publish the lines of this file")
 	flags.IntVar(&cfg.Sites, "sites", demo.DefaultSites, "how many sites")
-	flags.BoolVar(&cfg.Keep, "keep", false, "keep the folder with topology, certificates and logs")
+	flags.BoolVar(&cfg.Keep, "keep", false, "go on running until interrupted, and keep the folder with topology, certificates and logs")
 	flags.BoolVar(&cfg.JSON, "json", false, "one JSON object per line")
 	return cmd
 }

@@ -37,46 +37,78 @@ func objects(t *testing.T, out string) map[string][]map[string]any {
 	return all
 }
 
-// TestDemo is the main job: three sites of two nodes as real processes.
+// TestDemo is the main job: three sites of two nodes as real processes, one cut off and
+// back, a gateway killed. With --keep all goes on until it is interrupted, and the folder
+// stays.
 func TestDemo(t *testing.T) {
-	code, out, errs := ringway(t, "", nil, "demo", "--feed", demoFeed(t), "--json")
-	if code != 0 {
-		t.Fatalf("exit code %d\n%s\n%s", code, out, errs)
+	var out, errs lockedBuffer
+	demo := command(t, "demo", "--feed", demoFeed(t), "--json", "--keep")
+	demo.Stdout, demo.Stderr = &out, &errs
+	if err := demo.Start(); err != nil {
+		t.Fatal(err)
 	}
-	all := objects(t, out)
-	if n := len(all["latency"]); n != 9 {
-		t.Errorf("%d pairs of sites, want 9", n)
+	ended := make(chan struct{})
+	go func() {
+		_ = demo.Wait()
+		close(ended)
+	}()
+	const demoPatience = 3 * time.Minute // it takes half a minute when nobody else is busy
+	running := func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return strings.Contains(out.String(), `{"type":"running",`)
+		}
 	}
-	if n := len(all["check"]); n < 6 {
-		t.Errorf("only %d checks", n)
+	for end := time.Now().Add(demoPatience); !running() && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	_ = demo.Process.Signal(os.Interrupt)
+	<-ended
+	if code := demo.ProcessState.ExitCode(); code != 0 {
+		t.Fatalf("exit code %d\n%s\n%s", code, out.String(), errs.String())
+	}
+	all := objects(t, out.String())
+	for kind, want := range map[string]int{"start": 1, "ready": 1, "cut": 1, "kill": 1, "latency": 9, "local_latency": 1, "check": 7, "result": 1, "running": 1} {
+		if n := len(all[kind]); n != want {
+			t.Errorf("%d objects of type %s, want %d", n, kind, want)
+		}
 	}
 	for _, check := range all["check"] {
 		if check["ok"] != true {
 			t.Errorf("%v", check)
 		}
 	}
-	if r := all["result"]; len(r) != 1 || r[0]["ok"] != true || r[0]["members"] != 6.0 {
+	if r := all["result"]; len(r) != 1 || r[0]["ok"] != true || r[0]["members"] != 7.0 {
 		t.Errorf("result %v", r)
 	}
-	start := all["start"]
-	if len(start) != 1 {
-		t.Fatalf("start %v", start)
+	if len(all["start"]) != 1 {
+		t.Fatalf("start %v", all["start"])
 	}
-	if folder, _ := start[0]["folder"].(string); folder == "" {
-		t.Error("no folder")
-	} else if _, err := os.Stat(folder); err == nil {
-		t.Errorf("%s was left behind", folder)
+	folder, _ := all["start"][0]["folder"].(string)
+	if _, err := os.Stat(folder); folder == "" || err != nil {
+		t.Errorf("the folder is %q, %v", folder, err)
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		t.Error(err)
 	}
 }
 
 // TestDemoNoticesFaults injects a fault into what one member received.
 func TestDemoNoticesFaults(t *testing.T) {
-	for _, fault := range []string{"swap", "drop"} {
-		code, out, errs := ringway(t, "", []string{demoFault + "=" + fault}, "demo", "--sites", "2", "--feed", demoFeed(t), "--json")
-		all := objects(t, out)
-		if code != 1 || len(all["result"]) != 1 || all["result"][0]["ok"] != false || !strings.Contains(errs, "not everything held") {
-			t.Errorf("%s: exit code %d, result %v\n%s", fault, code, all["result"], errs)
-		}
+	code, out, errs := ringway(t, "", []string{demoFault + "=drop"}, "demo", "--sites", "2", "--feed", demoFeed(t), "--json")
+	all := objects(t, out)
+	if code != 1 || len(all["result"]) != 1 || all["result"][0]["ok"] != false || !strings.Contains(errs, "not everything held") {
+		t.Errorf("exit code %d, result %v\n%s", code, all["result"], errs)
+	}
+	if len(all["start"]) != 1 {
+		t.Fatalf("start %v", all["start"])
+	}
+	if folder, _ := all["start"][0]["folder"].(string); folder == "" {
+		t.Error("no folder")
+	} else if _, err := os.Stat(folder); err == nil {
+		t.Errorf("%s was left behind", folder)
 	}
 }
 
