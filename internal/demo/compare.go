@@ -151,37 +151,43 @@ func everywhere(histories []history, publishers []*publisher, sent [][]sending, 
 	return check{name, true, fmt.Sprintf("each of %d messages arrived at every member that it was for, %d of them on their side of the cut only", total, oneSide)}
 }
 
-// sameInView: members who go from one view to the same next one received the same
-// messages in it (virtual synchrony).
+// sameInView: members who go together from one view to the next received the same
+// messages in it (virtual synchrony). Who comes along is what the second view says.
 func sameInView(histories []history, known [][]messageID) check {
 	const name = "same view, same messages"
 	type step struct{ from, to client.ViewID }
 	type seen struct {
-		member   string
+		who      *history
+		to       *groupView
 		messages []messageID
 	}
-	steps := map[step]seen{}
+	steps := map[step][]seen{}
 	for i := range histories {
 		h := &histories[i]
 		for v := 0; v+1 < len(h.views); v++ {
-			s := step{h.views[v].id, h.views[v+1].id}
-			var in []messageID
+			s, me := step{h.views[v].id, h.views[v+1].id}, seen{who: h, to: &h.views[v+1]}
 			for at, d := range h.deliveries {
 				if d.view == v {
-					in = append(in, known[i][at])
+					me.messages = append(me.messages, known[i][at])
 				}
 			}
-			other, ok := steps[s]
-			if !ok {
-				steps[s] = seen{h.member, in}
-				continue
+			for _, other := range steps[s] {
+				if !me.to.cameWith(other.who.member) {
+					continue
+				}
+				if !slices.Equal(me.messages, other.messages) {
+					return check{name, false, fmt.Sprintf("between the views %v and %v %s received %d messages, %s %d, or others", s.from, s.to, h.member, len(me.messages), other.who.member, len(other.messages))}
+				}
 			}
-			if !slices.Equal(in, other.messages) {
-				return check{name, false, fmt.Sprintf("between the views %v and %v %s received %d messages, %s %d, or others", s.from, s.to, h.member, len(in), other.member, len(other.messages))}
-			}
+			steps[s] = append(steps[s], me)
 		}
 	}
-	return check{name, true, fmt.Sprintf("members who went through the same two of %d views received the same between them", len(steps)+1)}
+	return check{name, true, fmt.Sprintf("members who went together through two of %d views received the same between them", len(steps)+1)}
+}
+
+// cameWith says whether the member named came along from the view before.
+func (v *groupView) cameWith(member string) bool {
+	return !v.network || slices.Contains(v.together, member)
 }
 
 // The faults that a test injects into the comparison, to see that it would be noticed.

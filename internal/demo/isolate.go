@@ -12,6 +12,7 @@ const (
 	warmTime   = time.Second            // of talk before the cut, to compare with
 	apartTime  = 2 * time.Second        // both sides go on for this long
 	quietTime  = 300 * time.Millisecond // longer than a message is under way on one side
+	underWay   = time.Second            // longer than any message is, on a machine that is busy
 	viewTime   = 30 * time.Second       // for a view to change, on a machine that is busy
 	localBound = 500 * time.Millisecond // median of local messages
 )
@@ -52,6 +53,7 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 			return nil, err
 		}
 		r.noticed[i] = at - cutAt
+		d.partedWays(side, cutAt-underWay)
 		d.report.say("   %-14s see only themselves in the group: a new view, %.2f s after the cut", names[i], r.noticed[i].Seconds())
 	}
 	for _, side := range sides {
@@ -96,6 +98,31 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 		d.report.cut(d.plan, r)
 	}
 	return r, err
+}
+
+// partedWays looks whether the sites of one side came together into their new view. A
+// site that cannot know whether it misses something of those that are gone takes the step
+// by itself, and says so in the view; what was under way then has to arrive in the
+// sender's own part only.
+func (d *demo) partedWays(side sites, since time.Duration) {
+	for _, p := range d.cast.publishers {
+		if !side.has(p.site) {
+			continue
+		}
+		var with sites
+		for _, m := range d.cast.living(siteSet(p.site)) {
+			view := m.lastView(feedGroup)
+			for _, other := range d.cast.living(side) {
+				if view.cameWith(other.name) {
+					with |= siteSet(other.site)
+				}
+			}
+		}
+		if with != side {
+			p.narrow(since, with)
+			d.report.say("   %s takes that step with %s only.", d.plan.sites[p.site].name, with.names(d.plan))
+		}
+	}
 }
 
 // awaitView waits until the living members in some sites are alone in the feed's group.

@@ -21,9 +21,11 @@ type delivery struct {
 
 // A groupView is a view as a member received it.
 type groupView struct {
-	id      client.ViewID
-	members []string // ascending
-	at      time.Duration
+	id       client.ViewID
+	network  bool     // not because of one member alone
+	members  []string // ascending
+	together []string // of a view by the network: who came along from the view before
+	at       time.Duration
 }
 
 // A member is a client that records what it receives. Its methods are safe for
@@ -90,7 +92,9 @@ func (m *member) record(events []client.Event, err error, at time.Duration) {
 				m.got[g] = append(m.got[g], delivery{e.Sender, e.Type, e.Data, at, len(m.views[g]) - 1})
 			}
 		case *client.View:
-			m.views[e.Group] = append(m.views[e.Group], groupView{e.ID, slices.Sorted(slices.Values(e.Members)), at})
+			m.views[e.Group] = append(m.views[e.Group], groupView{
+				e.ID, e.Cause == client.ByNetwork, slices.Sorted(slices.Values(e.Members)), e.MovedTogether, at,
+			})
 		}
 	}
 	m.failed = err
@@ -162,15 +166,15 @@ func (m *member) count(group string) int {
 	return len(m.got[group])
 }
 
-// latestView returns the members of the group as this member knows them.
-func (m *member) latestView(group string) []string {
+// lastView returns the latest view of the group.
+func (m *member) lastView(group string) groupView {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	views := m.views[group]
 	if len(views) == 0 {
-		return nil
+		return groupView{}
 	}
-	return views[len(views)-1].members
+	return views[len(views)-1]
 }
 
 // die is told before the member's node is killed.

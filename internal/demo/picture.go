@@ -92,7 +92,7 @@ func (p *picture) lines() []string {
 			if m.site == s {
 				received += m.count(feedGroup)
 				if m.alive() {
-					view = p.seen(m.latestView(feedGroup))
+					view = p.seen(m.lastView(feedGroup).members)
 				}
 			}
 		}

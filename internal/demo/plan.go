@@ -41,6 +41,10 @@ var oneWay = [MaxSites][MaxSites]int{
 // federation is the name in the demo's topology and certificates.
 const federation = "demo"
 
+// hello is between gateways, twice the default: a machine that runs everything at once,
+// and perhaps tests beside it, is not to take a busy moment for a dead link.
+const hello = 200 * time.Millisecond
+
 // certValid is longer than a demo lasts.
 const certValid = 24 * time.Hour
 
@@ -133,7 +137,7 @@ func (p *plan) nodes() []planNode {
 // text returns the topology file.
 func (p *plan) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# written by `ringway demo`\n[federation]\nname  = %q\ncerts = \"certs\"\n", federation)
+	fmt.Fprintf(&b, "# written by `ringway demo`\n[federation]\nname  = %q\ncerts = \"certs\"\n\n[timing]\nhello = %q\n", federation, hello.String())
 	for _, s := range p.sites {
 		fmt.Fprintf(&b, "\n[[site]]\nname = %q\n", s.name)
 		if p.unicast {

@@ -56,6 +56,15 @@ func (p *publisher) address(to audience) {
 	p.to = to
 }
 
+// narrow says that what was sent since a moment has to arrive in these sites only.
+func (p *publisher) narrow(since time.Duration, must sites) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.sent) - 1; i >= 0 && p.sent[i].at >= since; i-- {
+		p.sent[i].to.must &= must
+	}
+}
+
 // send sends a message and waits while the node does not take it. The message's number
 // goes along as its type, so that two with the same text can be told apart.
 func (p *publisher) send(ctx context.Context, group string, data []byte, now func() time.Duration) error {
