@@ -157,6 +157,16 @@ func (c *cast) address(in sites, to audience) {
 	}
 }
 
+// narrow says, of what the publishers in some sites sent since a moment, that it has to
+// arrive in these sites only.
+func (c *cast) narrow(in sites, since time.Duration) {
+	for _, p := range c.publishers {
+		if in.has(p.site) {
+			p.narrow(since, in)
+		}
+	}
+}
+
 // close ends all connections.
 func (c *cast) close() {
 	c.stop()

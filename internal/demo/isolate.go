@@ -47,6 +47,9 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 	cutAt := d.now()
 	d.fleet.cutOff(r.cut)
 	defer d.fleet.cutOff(0)
+	for _, side := range sides {
+		c.narrow(side, cutAt-underWay)
+	}
 	for i, side := range sides {
 		at, err := d.awaitView(ctx, side, fmt.Sprintf("of %s alone, after %s was cut off", names[i], names[1]))
 		if err != nil {
@@ -120,7 +123,7 @@ func (d *demo) partedWays(side sites, since time.Duration) {
 		}
 		if with != side {
 			p.narrow(since, with)
-			d.report.say("   %s takes that step with %s only.", d.plan.sites[p.site].name, with.names(d.plan))
+			d.report.say("   (%s takes that step with %s only: it cannot know all that %s had sent.)", d.plan.sites[p.site].name, with.names(d.plan), (d.cast.everybody &^ side).names(d.plan))
 		}
 	}
 }
