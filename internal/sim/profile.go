@@ -100,7 +100,7 @@ var profiles = []Profile{
 			Mix: []Family{OfLAN, OfLAN, OfLAN, OfGateways, OfGateways, OfSites, OfLinks, OfLinks, OfSplits, OfSplits, OfSplits, OfPromises, OfHints, OfClocks}},
 	},
 	{
-		Name: "six-regions", About: "six regions on four continents, measured delays",
+		Name: "six-regions", About: "six regions on four continents, measured delays", Rare: true,
 		Shape: Shape{Sites: [2]int{6, 6}, Nodes: [2]int{2, 2}, Gateways: [2]int{1, 2}, Clients: [2]int{1, 1}, Groups: 5, Length: seconds(15, 20),
 			Faults: [2]int{2, 5}, Every: 500 * time.Millisecond, Burst: [2]int{2, 20}, Map: []Map{Regions},
 			Mix: []Family{OfSplits, OfLinks, OfPromises, OfGateways, OfSites}},
