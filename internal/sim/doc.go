@@ -98,8 +98,8 @@
 // internal/trace puts it, the rings and the outputs into the order in which they
 // happened.
 //
-// TestMutants changes the traces of clean runs as faults of the router would, one
-// for each predicate; the predicate must notice.
+// TestMutants and TestMutantsOfViews change the traces of clean runs as faults of the
+// router would; the predicate that is meant must notice.
 //
 // # Profiles
 //

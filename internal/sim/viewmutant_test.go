@@ -1,0 +1,75 @@
+package sim
+
+import (
+	"slices"
+	"testing"
+
+	"ringway/internal/evs"
+)
+
+// TestMutantsOfViews changes the traces of a federation that was cut in two and healed.
+func TestMutantsOfViews(t *testing.T) {
+	s := threeSites(1, "6s split aab 3s")
+	s.Steps = slices.DeleteFunc(s.Steps, func(x Step) bool { return x.Client == 1 })
+	clean := Play(s)
+	if !judge(t, clean) {
+		return
+	}
+	signal := func(_ *facts, e *evs.Event) bool { return len(e.TS) > 1 }
+	for _, m := range []mutant{
+		{"a view begins without the signal of the one before", "P4", firstOf(evs.Sig, signal, remove)},
+		{"one site sees another come along that does not see it so", "P5", firstOf(evs.Sig, signal, func(events []evs.Event, i int) []evs.Event {
+			events[i].TS = []string{events[i].Inst}
+			return events
+		})},
+		{"a message of the old view is left out at one who goes along", "P7", lastBefore},
+		{"a cut is another one here", "P22", firstOf(evs.Cut, nil, func(events []evs.Event, i int) []evs.Event {
+			events[i].K++
+			return events
+		})},
+	} {
+		t.Run(m.name, func(t *testing.T) {
+			traces := copyTraces(clean.Traces)
+			if !m.change(traces) {
+				t.Fatal("the run has no place for it")
+			}
+			found := evs.Check(traces, evs.Options{OneClock: true, PerPredicate: 1})
+			if !slices.ContainsFunc(found, func(v evs.Violation) bool { return v.Predicate == m.predicate }) {
+				t.Errorf("%s did not notice; found %v", m.predicate, found)
+			}
+		})
+	}
+}
+
+// firstOf changes the first event of a kind that passes.
+func firstOf(kind evs.Kind, pass func(*facts, *evs.Event) bool, change func([]evs.Event, int) []evs.Event) func([]evs.Trace) bool {
+	return func(traces []evs.Trace) bool {
+		for t := range traces {
+			for i := range traces[t].Events {
+				if e := &traces[t].Events[i]; e.Kind == kind && (pass == nil || pass(nil, e)) {
+					traces[t].Events = change(traces[t].Events, i)
+					return true
+				}
+			}
+		}
+		return false
+	}
+}
+
+// lastBefore takes away the last delivery of another site's message before a signal that
+// names other sites.
+func lastBefore(traces []evs.Trace) bool {
+	for t := range traces {
+		last := -1
+		for i, e := range traces[t].Events {
+			switch {
+			case e.Kind == evs.Dlv && e.Phase == evs.Regular && e.Src != e.Inst:
+				last = i
+			case e.Kind == evs.Sig && len(e.TS) > 1 && last >= 0 && traces[t].Events[last].View == e.View:
+				traces[t].Events = remove(traces[t].Events, last)
+				return true
+			}
+		}
+	}
+	return false
+}
