@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"errors"
 	"time"
 
 	"ringway/membership"
@@ -63,7 +64,7 @@ func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]by
 	src, _ := m.view.Index(log.Instance)
 	for _, data := range records {
 		it, err := locate(data, &m.view, m.self, src)
-		if err == errElsewhere {
+		if errors.Is(err, errElsewhere) {
 			continue
 		}
 		if err == nil {
