@@ -77,7 +77,7 @@ var profiles = []Profile{
 			Faults: [2]int{2, 8}, Every: 200 * time.Millisecond, Burst: [2]int{2, 20}, Map: anyMap, Mix: []Family{OfPromises}},
 	},
 	{
-		Name: "fed-wan", About: "two to five sites, everything that can happen between sites",
+		Name: "fed-wan", About: "two to five sites, everything that can happen between sites", Rare: true,
 		Shape: Shape{Sites: [2]int{2, 5}, Nodes: [2]int{1, 3}, Gateways: [2]int{1, 2}, Clients: [2]int{1, 2}, Groups: 5, Length: seconds(15, 25),
 			Faults: [2]int{2, 9}, Every: 400 * time.Millisecond, Burst: [2]int{2, 30}, Map: anyMap, Rough: true,
 			Mix: []Family{OfSplits, OfSplits, OfSplits, OfLinks, OfLinks, OfPromises, OfHints, OfSites}},
@@ -88,7 +88,7 @@ var profiles = []Profile{
 			Faults: [2]int{3, 10}, Every: 500 * time.Millisecond, Burst: [2]int{2, 40}, Map: anyMap, Mix: []Family{OfLAN}},
 	},
 	{
-		Name: "fed-gateways", About: "two to four sites whose gateways die, hang and come back",
+		Name: "fed-gateways", About: "two to four sites whose gateways die, hang and come back", Rare: true,
 		Shape: Shape{Sites: [2]int{2, 4}, Nodes: [2]int{2, 4}, Gateways: [2]int{1, 3}, Clients: [2]int{1, 2}, Groups: 5, Length: seconds(15, 25),
 			Faults: [2]int{3, 10}, Every: 400 * time.Millisecond, Burst: [2]int{2, 30}, Map: anyMap, Rough: true,
 			Mix: []Family{OfGateways, OfGateways, OfGateways, OfLinks, OfPromises}},
