@@ -103,10 +103,27 @@ func newLabCommand(topology *string, name, argsText, short string) *cobra.Comman
 			}
 			return nil
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return labWords(cmd, *topology, name, args), cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			words := labWords(cmd, *topology, name, args)
+			if name == "partition" {
+				return partsAfter(typed, words), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+			}
+			return words, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
+}
+
+// partsAfter completes the last name of parts, as in lon,fra/nyc. Who is named already is
+// not offered again.
+func partsAfter(typed string, names []string) (words []string) {
+	at := strings.LastIndexAny(typed, ",/") + 1
+	named := strings.FieldsFunc(typed[:at], func(r rune) bool { return r == ',' || r == '/' })
+	for _, name := range names {
+		if !slices.Contains(named, name) {
+			words = append(words, typed[:at]+name)
+		}
+	}
+	return words
 }
 
 // labWords are what could come next on the command line.

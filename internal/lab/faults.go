@@ -256,11 +256,15 @@ func (l *Lab) Partition(text string) error {
 	if len(all) == 0 {
 		return fmt.Errorf("%s: nobody is named", text)
 	}
-	l.parts = append(l.parts, text)
+	part := l.partNodes
 	if l.plan.site(all[0]) != nil {
-		return l.partSites(parts)
+		part = l.partSites
 	}
-	return l.partNodes(parts)
+	if err := part(parts); err != nil {
+		return err
+	}
+	l.parts = append(l.parts, text)
+	return nil
 }
 
 func (l *Lab) partSites(parts [][]string) error {
