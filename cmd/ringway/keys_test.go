@@ -88,9 +88,9 @@ func TestKeysRenew(t *testing.T) {
 
 func TestKeysShowsWhatIsDue(t *testing.T) {
 	dir, file := keysFolder(t)
-	keysDo(t, 0, "issue", "--dir", dir, "--topology", file, "--valid", "2s", "n1")
+	keysDo(t, 0, "issue", "--dir", dir, "--topology", file, "--valid", "1m", "n1")
 	if d := keysShown(t, 0, dir)["noden1"]; !d.Renew {
-		t.Errorf("two seconds are left, and it need not be renewed: %+v", d)
+		t.Errorf("a minute is left, and it need not be renewed: %+v", d)
 	}
 	if out, _ := keysDo(t, 0, "show", "--dir", dir); !strings.Contains(out, "authority of one") || !strings.Contains(out, "renew") {
 		t.Errorf("table without authority or hint:\n%s", out)
