@@ -234,6 +234,27 @@ func sleeper(s *Space) (*exec.Cmd, error) {
 	return cmd, s.Start(cmd)
 }
 
+// TestThreadsComeHome: the threads that made spaces are all back where they were. The
+// first thread of a process does not end with a goroutine that is locked to it.
+func TestThreadsComeHome(t *testing.T) {
+	lab, err := New("home")
+	must(t, err)
+	own, err := os.Readlink("/proc/thread-self/ns/net")
+	must(t, err)
+	for i := range 20 {
+		_, err := lab.Space(fmt.Sprint(i))
+		must(t, err)
+	}
+	must(t, lab.Close())
+	tasks, err := filepath.Glob("/proc/self/task/*/ns/net")
+	must(t, err)
+	for _, task := range tasks {
+		if where, err := os.Readlink(task); err == nil && where != own {
+			t.Errorf("%s is %s, not %s", task, where, own)
+		}
+	}
+}
+
 func TestCloseLeavesNothing(t *testing.T) {
 	lab, err := New("close")
 	must(t, err)
@@ -243,7 +264,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	must(t, err)
 	inside, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid))
 	must(t, err)
-	own, err := os.Readlink("/proc/self/ns/net")
+	own, err := os.Readlink("/proc/thread-self/ns/net")
 	must(t, err)
 	if inside == own {
 		t.Error("the process runs in the maker's namespace")

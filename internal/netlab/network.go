@@ -38,7 +38,9 @@ func New(name string) (*Network, error) {
 	if err := Sweep(); err != nil {
 		return nil, fmt.Errorf("remove what killed processes left: %w", err)
 	}
-	home, err := netns.GetFromPath("/proc/self/ns/net")
+	// Not /proc/self, which is the first thread's: that one may have ended a goroutine in
+	// another namespace, and such a thread does not end but stays there, asleep.
+	home, err := netns.GetFromPath("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, fmt.Errorf("the own network namespace: %w", err)
 	}

@@ -43,14 +43,17 @@ func newSpace(n *Network, name string) (*Space, error) {
 	return s, nil
 }
 
-// create makes the namespace on a thread of its own, which ends in it.
+// create makes the namespace on a thread that is locked while it is in it.
 func (s *Space) create() error {
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		ns, err := netns.NewNamed(s.file)
 		s.ns = ns
-		// The thread is in the new namespace and is not used again.
+		// A thread that cannot come home stays locked, and ends with the goroutine.
+		if netns.Set(s.network.home) == nil {
+			runtime.UnlockOSThread()
+		}
 		result <- err
 	}()
 	if err := <-result; err != nil {
