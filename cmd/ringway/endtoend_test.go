@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"ringway/internal/lockedbuf"
 )
 
 // demoFeed is small, so that the demo takes seconds; some lines are equal.
@@ -41,7 +41,7 @@ func objects(t *testing.T, out string) map[string][]map[string]any {
 // back, a gateway killed. With --keep all goes on until it is interrupted, and the folder
 // stays.
 func TestDemo(t *testing.T) {
-	var out, errs lockedBuffer
+	var out, errs lockedbuf.Buffer
 	demo := command(t, "demo", "--feed", demoFeed(t), "--json", "--keep")
 	demo.Stdout, demo.Stderr = &out, &errs
 	if err := demo.Start(); err != nil {
@@ -128,7 +128,7 @@ func freeAddress(t *testing.T) string {
 func TestByHand(t *testing.T) {
 	address, adminAddress := freeAddress(t), freeAddress(t)
 	file := write(t, "one.toml", fmt.Sprintf("[federation]\nname = \"hand\"\n[[site]]\nname = \"lan\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n  admin = %q\n", address, adminAddress))
-	var log lockedBuffer
+	var log lockedbuf.Buffer
 	node := command(t, "node", "--topology", file, "--name", "n1", "--log-format", "json")
 	node.Stderr = &log
 	if err := node.Start(); err != nil {
@@ -141,7 +141,7 @@ func TestByHand(t *testing.T) {
 		return code == 0 && strings.Contains(out, ": ready")
 	})
 
-	var received lockedBuffer
+	var received lockedbuf.Buffer
 	sub := command(t, "sub", "--connect", address, "--membership", "--json", "--count", "2", "news")
 	sub.Stdout = &received
 	if err := sub.Start(); err != nil {
@@ -185,24 +185,6 @@ func TestByHand(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("the node does not end")
 	}
-}
-
-// A lockedBuffer may be read while a process writes it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // eventually polls until the condition holds.

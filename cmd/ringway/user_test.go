@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ringway/internal/lockedbuf"
 )
 
 // loopbackNode writes a topology of one node, with or without certificates, in a folder
@@ -73,7 +75,7 @@ func freePort(t *testing.T) int {
 // startNode starts a node and waits until its log says something, or it has ended.
 func startNode(t *testing.T, say string, args ...string) (cmd *exec.Cmd, log string) {
 	t.Helper()
-	var out lockedBuffer
+	var out lockedbuf.Buffer
 	cmd = exec.Command(os.Args[0], append([]string{"node"}, args...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	cmd.Stderr = &out

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -9,29 +8,19 @@ import (
 	"sync"
 	"testing"
 
+	"ringway/internal/lockedbuf"
 	"ringway/internal/testnode"
 )
 
 func TestMain(m *testing.M) { testnode.Main(m) }
 
 // A paper has what a candidate prints.
-type paper struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (p *paper) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.b.Write(b)
-}
+type paper struct{ lockedbuf.Buffer }
 
 // last returns the last line that says who leads how many.
 func (p *paper) last() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	last := ""
-	for line := range strings.Lines(p.b.String()) {
+	for line := range strings.Lines(p.String()) {
 		if strings.HasPrefix(line, "#") {
 			last = strings.TrimSpace(line)
 		}

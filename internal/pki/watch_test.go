@@ -7,9 +7,10 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"ringway/internal/lockedbuf"
 )
 
 func TestReloadTakesANewKey(t *testing.T) {
@@ -72,29 +73,11 @@ func TestKeyModes(t *testing.T) {
 	load(t, dir, "lon-1")
 }
 
-// A buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func TestWatch(t *testing.T) {
 	ca := folder(t, "lon-1")
 	dir := nodeFolder(t, ca, "lon-1")
 	id := load(t, dir, "lon-1")
-	var out buffer
+	var out lockedbuf.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -133,7 +116,7 @@ func TestWarningsOfExpiry(t *testing.T) {
 		{30*24*time.Hour - time.Hour/2, "expires soon"},
 		{31 * 24 * time.Hour, "has expired"},
 	} {
-		var out buffer
+		var out lockedbuf.Buffer
 		id.now = clock(c.at)
 		id.warnOfExpiry(slog.New(slog.NewTextHandler(&out, nil)))
 		if got := out.String(); !strings.Contains(got, c.want) || c.want == "" && got != "" {

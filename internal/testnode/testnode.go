@@ -1,7 +1,6 @@
 package testnode
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/lockedbuf"
 	"ringway/site"
 	"ringway/topology"
 )
@@ -124,7 +124,7 @@ func describe(t testing.TB, sites []Site) string {
 // Start starts a node that does not run.
 func (f *Federation) Start(name string) {
 	f.t.Helper()
-	var log lockedBuffer
+	var log lockedbuf.Buffer
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asNode+"="+f.topo.Path+"\x1f"+name)
 	cmd.Stderr = &log
@@ -232,22 +232,4 @@ func (f *Federation) stop() {
 			<-p.done
 		}
 	}
-}
-
-// A lockedBuffer takes what a process writes.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

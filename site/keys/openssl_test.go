@@ -14,10 +14,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/pion/dtls/v2"
+
+	"ringway/internal/lockedbuf"
 )
 
 // openssl returns OpenSSL's command line, another implementation of DTLS 1.2 and of the
@@ -67,22 +68,9 @@ func files(t *testing.T, id *testIdentity) []string {
 }
 
 // A talker collects what a process says.
-type talker struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
+type talker struct{ lockedbuf.Buffer }
 
-func (w *talker) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(b)
-}
-
-func (w *talker) said(what string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Contains(w.text.String(), what)
-}
+func (w *talker) said(what string) bool { return strings.Contains(w.String(), what) }
 
 // TestOpenSSLIsAccepted lets openssl s_client shake hands with a node, as a node of its
 // site: it verifies the node's certificate, shows its own, and is told the node's share.
@@ -198,7 +186,7 @@ func serve(t *testing.T, path string, site []*member, ciphers string) (net.Conn,
 		cancel()
 		cmd.Wait() //nolint:errcheck // it was killed
 		if t.Failed() {
-			t.Log(out.text.String())
+			t.Log(out.String())
 		}
 	}
 }
