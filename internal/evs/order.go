@@ -31,8 +31,10 @@ func causalOrder(h *history, r *report) {
 		recent, fifos = h.pasts(true)
 	}
 	for _, c := range h.clients {
-		ahead := h.none() // ordered messages still to come
-		lacks := h.none() // messages that never come
+		ahead := h.none()   // ordered messages still to come
+		lacks := h.none()   // messages that never come
+		var misses bits     // those of them that are addressed to it
+		period := anyPeriod // that misses is of
 		for _, m := range h.messages {
 			if _, got := c.got[m]; !got {
 				lacks.set(m.index)
@@ -54,7 +56,10 @@ func causalOrder(h *history, r *report) {
 					cause.submit, m.submit, it.Event, c.items[c.got[cause]].Event)
 			}
 			if send := m.federated(); send != nil {
-				h.causesArrived(r, c, it, [2]bits{recent[m.index], fifos[m.index]}, inView[send.View], lacks)
+				if it.period != period {
+					misses, period = h.addressedOf(lacks, c, it.period), it.period
+				}
+				h.causesArrived(r, c, it, [2]bits{recent[m.index], fifos[m.index]}, inView[send.View], misses)
 			}
 		}
 		if r.full() {
@@ -63,12 +68,24 @@ func causalOrder(h *history, r *report) {
 	}
 }
 
+// addressedOf returns those of a set that are addressed to a client in an attach period.
+func (h *history) addressedOf(set bits, c *client, period int) bits {
+	addressed := h.none()
+	for m := range h.both(set) {
+		if h.addressedIn(c, m, period) {
+			addressed.set(m.index)
+		}
+	}
+	return addressed
+}
+
 // causesArrived checks P11 (b) for one delivery, of whose past the first part is
-// ordered; the other is its sender's fifo messages.
-func (h *history) causesArrived(r *report, c *client, it item, past [2]bits, inView, lacks bits) {
+// ordered; the other is its sender's fifo messages. misses are what the client should
+// have got and did not.
+func (h *history) causesArrived(r *report, c *client, it item, past [2]bits, inView, misses bits) {
 	for i, part := range past {
-		for cause := range h.both(part, inView, lacks) {
-			if h.addressedIn(c, cause, it.period) && (i == 0 || h.there(c, cause, it)) {
+		for cause := range h.both(part, inView, misses) {
+			if i == 0 || h.there(c, cause, it) {
 				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v without %v, on which it depends", c.name, it.Msg, cause.Message)}, cause.accepted, it.message.accepted, it.Event)
 			}
 		}

@@ -10,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"ringway/internal/evs"
 )
@@ -30,15 +33,9 @@ func Load(paths []string) ([]evs.Trace, error) {
 	if err != nil {
 		return nil, err
 	}
-	var traces []evs.Trace
-	for _, name := range files {
-		t, err := loadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if len(t.Events) > 0 {
-			traces = append(traces, t)
-		}
+	traces, err := loadFiles(files)
+	if err != nil {
+		return nil, err
 	}
 	if len(traces) == 0 {
 		return nil, fmt.Errorf("%w in %s: start nodes with --trace FOLDER", ErrNoTrace, strings.Join(paths, ", "))
@@ -51,6 +48,26 @@ func Load(paths []string) ([]evs.Trace, error) {
 	}
 	Resolve(traces)
 	return traces, nil
+}
+
+// loadFiles reads the files, as many at once as there are processors: most of the time
+// goes into their JSON.
+func loadFiles(files []string) ([]evs.Trace, error) {
+	traces := make([]evs.Trace, len(files))
+	var readers errgroup.Group
+	readers.SetLimit(runtime.GOMAXPROCS(0))
+	for i, name := range files {
+		readers.Go(func() (err error) {
+			if traces[i], err = loadFile(name); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if err := readers.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(traces, func(t evs.Trace) bool { return len(t.Events) == 0 }), nil
 }
 
 func find(paths []string) ([]string, error) {
