@@ -233,7 +233,18 @@ func (c *core) drained() bool {
 	now := c.now()
 	connected := slices.ContainsFunc(c.order, func(l *link) bool { return l.lanes[0] != nil })
 	told := now >= c.drainTo-drainTime+4*floodDelay
-	return !connected || told && len(c.branches) == 0 || now >= c.drainTo
+	return !connected || told && len(c.branches) == 0 && !c.relieved() || now >= c.drainTo
+}
+
+// relieved says whether another gateway of the site takes over a log that this one still
+// imports: until that one has begun, this one goes on.
+func (c *core) relieved() bool {
+	for _, f := range c.feeds {
+		if chosen, ok := c.routes.Importer(c.instance(), f.id.Source()); f.importer != nil && ok && chosen != c.self.ID {
+			return true
+		}
+	}
+	return false
 }
 
 // stop ends everything that the loop has started.

@@ -189,6 +189,9 @@ func (c *core) cover(f *feed, wants []want) {
 // instance imports a log.
 func (c *core) reconcileImporter(f *feed) {
 	chosen, ok := c.routes.Importer(c.instance(), f.id.Source())
+	if c.draining && f.importer != nil && f.pulled && f.importer.of == c.instance() {
+		return // the one that is chosen now has to begin first; what both import counts once
+	}
 	if !f.pulled || !ok || chosen != c.self.ID || f.importer != nil && f.importer.of != c.instance() {
 		c.stopImporter(f)
 		return

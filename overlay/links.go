@@ -156,6 +156,9 @@ func (c *core) publish(now time.Duration) {
 			if l.gate.state == LinkProving {
 				cost += routing.Doubt
 			}
+			if l.meter.silent(now, c.cfg.Topology.Timing.Hello) {
+				cost += routing.Doubt // one that only has to prove itself is better
+			}
 			want.Edges = append(want.Edges, routing.Edge{
 				To: l.peer.ID, Cost: cost,
 				RTT: l.meter.rtt, LossPPM: l.meter.lossPPM(), Lanes: l.laneCount(),

@@ -25,8 +25,9 @@
 //     handed to clients and to the overlay is handed over once for each batch.
 //  4. A producer is held back by a gate when its queue in the replica is full: a
 //     session is then not read, an overlay stream is not read. Nobody else waits.
-//  5. A stop is orderly: clients' departures go round the ring, links announce that
-//     they drain, then the sockets close.
+//  5. A stop is orderly, and the loop runs until its end (drain.go): clients' departures
+//     go round the ring, other sites get what was sent, the gateway hands over, the ring
+//     is told, then the sockets close.
 //
 // Package site may import every package but cmd and the simulator.
 package site

@@ -25,8 +25,16 @@ import (
 	"ringway/site/session"
 )
 
-// drainTime bounds an orderly stop: clients' departures go round the ring in it.
-const drainTime = 2 * time.Second
+// Bounds of an orderly stop, step by step.
+const (
+	// drainTime: clients' departures go round the ring.
+	drainTime = 2 * time.Second
+	// flushTime: other sites have what this one has sent. The longest way there and back,
+	// and the rings at both ends.
+	flushTime = time.Second
+	// leaveTime: everybody in the ring has what this node has sent.
+	leaveTime = time.Second
+)
 
 // A node holds the parts of a running node together.
 type node struct {
@@ -43,6 +51,8 @@ type node struct {
 	in       *inbox
 	admin    *admin.Server
 	done     chan struct{} // closed when the loop has ended
+	unlinked chan struct{} // closed when the gateway has ended; nil: there is none
+	unlink   context.CancelFunc
 	draining atomic.Bool
 
 	listeners []net.Listener
@@ -273,7 +283,13 @@ func (n *node) run(ctx context.Context) error {
 	}
 	start("reloading", n.reload.run)
 	if n.gateway != nil {
-		start("overlay", n.gateway.Run)
+		links, unlink := context.WithCancel(parts)
+		defer unlink()
+		n.unlinked, n.unlink = make(chan struct{}), unlink
+		start("overlay", func(context.Context) error {
+			defer close(n.unlinked)
+			return n.gateway.Run(links)
+		})
 	}
 	if n.admin != nil {
 		start("admin port", n.admin.Run)
@@ -297,26 +313,6 @@ func (n *node) run(ctx context.Context) error {
 
 // received takes a batch of ring packets from a reader.
 func (n *node) received(b lan.Batch) { n.in.packets(b.Packets, ring.IsToken) }
-
-// drain lets the clients leave in the ring's order before anything is closed.
-func (n *node) drain() {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	n.draining.Store(true)
-	n.log.Info("draining: clients leave in order")
-	n.in.call(n.loop.flow.stop) // who is held back could not leave
-	n.sessions.Close(ctx)
-	gone := make(chan struct{})
-	n.in.call(func() {
-		n.loop.gate.hold(func() bool { return n.loop.clients == 0 }, gone)
-	})
-	select {
-	case <-gone:
-	case <-n.done:
-	case <-ctx.Done():
-		n.log.Warn("stopped before all clients had left in order")
-	}
-}
 
 // close releases what open acquired.
 func (n *node) close() {

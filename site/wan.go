@@ -26,6 +26,8 @@ type wan struct {
 	done    <-chan struct{}
 
 	own       membership.LogID
+	appended  uint64 // the end of the own log
+	trimmed   uint64 // what every other site has of it
 	logs      []membership.LogID
 	site      membership.SiteID
 	refreshed time.Duration
@@ -41,7 +43,9 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 		w.append(ended)
 	}
 	if s := fx.State; s != nil {
-		w.own = membership.LogID{Site: w.site, Instance: s.Instance, View: s.View}
+		if own := (membership.LogID{Site: w.site, Instance: s.Instance, View: s.View}); own != w.own {
+			w.own, w.appended, w.trimmed = own, 0, 0
+		}
 		w.logs = s.Logs
 		w.gateway.Announce(overlay.State{Instance: s.Instance, View: s.View, Epoch: s.Epoch, Wanted: s.Wanted})
 		w.pull()
@@ -50,6 +54,7 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 		w.append(fx.Records)
 	}
 	if fx.Trim > 0 {
+		w.trimmed = fx.Trim
 		w.gateway.Trim(w.own, fx.Trim)
 	}
 	for _, promise := range fx.Promises {
@@ -67,6 +72,7 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 func (w *wan) append(records []merge.Record) {
 	w.entries = w.entries[:0]
 	for _, r := range records {
+		w.appended = max(w.appended, r.N+1)
 		w.entries = append(w.entries, overlay.LogEntry{N: r.N, Dests: r.Dests, Data: r.Data})
 	}
 	w.gateway.Append(w.own, w.entries)

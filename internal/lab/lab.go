@@ -233,15 +233,13 @@ func (l *Lab) uplink(s *sitePlan, n *nodePlan, router, space *netlab.Space) erro
 		return err
 	}
 	for _, other := range l.plan.sites {
-		if other == s {
-			continue
-		}
 		for _, far := range other.nodes {
-			if far.IsGateway() {
-				to := far.Gateway.Addr()
-				if err := space.Route(netip.PrefixFrom(to, to.BitLen()), hop, "wan"); err != nil {
-					return err
-				}
+			to := far.Gateway.Addr()
+			if !far.IsGateway() || far == n || other == s && to == far.Address.Addr() {
+				continue // those of its own site that have an address on the LAN are there
+			}
+			if err := space.Route(netip.PrefixFrom(to, to.BitLen()), hop, "wan"); err != nil {
+				return err
 			}
 		}
 	}

@@ -79,7 +79,8 @@
 //	                      judged, but while their views do not have the sender. Who sends
 //	                      must live.
 //	watch                 from now on,
-//	stall A B / C         so long no message came to a client of each part
+//	stall A B / C         so long no message came to a client of each part, and none of
+//	                      each stream; in the end, median and longest of the streams' stalls
 //
 // Again and again:
 //

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ const patience = time.Minute
 type Stage struct {
 	Binary string                           // ringway, from Build
 	Keep   string                           // folder for logs and traces of plays that fail; empty: nowhere
+	Always bool                             // keep those of all plays
 	Say    func(format string, args ...any) // what happens
 }
 
@@ -33,6 +35,7 @@ type play struct {
 	begun      time.Time
 	watched    time.Time // since when stalls are measured
 	streams    []*stream
+	stalls     []time.Duration // of streams, as they were measured
 }
 
 // Play starts the nodes and clients of a script, does what it says, waits until all is
@@ -55,9 +58,9 @@ func (s *Stage) Play(ctx context.Context, script *Script) (err error) {
 	}
 	if err != nil {
 		p.explain()
-		if s.Keep != "" {
-			err = errors.Join(err, p.federation.Keep(filepath.Join(s.Keep, script.Name)))
-		}
+	}
+	if s.Keep != "" && (err != nil || s.Always) {
+		err = errors.Join(err, p.federation.Keep(filepath.Join(s.Keep, script.Name)))
 	}
 	return errors.Join(err, p.federation.Close())
 }
@@ -108,6 +111,10 @@ func (p *play) finish(ctx context.Context) error {
 			return err
 		}
 		p.say("%s", s.summary())
+	}
+	if n := len(p.stalls); n > 1 {
+		slices.Sort(p.stalls)
+		p.say("%d stalls of streams: median %v, longest %v", n, p.stalls[n/2].Round(time.Millisecond), p.stalls[n-1].Round(time.Millisecond))
 	}
 	p.chatter.Close()
 	faults := []error{p.chatter.Faults(), f.Faults()}

@@ -10,7 +10,10 @@ import (
 	"testing"
 )
 
-var scripts = flag.String("scripts", "scripts/*.txt", "scripts that TestScripts plays")
+var (
+	scripts = flag.String("scripts", "scripts/*.txt", "scripts that TestScripts plays")
+	keepAll = flag.Bool("keep.all", false, "with -keep: also of plays that hold")
+)
 
 // TestScripts plays scenarios in labs: each is a page in the folder scripts.
 func TestScripts(t *testing.T) {
@@ -29,7 +32,7 @@ func TestScripts(t *testing.T) {
 			if !slow && len(script.topology.Sites) == 1 {
 				t.Parallel()
 			}
-			stage := &Stage{Binary: ringway, Keep: *keep, Say: t.Logf}
+			stage := &Stage{Binary: ringway, Keep: *keep, Always: *keepAll, Say: t.Logf}
 			if err := stage.Play(t.Context(), script); err != nil {
 				t.Error(err)
 			}

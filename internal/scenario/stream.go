@@ -32,6 +32,7 @@ type stream struct {
 	rate  int
 	say   func(string, ...any)
 	stop  context.CancelFunc
+	begun time.Time // of the play
 	ears  []*ear
 	busy  sync.WaitGroup
 
@@ -51,7 +52,9 @@ type ear struct {
 	next     uint64 // number that is awaited; 0: any
 	got      uint64
 	last     time.Time
-	worst    pause
+	fresh    bool   // nothing has come in this session
+	worst    pause  // since it began to listen
+	recent   pause  // since watch
 	viewed   string // its last view, and what had come before
 	sessions int
 	faults   []error
@@ -74,7 +77,7 @@ func (p *play) stream(ctx context.Context, args []string) error {
 		return err
 	}
 	life, stop := context.WithCancel(context.Background())
-	s := &stream{from: p.federation.member(args[0]), group: fmt.Sprintf("stream%d", len(p.streams)+1), rate: rate, say: p.say, stop: stop}
+	s := &stream{from: p.federation.member(args[0]), group: fmt.Sprintf("stream%d", len(p.streams)+1), rate: rate, say: p.say, stop: stop, begun: p.begun}
 	p.streams = append(p.streams, s)
 	for _, m := range p.federation.Nodes {
 		e := &ear{stream: s, at: m}
@@ -179,7 +182,7 @@ func (e *ear) listen(ctx context.Context) {
 func (e *ear) begin() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.next, e.last = 0, time.Now()
+	e.next, e.last, e.fresh = 0, time.Now(), true
 	e.sessions++
 }
 
@@ -208,13 +211,13 @@ func (e *ear) note(n uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	if long := now.Sub(e.last); e.got > 0 && long > e.worst.long {
-		e.worst = pause{e.last, long}
+	if p := (pause{e.last, now.Sub(e.last)}); !e.fresh {
+		e.worst, e.recent = e.worst.longer(p), e.recent.longer(p)
 	}
 	if e.next != 0 && n != e.next && len(e.faults) < maxEarFaults {
 		e.faults = append(e.faults, fmt.Errorf("%s heard message %d where %d was due; %s", e.at, n, e.next, e.viewed))
 	}
-	e.next, e.last = n+1, now
+	e.next, e.last, e.fresh = n+1, now, false
 	e.got++
 }
 
@@ -283,10 +286,33 @@ func (s *stream) summary() string {
 	s.mu.Unlock()
 	for _, e := range s.ears {
 		e.mu.Lock()
-		text += fmt.Sprintf("\n   at %s: %d heard in %d sessions, longest stall %v", e.at, e.got, e.sessions, e.worst.long.Round(100*time.Microsecond))
+		text += fmt.Sprintf("\n   at %s: %d heard in %d sessions, longest stall %v, from %v on", e.at, e.got, e.sessions,
+			e.worst.long.Round(100*time.Microsecond), e.worst.at.Sub(s.begun).Round(time.Millisecond))
 		e.mu.Unlock()
 	}
 	return text
+}
+
+// watch begins to measure stalls anew.
+func (s *stream) watch() {
+	for _, e := range s.ears {
+		e.mu.Lock()
+		e.recent = pause{}
+		e.mu.Unlock()
+	}
+}
+
+// stall returns the longest time since watch in which a session at one of these nodes
+// heard nothing, and where.
+func (s *stream) stall(part []string) (at *Member, worst pause) {
+	for _, e := range s.ears {
+		e.mu.Lock()
+		if slices.Contains(part, e.at.node) && (at == nil || e.recent.long > worst.long) {
+			at, worst = e.at, e.recent
+		}
+		e.mu.Unlock()
+	}
+	return at, worst
 }
 
 func (s *stream) close() {

@@ -80,6 +80,14 @@ type pause struct {
 	long time.Duration
 }
 
+// longer returns the longer one.
+func (p pause) longer(q pause) pause {
+	if q.long > p.long {
+		return q
+	}
+	return p
+}
+
 // longest returns the longest pause of a session from a moment to another.
 func (s *Session) longest(from, to time.Time) pause {
 	p := pause{at: from}
@@ -118,6 +126,9 @@ func (c *Chatter) Stall(part []string, since time.Time) (who string, worst pause
 // watch begins to measure stalls.
 func (p *play) watch(context.Context, []string) error {
 	p.watched = time.Now()
+	for _, s := range p.streams {
+		s.watch()
+	}
 	return nil
 }
 
@@ -130,6 +141,12 @@ func (p *play) stall(_ context.Context, args []string) error {
 	}
 	for _, part := range parts {
 		who, worst := p.chatter.Stall(part, p.watched)
+		for _, s := range p.streams {
+			at, worst := s.stall(part)
+			p.stalls = append(p.stalls, worst.long)
+			p.say("%s: the longest time without a message was %v, at %s, from %v on", s,
+				worst.long.Round(100*time.Microsecond), at, worst.at.Sub(p.begun).Round(time.Millisecond))
+		}
 		p.say("clients at %s: the longest time without a message was %v, of %s, from %v on", strings.Join(part, " "),
 			worst.long.Round(100*time.Microsecond), who, worst.at.Sub(p.begun).Round(time.Millisecond))
 	}

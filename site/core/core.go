@@ -52,6 +52,17 @@ func (c *Core) Receive(now time.Duration, packet []byte, fx *Effects) {
 	c.settle(now, fx)
 }
 
+// Leave begins the node's orderly end in the ring: it stays until every member holds what
+// it has sent, and then says that it goes. Left tells when that has happened.
+func (c *Core) Leave(now time.Duration, fx *Effects) {
+	c.begin(now, fx)
+	c.Ring.Leave(now, &c.ringFx)
+	c.settle(now, fx)
+}
+
+// Left says that the node has left the ring. Nothing comes of it any more.
+func (c *Core) Left() bool { return c.Ring.Left() }
+
 // Wake does what is due at now.
 func (c *Core) Wake(now time.Duration, fx *Effects) {
 	c.begin(now, fx)

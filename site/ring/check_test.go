@@ -16,7 +16,7 @@ func (s *sim) check(settled bool) error {
 	for _, l := range s.lives {
 		l.parts = l.split()
 	}
-	for _, f := range []func() error{s.checkLives, s.checkViews, s.checkPositions, s.checkTogether, s.checkSafe, s.checkStreams, s.checkCausal} {
+	for _, f := range []func() error{s.checkLives, s.checkViews, s.checkPositions, s.checkTogether, s.checkSafe, s.checkStreams, s.checkCausal, s.checkLeft} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -285,6 +285,43 @@ func (s *sim) checkCausal() error {
 			}
 			if e.after > n {
 				return fmt.Errorf("%s handed up %v in %v, whose sender had handed up %d frames there, and has only %d of them", l.name(), e.key, e.ring, e.after, n)
+			}
+		}
+	}
+	return nil
+}
+
+// checkLeft: what a node took before it left in order, it has handed up; what of it lies
+// in the ring that it left, all members of that one have.
+func (s *sim) checkLeft() error {
+	named, settled := s.named(), s.settled()
+	for _, l := range s.lives {
+		if !l.left {
+			continue
+		}
+		own := map[frameKey]bool{}
+		var view *View
+		for _, e := range l.log {
+			if e.kind == Installed {
+				view = e.view
+			}
+			if e.kind != Deliver && e.kind != Arrive || e.key.node != l.node || e.key.incarnation != l.incarnation {
+				continue
+			}
+			own[e.key] = true
+			for i, n := range view.Members {
+				other := named[lifeName{n, view.Incarnations[i]}]
+				if other == nil || other.crashed || !settled || e.kind == Arrive || e.ring != l.view().ID {
+					continue
+				}
+				if !slices.ContainsFunc(other.log, func(o logEntry) bool { return o.kind == Deliver && o.key == e.key }) {
+					return fmt.Errorf("%s left in order, and %s lacks its frame %v", l.name(), other.name(), e.key)
+				}
+			}
+		}
+		for _, k := range l.taken {
+			if !own[k] {
+				return fmt.Errorf("%s left before it had handed up its own frame %v", l.name(), k)
 			}
 		}
 	}

@@ -35,6 +35,7 @@ const (
 	kindHello
 	kindWake
 	kindProbe
+	kindLeave
 	kindEnd
 )
 

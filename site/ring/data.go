@@ -34,6 +34,7 @@ type ring struct {
 	sentAru   Seq
 	saidAt    time.Duration // when the successor was last sent something
 	heardAt   time.Duration // when the predecessor was last heard
+	ownSeq    Seq           // this node's last packet
 	mine      struct{ fcc, backlog, pending uint32 }
 	quiet     bool // when the token left, it may have come to rest
 	woke      bool // and has been asked for

@@ -46,6 +46,9 @@
 // after a few milliseconds, because its incarnation tells at once that its former
 // life has ended. TestTimeTo* print these times.
 //
+// A node that leaves in order waits until the others hold what it has sent, and tells
+// them (leave.go): they are a ring again after a few milliseconds.
+//
 // What does not fit together is kept apart for a while instead of being tried
 // again and again: a node that was heard but did not come along, or was asked to
 // leave because it kept the others waiting, is shunned for 0.5 s, doubling up to
@@ -65,7 +68,8 @@
 //  5. A safe frame handed up before Transitional is handed up by every member of
 //     the ring that does not crash; one after it by every member of Together.
 //  6. Stable at a position: every member holds all up to there.
-//  7. A node that takes a frame from its Source and lives hands it up.
+//  7. A node that takes a frame from its Source and lives, or leaves in order, hands it up;
+//     all members of the ring that it leaves have handed up what of it lies there.
 //
 // # What the shell owes
 //

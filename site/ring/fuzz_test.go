@@ -31,6 +31,7 @@ func samples() [][]byte {
 		}
 	})
 	s.at(201*time.Millisecond, s.nodes[2].crash)
+	s.at(1400*time.Millisecond, s.nodes[1].leave)
 	s.run(1500*time.Millisecond, nil)
 	return out
 }

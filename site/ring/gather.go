@@ -85,7 +85,7 @@ func (m *Machine) leaveBehind(now time.Duration) {
 	g := &m.gather
 	for i := range m.peers {
 		p := &m.peers[i]
-		if g.fail.has(i) && (g.slow.has(i) || p.seenAt > g.since && p.metAt <= g.since) {
+		if g.fail.has(i) && !p.left && (g.slow.has(i) || p.seenAt > g.since && p.metAt <= g.since) {
 			m.shun(now, i)
 		}
 	}
@@ -270,11 +270,17 @@ func (m *Machine) consider(now time.Duration, i int, j join, fx *Effects) {
 	}
 	p.join, p.joined = j, true
 	if g.proc != before.proc || g.fail != before.fail {
-		m.timers[timerConsensus] = now + m.cfg.Timing.Consensus
-		m.timers[timerCommit] = never
-		m.timers[timerJoin] = min(m.timers[timerJoin], now+joinCoalesce)
+		m.changed(now)
 	}
 	m.checkConsensus(now, false, fx)
+}
+
+// changed: what this node knows in this gathering has changed, which the others must
+// hear.
+func (m *Machine) changed(now time.Duration) {
+	m.timers[timerConsensus] = now + m.cfg.Timing.Consensus
+	m.timers[timerCommit] = never
+	m.timers[timerJoin] = min(m.timers[timerJoin], now+joinCoalesce)
 }
 
 // agrees says whether node i has sent the sets that this node has.
@@ -284,7 +290,7 @@ func (m *Machine) agrees(i int) bool {
 }
 
 // checkConsensus goes on to Commit if all that are wanted agree. To be alone
-// takes a time-out.
+// takes a time-out, unless all others have left in order.
 func (m *Machine) checkConsensus(now time.Duration, timedOut bool, fx *Effects) {
 	want := m.gather.want()
 	lowest, n := -1, 0
@@ -301,7 +307,7 @@ func (m *Machine) checkConsensus(now time.Duration, timedOut bool, fx *Effects) 
 		n++
 	}
 	switch {
-	case n == 1 && !timedOut:
+	case n == 1 && !timedOut && !m.allLeft():
 	case lowest == m.self:
 		m.propose(now, m.nodesOf(want), fx)
 	case m.timers[timerCommit] == never: // the lowest proposes

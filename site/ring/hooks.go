@@ -33,6 +33,8 @@ const (
 	noExpel                           // the slowest receiver is asked to leave
 	noShun                            // and stays out for a while
 	stableTooSoon                     // the stable line is from two visits
+	hastyLeave                        // leave: only when all members hold what this node sent
+	noWord                            // leave: the others are told
 )
 
 // off says whether a test has switched the rule off.

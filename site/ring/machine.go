@@ -49,6 +49,7 @@ type Machine struct {
 	turnAt     time.Duration // of the latest step
 	napUntil   time.Duration
 	relentAt   time.Duration // from then on a node that failed may be taken back
+	leaving    bool          // this node ends in order, see leave.go
 }
 
 // The timers. Each is a time at which something is due, or never.
@@ -79,6 +80,7 @@ type peer struct {
 	joined      bool          // join is valid
 	allowance   int           // joins it may still send
 	allowedAt   time.Duration
+	left        bool // it said that it goes
 	shunUntil   time.Duration
 	shunTime    time.Duration
 }
@@ -166,6 +168,8 @@ func (m *Machine) dispatch(now time.Duration, packet []byte, h header, i int, re
 		m.onWake(now, packet, h, fx)
 	case kindProbe:
 		m.onProbe(now, packet, h, fx)
+	case kindLeave:
+		m.onLeave(now, packet, i, fx)
 	}
 }
 
@@ -343,6 +347,7 @@ func (m *Machine) solo(now time.Duration, fx *Effects) {
 		m.up(kind, f.Service, m.cfg.Self, r.position(r.delivered), f.Data, fx)
 	}
 	if frames == 0 {
+		m.tryLeave(fx)
 		return
 	}
 	r.jump(r.delivered)
@@ -351,6 +356,7 @@ func (m *Machine) solo(now time.Duration, fx *Effects) {
 	if m.hasWork() {
 		m.timers[timerSolo] = now
 	}
+	m.tryLeave(fx)
 }
 
 // any returns the next frame whatever its size.

@@ -47,6 +47,8 @@ var mutants = []struct {
 	{"noExpel", noExpel, 1, deafToData},
 	{"noShun", noShun, 1, deafForLong},
 	{"stableTooSoon", stableTooSoon, 5, randomly},
+	{"hastyLeave", hastyLeave, 1, leaveWithLastWords},
+	{"noWord", noWord, 1, leaveInOrder},
 }
 
 func TestMutantsAreCaught(t *testing.T) {
@@ -119,6 +121,36 @@ func (s *scene) verdict() error {
 		return s.err
 	}
 	return s.check(s.settled())
+}
+
+// leaveWithLastWords: what a node sent just before it left comes to the others, though
+// the first copy is lost.
+func leaveWithLastWords(seed uint64, off mutant) error {
+	s := newScene(seed, 3, off)
+	s.formed()
+	last := s.nodes[1]
+	s.net.drop = func(from membership.NodeID, _ *simNode, b []byte) bool {
+		return from == last.id && kind(b[2]) == kindData && last.up() && last.m.ring.high == 1 && last.m.count.Retransmitted == 0
+	}
+	last.submit(1, membership.Agreed, 100)
+	s.must(20*time.Millisecond, "its packet is numbered", func() bool { return last.m.ring.high == 1 })
+	last.leave()
+	s.must(time.Second, "it leaves", func() bool { return !last.up() })
+	s.must(time.Second, "a ring of the others", func() bool { return s.ringOfJust(s.nodes[0], s.nodes[2]) && s.settled() })
+	return s.verdict()
+}
+
+// leaveInOrder: nobody has to notice that a node is gone which says so, even if it was
+// the only other one.
+func leaveInOrder(seed uint64, off mutant) error {
+	s := newScene(seed, 3, off)
+	s.formed()
+	for n := len(s.nodes) - 1; n > 0; n-- {
+		s.nodes[n].leave()
+		s.must(10*time.Millisecond, "a ring of the others", func() bool { return s.ringOfJust(s.nodes[:n]...) })
+		s.claim(s.err != nil || s.nodes[0].m.count.Departures == uint64(len(s.nodes)-n), "departures were not counted")
+	}
+	return s.verdict()
 }
 
 // deathWhileTheTokenRests: a dead node is found before anybody misses the token.

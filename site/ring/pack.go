@@ -69,7 +69,7 @@ func (m *Machine) isLarge(f Frame) bool { return entryBytes+len(f.Data) > m.payl
 
 // take asks the Source for a frame that keeps its contract.
 func (m *Machine) take(now time.Duration, room int) (Frame, bool) {
-	for {
+	for !m.leaving {
 		f, ok := m.source.Next(now, room)
 		if !ok {
 			return f, false
@@ -79,6 +79,7 @@ func (m *Machine) take(now time.Duration, room int) (Frame, bool) {
 		}
 		m.count.RefusedFrames++
 	}
+	return Frame{}, false
 }
 
 // blocked says whether something of that stream must go first.
@@ -175,7 +176,7 @@ func (o *outbox) sent() {
 
 // backlog is about how many packets wait in this node.
 func (m *Machine) backlog() uint32 {
-	bytes := m.out.bytes + max(m.source.Backlog(), 0)
+	bytes := m.out.bytes + m.waiting()
 	if bytes == 0 {
 		return uint32(min(len(m.out.ready)+len(m.out.waiting), 1))
 	}
@@ -183,7 +184,7 @@ func (m *Machine) backlog() uint32 {
 }
 
 // hasWork says whether a token would be of use to this node.
-func (m *Machine) hasWork() bool { return !m.out.empty() || m.source.Backlog() > 0 }
+func (m *Machine) hasWork() bool { return !m.out.empty() || m.waiting() > 0 }
 
 // pack fills one packet and returns it with its number still open, or false if
 // there is nothing to send. A packet either holds ends of safe frames or none, so

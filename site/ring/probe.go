@@ -151,6 +151,9 @@ func (m *Machine) foreign(now time.Duration, sender membership.NodeID, id ID, he
 		return
 	}
 	p := &m.peers[i]
+	if p.left {
+		return // late
+	}
 	unheard := !p.heardLately(now, m.cfg.Timing.Probe)
 	p.foreignAt = now
 	switch {

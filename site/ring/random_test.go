@@ -30,6 +30,33 @@ func TestRandom(t *testing.T) {
 	}
 }
 
+// TestRandomLeaves: the same with nodes that leave in order where others crash.
+func TestRandomLeaves(t *testing.T) {
+	for seed := uint64(1); seed <= uint64(100/raceShare); seed++ {
+		plan := leaving(randomSchedule(seed, shortShape))
+		if _, err := plan.play(0); err != nil {
+			short := plan.shrink(0, 150)
+			_, why := short.play(0)
+			t.Fatalf("seed %d: %v\nshorter: %v\n%s", seed, err, why, short)
+		}
+	}
+}
+
+// leaving lets nodes leave where they crash, and some more.
+func leaving(plan *schedule) *schedule {
+	for i, step := range plan.steps {
+		switch {
+		case step.verb == "crash":
+			plan.steps[i].verb = "leave"
+		case step.verb == "pause" && step.args[0]%2 == 0:
+			plan.steps[i].verb = "leave"
+		case step.verb == "resume":
+			plan.steps[i].verb = "start"
+		}
+	}
+	return plan
+}
+
 func randomRuns(t *testing.T, name string) {
 	from, n := *simFrom, *simSeeds/raceShare
 	switch {

@@ -36,6 +36,7 @@ type schedStep struct {
 var verbs = map[string]int{
 	"crash":  1, // node
 	"start":  1,
+	"leave":  1,
 	"pause":  1,
 	"resume": 1,
 	"slow":   2, // node, time to read a packet
@@ -127,6 +128,8 @@ func (s *sim) apply(step *schedStep, base *schedule) {
 		node(0).crash()
 	case "start":
 		node(0).start()
+	case "leave":
+		node(0).leave()
 	case "pause":
 		node(0).pause()
 	case "resume":

@@ -125,7 +125,8 @@ const socketPackets = 1024
 type life struct {
 	node        membership.NodeID
 	incarnation uint64
-	crashed     bool
+	crashed     bool // or left
+	left        bool // in order
 	log         []logEntry
 	taken       []frameKey
 	views       []*View
@@ -299,6 +300,14 @@ func (n *simNode) crash() {
 	}
 }
 
+// leave begins a node's orderly end.
+func (n *simNode) leave() {
+	if n.up() && !n.paused {
+		n.m.Leave(n.sim.now, &n.fx)
+		n.flush()
+	}
+}
+
 func (n *simNode) pause() { n.paused = true }
 
 func (n *simNode) resume() {
@@ -349,6 +358,10 @@ func (n *simNode) flush() {
 	n.wake = never
 	if d, ok := n.m.Deadline(); ok {
 		n.wake = d
+	}
+	if n.m.Left() {
+		n.life.crashed, n.life.left = true, true
+		n.m, n.wake = nil, never
 	}
 }
 
@@ -411,7 +424,7 @@ func (n *simNode) read() {
 	*queue = (*queue)[1:]
 	n.m.Receive(n.sim.now, p, &n.fx)
 	n.flush()
-	n.turn()
+	n.turn() // unless it has left
 }
 
 // step does the next thing; it says false when there is nothing before end.

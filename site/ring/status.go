@@ -54,6 +54,7 @@ type Counters struct {
 	TokensResent      uint64
 	TokensLost        uint64 // views given up for want of a token
 	NeighboursLost    uint64 // views given up because the predecessor fell silent
+	Departures        uint64 // members that left in order
 	Expelled          uint64 // receivers asked to leave because they stopped the ring
 	Gathers           uint64
 	Installed         uint64 // views

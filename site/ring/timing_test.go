@@ -111,6 +111,23 @@ func TestTimeToDrop(t *testing.T) {
 	}
 }
 
+// Who leaves in order is not waited for.
+func TestTimeToLeave(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		for _, nodes := range []int{2, 3, 5} {
+			x := sample{name: "leave, " + kindOf(nodes, busy)}
+			for seed := range uint64(timingRuns) {
+				s := aSite(t, seed, nodes, busy)
+				n := s.nodes[s.rng.IntN(nodes)]
+				rest := s.others(n)
+				n.leave()
+				x.add(s.await(t, "a ring without who left", time.Second, func() bool { return s.ringOfJust(rest...) }))
+			}
+			x.within(t, 10*time.Millisecond, 30*time.Millisecond)
+		}
+	}
+}
+
 func kindOf(nodes int, busy bool) string {
 	name := map[bool]string{false: "idle", true: "busy"}[busy]
 	return fmt.Sprintf("%d nodes, %s", nodes, name)

@@ -206,6 +206,7 @@ func (m *Machine) visit(now time.Duration, t *token, fx *Effects) {
 	if m.culprit != 0 {
 		m.expel(now, fx)
 	}
+	m.tryLeave(fx)
 }
 
 // answer sends again what others ask for and this node holds, and takes it off
@@ -311,6 +312,7 @@ func (m *Machine) compose(now time.Duration, r *ring, t *token, hop uint64, rese
 // keepOwn puts a packet of this node into its own window and into the batch.
 func (m *Machine) keepOwn(r *ring, s Seq, p slot) {
 	r.insert(s, p)
+	r.ownSeq = s
 	m.count.PacketsSent++
 	m.batch = append(m.batch, p.packet)
 }
