@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"slices"
+
 	"ringway/internal/wire"
 	"ringway/membership"
 )
@@ -90,13 +92,23 @@ func (m *machine) promised(p heard) {
 		m.keep(p)
 		return
 	}
-	// When full, the newest takes the place of the second newest: the oldest is
-	// the one whose records come first.
-	if w := m.waiting[src]; len(w) >= maxWaiting {
-		w[len(w)-1] = p
-		return
+	if m.waiting[src] = append(m.waiting[src], p); len(m.waiting[src]) > maxWaiting {
+		m.waiting[src] = thinned(m.waiting[src])
 	}
-	m.waiting[src] = append(m.waiting[src], p)
+}
+
+// thinned leaves out the promise that is missed least: the one whose neighbours are
+// nearest to each other. So records that come late do not all have to be there before
+// anything of them counts: the promises that wait are spread over them. The oldest is the
+// one whose records come first, and the newest is the best.
+func thinned(w []heard) []heard {
+	least := 1
+	for i := 2; i < len(w)-1; i++ {
+		if w[i+1].idx-w[i-1].idx < w[least+1].idx-w[least-1].idx {
+			least = i
+		}
+	}
+	return slices.Delete(w, least, least+1)
 }
 
 // keep makes a promise count. P and W are maxima.
