@@ -36,8 +36,7 @@ type control struct {
 	vectors       []promiseRow // with piece 0
 	data          []byte
 
-	// Sync
-	b, f int64
+	stand // Sync
 
 	// Have
 	have    uint32 // pieces of the receiver's Fill
@@ -63,8 +62,9 @@ type promiseRow struct {
 }
 
 type promiseEntry struct {
-	p   int64
-	idx uint64
+	p    int64
+	idx  uint64
+	next uint64 // what the source expected next of that member
 }
 
 func (k flushKey) append(b []byte) []byte {
@@ -86,7 +86,7 @@ func (c *control) append(b []byte) []byte {
 		}
 		return append(b, c.data...)
 	case controlSync:
-		return wire.AppendInt64(wire.AppendInt64(b, c.b), c.f)
+		return c.stand.append(b)
 	case controlHave:
 		b = wire.AppendBool(wire.AppendBool(wire.AppendUint32(b, c.have), c.synced), c.ready)
 		return wire.AppendUint64(b, uint64(c.missing))
@@ -110,13 +110,13 @@ func (c *control) read(data []byte) error {
 			r.Fail(fmt.Errorf("%w: piece %d of %d", wire.ErrLimit, c.piece, c.pieces))
 		}
 		if c.piece == 0 {
-			c.key, c.vectors = readFlushKey(&r), readRows(&r)
+			c.key, c.vectors = readFlushKey(&r), readRows(&r, maxRows)
 		}
 		if c.data = r.Rest(); len(c.data) > fillPieceBytes {
 			r.Fail(fmt.Errorf("%w: piece of %d bytes", wire.ErrLimit, len(c.data)))
 		}
 	case controlSync:
-		c.b, c.f = r.Int64(), r.Int64()
+		c.stand.read(&r)
 	case controlHave:
 		c.have, c.synced, c.ready, c.missing = r.Uint32(), r.Bool(), r.Bool(), membership.Set(r.Uint64())
 	}
@@ -126,34 +126,48 @@ func (c *control) read(data []byte) error {
 	return nil
 }
 
-const promiseEntryBytes = 16
+func (s *stand) append(b []byte) []byte {
+	b = wire.AppendInt64(wire.AppendInt64(wire.AppendInt64(append(b, byte(s.place)), s.b), s.f), s.moved)
+	return appendRows(b, s.known)
+}
+
+func (s *stand) read(r *wire.Reader) {
+	s.place, s.b, s.f, s.moved = int(r.Uint8()), r.Int64(), r.Int64(), r.Int64()
+	s.known = readRows(r, membership.MaxSites)
+	if s.place >= membership.MaxSites {
+		r.Fail(fmt.Errorf("%w: place %d", wire.ErrLimit, s.place))
+	}
+}
+
+const promiseEntryBytes = 24
 
 func appendRows(b []byte, rows []promiseRow) []byte {
 	b = wire.AppendUint16(b, uint16(len(rows)))
 	for _, row := range rows {
 		b = append(b, row.src, byte(len(row.to)))
 		for _, e := range row.to {
-			b = wire.AppendUint64(wire.AppendInt64(b, e.p), e.idx)
+			b = wire.AppendUint64(wire.AppendUint64(wire.AppendInt64(b, e.p), e.idx), e.next)
 		}
 	}
 	return b
 }
 
-func readRows(r *wire.Reader) []promiseRow {
+// readRows reads at most limit promises of members of a view.
+func readRows(r *wire.Reader, limit int) []promiseRow {
 	n := int(r.Uint16())
-	if n > maxRows {
+	if n > limit {
 		r.Fail(fmt.Errorf("%w: %d promises", wire.ErrLimit, n))
 	}
 	var rows []promiseRow
 	for i := 0; i < n && r.Err() == nil; i++ {
 		row := promiseRow{src: r.Uint8()}
 		k := int(r.Uint8())
-		if k > membership.MaxSites || k*promiseEntryBytes > r.Len() {
-			r.Fail(fmt.Errorf("%w: promise to %d members", wire.ErrLimit, k))
+		if row.src >= membership.MaxSites || k > membership.MaxSites || k*promiseEntryBytes > r.Len() {
+			r.Fail(fmt.Errorf("%w: promise of member %d to %d members", wire.ErrLimit, row.src, k))
 			break
 		}
 		for range k {
-			row.to = append(row.to, promiseEntry{r.Int64(), r.Uint64()})
+			row.to = append(row.to, promiseEntry{r.Int64(), r.Uint64(), r.Uint64()})
 		}
 		rows = append(rows, row)
 	}

@@ -73,7 +73,10 @@
 //	X3  Every control message carries the whole proposal: whoever gets one takes part.
 //	    A Fill is a stream of bytes, the same at all nodes of its sender; the promises
 //	    that come with its first piece need not be.
-//	X5  Any true promise of a lost source is evidence for B, whoever kept it.
+//	    What it brings of a third one's records is acted on in the order of their index.
+//	X5  Any true promise of a lost source is evidence, whoever kept it. A whole promise
+//	    says also what others can have delivered of what is lacking here, so that few have
+//	    to end a view alone (stand.go, docs/decisions/0023).
 //	X6  Directories travel in Fills, so that an install gives each group one view,
 //	    with the same sets everywhere: those who end the old view with one key.
 //	    Members of sources that are lost leave the groups before what lies above K:

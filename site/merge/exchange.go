@@ -31,19 +31,25 @@ type exchangePeer struct {
 	missing membership.Set
 }
 
-// keepPromise remembers a promise for Fills.
-func (x *exchange) keepPromise(members, src int, p *promise) {
+// keepPromise remembers a promise for Fills: the latest, and the newest of those whose
+// records are all there.
+func (x *exchange) keepPromise(members, self, src int, p *promise, inNext uint64) {
 	if len(x.rows) != members {
 		x.rows = make([][]promiseRow, members)
 	}
 	row := promiseRow{src: uint8(src), to: make([]promiseEntry, len(p.to))}
 	for i, t := range p.to {
-		row.to[i] = promiseEntry{t.p, t.idx}
+		row.to[i] = promiseEntry{t.p, t.idx, t.inNext}
 	}
-	if kept := x.rows[src]; len(kept) >= keptPromises {
-		x.rows[src] = append(kept[:0], kept[1:]...)
+	kept := x.rows[src]
+	switch {
+	case len(kept) < keptPromises:
+	case kept[1].at(self).idx <= inNext || kept[0].at(self).idx > inNext:
+		kept = slices.Delete(kept, 0, 1)
+	default:
+		kept = slices.Delete(kept, 1, 2)
 	}
-	x.rows[src] = append(x.rows[src], row)
+	x.rows[src] = append(kept, row)
 }
 
 // exchangeOut sends what is due of a flush.
@@ -77,7 +83,7 @@ func (r *Replica) exchangeOut() {
 			r.sendFill(i, 0)
 		}
 		if sync {
-			r.sendControl(i, &control{kind: controlSync, b: f.parts[f.self].b, f: f.parts[f.self].f})
+			r.sendControl(i, &control{kind: controlSync, stand: f.parts[f.self].stand})
 		}
 		if ready {
 			r.sendControl(i, &control{kind: controlReady})
@@ -168,7 +174,7 @@ func (r *Replica) haveIn(c *control) {
 		r.sendFill(i, c.have)
 	}
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
-		r.sendControl(i, &control{kind: controlSync, b: f.parts[f.self].b, f: f.parts[f.self].f})
+		r.sendControl(i, &control{kind: controlSync, stand: f.parts[f.self].stand})
 	}
 	if !c.ready && r.mayReady(f) {
 		r.sendControl(i, &control{kind: controlReady})

@@ -10,12 +10,6 @@ import (
 // A Fill is a stream of bytes, cut into pieces: the sender's directory, then the
 // records that it holds for the receiver. It is the same at all nodes of the sender.
 
-// recordID names a record of a view by its source's place.
-type recordID struct {
-	src int
-	n   uint64
-}
-
 // fillFor encodes this instance's Fill for the member at a place in the proposal.
 func (m *machine) fillFor(place int) []byte {
 	f := m.flush
@@ -86,9 +80,11 @@ func (m *machine) fillPiece(p *part, c *control) {
 	}
 }
 
-// fillRecord takes in a record that the member at a place holds. From another than its
-// own source, a record that is delivered on arrival is only counted, for B: each
-// survivor of its source delivers of those what came to it in order.
+// fillRecord takes in a record that the member at a place holds. What is ordered by its
+// key may come in any order. What is acted on at arrival waits until all before it in its
+// stream is there, whoever brings that: a client gets what came on arrival from a sender
+// in the sender's order, and before whatever the sender accepted behind it. Behind a gap
+// nothing of a lost source is acted on.
 func (m *machine) fillRecord(from int, raw []byte) {
 	r, idx, err := readRecord(raw, &m.view, m.self, m.names)
 	if err != nil || r == nil {
@@ -96,14 +92,7 @@ func (m *machine) fillRecord(from int, raw []byte) {
 		m.fault(from, "fill: a record that does not belong here")
 		return
 	}
-	id := recordID{r.src, r.n}
-	own := r.src == from
 	if _, there := m.ahead[r.src][idx]; there || idx < m.inNext[r.src] {
-		if _, only := m.counted[id]; only && own {
-			delete(m.counted, id)
-			m.imported++
-			m.absorb(r)
-		}
 		return
 	}
 	if r.t <= m.prom[r.src] { // I3
@@ -112,44 +101,42 @@ func (m *machine) fillRecord(from int, raw []byte) {
 	}
 	m.heldIn[r.src] = append(m.heldIn[r.src], r)
 	m.traceImport(r, idx, true)
-	if own || r.ordered() {
-		m.imported++
+	m.imported++
+	if m.ahead[r.src] == nil {
+		m.ahead[r.src] = map[uint64]*record{}
+	}
+	if m.ahead[r.src][idx] = nil; r.ordered() {
 		m.absorb(r)
 	} else {
-		m.counted[id] = struct{}{}
+		m.ahead[r.src][idx] = r
 	}
-	if m.ahead[r.src] == nil {
-		m.ahead[r.src] = map[uint64]struct{}{}
-	}
-	m.ahead[r.src][idx] = struct{}{}
 	m.closeUp(r.src)
 }
 
-// closeUp moves inNext over what Fills have brought, and takes up the promises that
-// waited for it.
+// closeUp moves inNext over what Fills have brought, acts on what waited for that, and
+// takes up promises that did.
 func (m *machine) closeUp(src int) {
 	for {
-		if _, ok := m.ahead[src][m.inNext[src]]; !ok {
+		r, ok := m.ahead[src][m.inNext[src]]
+		if !ok {
 			break
 		}
 		delete(m.ahead[src], m.inNext[src])
-		m.inNext[src]++
+		if m.inNext[src]++; r != nil {
+			m.absorb(r)
+		}
 	}
 	m.retryPromises(src)
 }
 
-// evidenceIn is what the promises that came with a Fill say to this instance.
-func (m *machine) evidenceIn(c *control) (list []evidence) {
+// evidenceIn are the promises that came with a Fill, as far as they are about our view.
+func (m *machine) evidenceIn(c *control) []promiseRow {
 	if c.key != m.flushKey() {
 		return nil
 	}
-	for _, row := range c.vectors {
-		if src := int(row.src); src < len(m.view.Members) && src != m.self && len(row.to) == len(m.view.Members) {
-			e := row.to[m.self]
-			list = append(list, evidence{src, e.p, e.idx})
-		}
-	}
-	return list
+	return slices.DeleteFunc(c.vectors, func(row promiseRow) bool {
+		return int(row.src) >= len(m.view.Members) || int(row.src) == m.self || len(row.to) != len(m.view.Members)
+	})
 }
 
 // directory encodes who of this site is in which groups, as far as accepted. While

@@ -14,8 +14,8 @@ import (
 //	    delivered by H. Local traffic and imports go on. Only an install thaws.
 //	X3  At that position the instance's Fills are fixed: for each other member all
 //	    records that are held and addressed to it, and the own directory.
-//	X4  With the Fills of all, Sync is fixed: B, up to where this instance can
-//	    complete what lost sources sent it, and F, what somebody here may have seen.
+//	X4  With the Fills of all, Sync is fixed: up to where this instance can complete
+//	    what lost sources sent it, and what somebody here may have seen (see stand).
 //	X5  With the Syncs of all, the cut is fixed, for good: see cut.
 //	X6  When the Readys of all lie at or below L, the old view's tail is delivered and
 //	    the new view installed, at that Tick.
@@ -46,20 +46,12 @@ type part struct {
 	filled       bool
 	key          flushKey
 	dir          []byte
-	evidence     []evidence
+	evidence     []promiseRow // promises of the old view that came with its Fill
 
-	synced   bool
-	b, f     int64
+	synced bool
+	stand
 	ready    bool
 	readyPos ring.Position
-}
-
-// Evidence is that a lost source once promised this instance: all records with an
-// index of at least idx lie above p.
-type evidence struct {
-	src int // place in the old view
-	p   int64
-	idx uint64
 }
 
 // propose is an ordered Propose (X1, X2). It says whether it was accepted.
@@ -119,7 +111,7 @@ func (m *machine) control(c *control) bool {
 		m.fillPiece(p, c)
 	case controlSync:
 		if !p.synced {
-			p.synced, p.b, p.f = true, c.b, c.f
+			p.synced, p.stand = true, c.stand
 		}
 	case controlReady:
 		if !p.ready {
@@ -135,8 +127,11 @@ func (m *machine) flushStep() {
 	f := m.flush
 	own := &f.parts[f.self]
 	if !f.synced && f.all(func(p *part) bool { return p.filled }) {
-		own.b, own.f = m.sync()
+		own.stand = m.sync()
 		own.synced, f.synced, f.syncPos = true, true, m.pos
+		for i := range f.parts {
+			f.parts[i].evidence = nil // it has served
+		}
 	}
 	if f.synced && !f.ready && f.all(func(p *part) bool { return p.synced }) {
 		if m.cut == nil {

@@ -443,7 +443,7 @@ func (r *Replica) promiseIn(data []byte) {
 	if p.reading > r.viewNow(r.now)+maxAhead && p.reading > m.clock+maxAhead {
 		r.fx.Faults = append(r.fx.Faults, Fault{m.view.Members[src].Site, "promise: its clock is far ahead"})
 	}
-	r.exchange.keepPromise(len(m.view.Members), src, &p)
+	r.exchange.keepPromise(len(m.view.Members), m.self, src, &p, m.inNext[src])
 	to := p.to[m.self]
 	next := heard{uint8(src), to.p, to.idx, p.w, p.reading, to.late}
 	// What waits for a Tick has waited since the first of its like came.

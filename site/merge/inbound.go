@@ -18,13 +18,7 @@ func (m *machine) inbound(data []byte) {
 	case r == nil || m.cut != nil:
 		return // of another view, or of one that has ended
 	case idx != m.inNext[r.src]:
-		if _, only := m.counted[recordID{r.src, r.n}]; only { // now it comes by its own source
-			delete(m.counted, recordID{r.src, r.n})
-			m.imported++
-			m.absorb(r)
-		} else {
-			m.duplicate++
-		}
+		m.duplicate++
 		return
 	case r.t > m.clock+maxAhead+maxLead:
 		m.fault(r.src, "record: deadline is too far ahead") // injected again until the clock is there

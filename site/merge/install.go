@@ -12,7 +12,7 @@ import (
 // at once, whose sets say who came together.
 func (m *machine) install() {
 	f := m.flush
-	keys := f.keysAfter()
+	keys := f.keysAfter(m.off)
 	mine := keys[f.self]
 	var together []SiteInstance
 	for i, k := range keys {

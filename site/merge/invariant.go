@@ -22,6 +22,9 @@ const (
 	downEarly                        // J7 without T > last[c]
 	noClose                          // X7: a cut is forgotten when another proposal comes
 	noExclusion                      // X5: all of C are in TS
+	noCover                          // X5: what TS lack may have been delivered in C
+	noMoved                          // X5: K below a change of groups that somebody has seen
+	noRelay                          // X5: and at lost sites, which told others
 	noSafeF                          // X4: F without safe records that may have been delivered
 	noSplit                          // X6: no signal before a safe record that is not stable
 	keepAll                          // X6: what comes from lost sources is delivered above K too

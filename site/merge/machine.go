@@ -102,11 +102,10 @@ type importState struct {
 	prom    []int64
 	w       []int64
 	waiting [][]heard
-	heldIn  [][]*record           // of each source: not known stable everywhere; for Fills
-	ahead   []map[uint64]struct{} // indices that Fills brought above inNext
-	counted map[recordID]struct{} // records that are only counted yet: they come by their own source
-	late    []int64               // how late each member gets ours, by its latest report
-	reading []int64               // latest of each member
+	heldIn  [][]*record          // of each source: not known stable everywhere; for Fills
+	ahead   []map[uint64]*record // what Fills brought above inNext, by index; nil: acted on already
+	late    []int64              // how late each member gets ours, by its latest report
+	reading []int64              // latest of each member
 }
 
 // orderState is the merge.
@@ -121,6 +120,7 @@ type orderState struct {
 	delivered    record                      // key of the latest ordered delivery
 	maxDelivered int64                       // highest T of what is delivered by T
 	maxArrived   int64                       // and of what was delivered on arrival
+	maxMoved     int64                       // highest T of what changed groups
 }
 
 // A horizon counts when the act line covers its Tick.
@@ -206,8 +206,8 @@ func (m *machine) reset(view membership.SiteView) {
 	m.viewState = viewState{view: view, self: self, tag: tagOf(view.ID, m.instance), doubled: doubled(&view)}
 	m.exportState = exportState{floor: lows(n), leads: make([]int64, n), outIdx: make([]uint64, n), owed: make([]int, n), maxT: -1}
 	m.importState = importState{inNext: make([]uint64, n), logNext: make([]uint64, n), prom: lows(n), w: lows(n),
-		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]struct{}, n), counted: map[recordID]struct{}{}, late: make([]int64, n), reading: make([]int64, n)}
-	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, delivered: record{t: -1},
+		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]*record, n), late: make([]int64, n), reading: make([]int64, n)}
+	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, maxMoved: -1, delivered: record{t: -1},
 		pending: map[membership.ClientID]int{}}
 	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]bool{}
 	m.epoch, m.bumped = max(m.epoch, view.ID.Epoch), false

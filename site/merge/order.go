@@ -202,7 +202,9 @@ func (m *machine) deliver(r *record) {
 	if r.ordered() {
 		m.hold(m.delivered.t < 0 || m.delivered.less(r), "delivered keys increase")
 		m.delivered = record{t: r.t, src: r.src, n: r.n}
-		m.maxDelivered = max(m.maxDelivered, r.t)
+		if m.maxDelivered = max(m.maxDelivered, r.t); r.kind != kindData {
+			m.maxMoved = max(m.maxMoved, r.t)
+		}
 	} else {
 		m.maxArrived = max(m.maxArrived, r.t)
 	}

@@ -40,6 +40,7 @@ type record struct {
 	t       int64
 	dests   membership.Set
 	idx     []uint64 // own: one for each destination but the source, ascending
+	at      uint64   // of another site: its index in the stream to this one
 	client  membership.ClientID
 	seq     uint64
 	name    string
@@ -170,7 +171,7 @@ func readRecord(data []byte, v *membership.SiteView, self int, names *interner) 
 			idx = at
 		}
 	}
-	rec = &record{src: src, n: h.n, t: h.t, dests: h.d, raw: data}
+	rec = &record{src: src, n: h.n, t: h.t, dests: h.d, at: idx, raw: data}
 	rec.readRest(&r, names)
 	return rec, idx, r.Err()
 }

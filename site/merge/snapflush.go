@@ -2,7 +2,6 @@ package merge
 
 import (
 	"errors"
-	"fmt"
 
 	"ringway/internal/wire"
 	"ringway/membership"
@@ -14,7 +13,8 @@ func (m *machine) appendFlush(b []byte) []byte {
 	b = wire.AppendBool(b, m.cut != nil)
 	if c := m.cut; c != nil {
 		b = wire.AppendUint64(wire.AppendUint64(c.id.Append(b), uint64(c.c)), uint64(c.ts))
-		b = appendPosition(appendInts(b, []int64{c.k, c.b, c.f}), c.pos)
+		b = appendPosition(appendInts(b, []int64{c.k, c.b, c.f, c.r}), c.pos)
+		b = appendRows(b, c.kept)
 	}
 	f := m.flush
 	if b = wire.AppendBool(b, f != nil); f == nil {
@@ -38,19 +38,17 @@ func (p *part) append(b []byte) []byte {
 	b = wire.AppendUint32(wire.AppendUint32(b, p.pieces), p.next)
 	b = wire.AppendBool(wire.AppendBlob(b, p.buf), p.filled)
 	b = wire.AppendBlob(p.key.append(b), p.dir)
-	b = wire.AppendUint32(b, uint32(len(p.evidence)))
-	for _, e := range p.evidence {
-		b = wire.AppendUint64(wire.AppendInt64(append(b, byte(e.src)), e.p), e.idx)
-	}
-	b = wire.AppendInt64(wire.AppendInt64(wire.AppendBool(b, p.synced), p.b), p.f)
+	b = appendRows(b, p.evidence)
+	b = p.stand.append(wire.AppendBool(b, p.synced))
 	return appendPosition(wire.AppendBool(b, p.ready), p.readyPos)
 }
 
 func (m *machine) readFlush(r *wire.Reader) {
 	if r.Bool() {
-		c := &cut{id: membership.ReadViewID(r), c: membership.Set(r.Uint64()), ts: membership.Set(r.Uint64()), self: m.self}
-		c.k, c.b, c.f = r.Int64(), r.Int64(), r.Int64()
-		c.pos = readPosition(r)
+		c := &cut{id: membership.ReadViewID(r), c: membership.Set(r.Uint64()), self: m.self}
+		c.ts = membership.Set(r.Uint64())
+		c.k, c.b, c.f, c.r = r.Int64(), r.Int64(), r.Int64(), r.Int64()
+		c.pos, c.kept = readPosition(r), readRows(r, membership.MaxSites)
 		m.cut = c
 	}
 	if !r.Bool() {
@@ -79,7 +77,7 @@ func (m *machine) readFlush(r *wire.Reader) {
 	f.parts = make([]part, len(f.view.Members))
 	for i := range f.parts {
 		p := &f.parts[i]
-		p.read(r, len(m.view.Members))
+		p.read(r)
 		valid = valid && (!p.filled || checkDirectory(p.dir) == nil)
 	}
 	if !valid || checkDirectory(f.dir) != nil || f.ready && m.cut == nil || !f.parts[self].filled {
@@ -89,24 +87,19 @@ func (m *machine) readFlush(r *wire.Reader) {
 	m.flush = f
 }
 
-func (p *part) read(r *wire.Reader, members int) {
+func (p *part) read(r *wire.Reader) {
 	p.pieces, p.next, p.buf, p.filled = r.Uint32(), r.Uint32(), r.Blob(maxListed), r.Bool()
 	p.key, p.dir = readFlushKey(r), r.Blob(maxListed)
-	for range r.Count(maxRows, 17) {
-		e := evidence{int(r.Uint8()), r.Int64(), r.Uint64()}
-		if e.src >= members {
-			r.Fail(fmt.Errorf("%w: evidence of member %d", wire.ErrLimit, e.src))
-		}
-		p.evidence = append(p.evidence, e)
-	}
-	p.synced, p.b, p.f = r.Bool(), r.Int64(), r.Int64()
+	p.evidence, p.synced = readRows(r, maxRows), r.Bool()
+	p.stand.read(r)
 	p.ready, p.readyPos = r.Bool(), readPosition(r)
 }
 
-// readHeldIn reads what is held of a source.
+// readHeldIn reads what is held of a source, and what of it waits.
 func (m *machine) readHeldIn(r *wire.Reader, src int) {
+	waits := map[uint64]*record{}
 	for range r.Count(maxListed, 5) {
-		only := r.Bool()
+		wait := r.Bool()
 		rec, _, err := readRecord(r.Blob(maxListed), &m.view, m.self, m.names)
 		if r.Err() != nil {
 			return
@@ -115,14 +108,15 @@ func (m *machine) readHeldIn(r *wire.Reader, src int) {
 			r.Fail(errors.New("held record does not belong to its source"))
 			return
 		}
-		if m.heldIn[src] = append(m.heldIn[src], rec); only {
-			m.counted[recordID{src, rec.n}] = struct{}{}
+		if m.heldIn[src] = append(m.heldIn[src], rec); wait {
+			waits[rec.at] = rec
 		}
 	}
 	for range r.Count(maxListed, 8) {
 		if m.ahead[src] == nil {
-			m.ahead[src] = map[uint64]struct{}{}
+			m.ahead[src] = map[uint64]*record{}
 		}
-		m.ahead[src][r.Uint64()] = struct{}{}
+		idx := r.Uint64()
+		m.ahead[src][idx] = waits[idx]
 	}
 }

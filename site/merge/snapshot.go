@@ -111,8 +111,7 @@ func (m *machine) appendStreams(b []byte) []byte {
 	for src, in := range m.heldIn {
 		b = wire.AppendUint32(b, uint32(len(in)))
 		for _, r := range in {
-			_, only := m.counted[recordID{src, r.n}]
-			b = wire.AppendBlob(wire.AppendBool(b, only), r.raw)
+			b = wire.AppendBlob(wire.AppendBool(b, m.ahead[src][r.at] == r), r.raw)
 		}
 		ahead := slices.Sorted(maps.Keys(m.ahead[src]))
 		b = appendUints(wire.AppendUint32(b, uint32(len(ahead))), ahead)
@@ -174,14 +173,14 @@ func (r *record) appendState(b []byte) []byte {
 	b = append(b, byte(r.src))
 	b = wire.AppendInt64(wire.AppendUint64(b, r.n), r.t)
 	b = appendPosition(wire.AppendUint64(b, uint64(r.dests)), r.pos)
-	b = append(b, byte(len(r.idx)))
+	b = append(wire.AppendUint64(b, r.at), byte(len(r.idx)))
 	b = appendUints(b, r.idx)
 	return wire.AppendBlob(b, r.appendRest(nil))
 }
 
 func (m *machine) readState(in *wire.Reader) *record {
 	r := &record{src: int(in.Uint8()), n: in.Uint64(), t: in.Int64(), dests: membership.Set(in.Uint64())}
-	r.pos = readPosition(in)
+	r.pos, r.at = readPosition(in), in.Uint64()
 	n := int(in.Uint8())
 	if r.src >= len(m.view.Members) || r.dests&^m.view.All() != 0 || n > r.dests.Without(r.src).Len() || r.src == m.self && n != r.dests.Without(r.src).Len() {
 		in.Fail(errors.New("record of no member of the view"))
@@ -202,7 +201,7 @@ func (m *machine) readState(in *wire.Reader) *record {
 }
 
 func (m *machine) appendOrder(b []byte) []byte {
-	b = appendInts(b, []int64{m.h, m.v, m.wself, m.maxDelivered, m.maxArrived, m.delivered.t, int64(m.delivered.src)})
+	b = appendInts(b, []int64{m.h, m.v, m.wself, m.maxDelivered, m.maxArrived, m.maxMoved, m.delivered.t, int64(m.delivered.src)})
 	b = wire.AppendUint64(b, m.delivered.n)
 	b = wire.AppendUint32(b, uint32(len(m.horizons)))
 	for _, h := range m.horizons {
@@ -253,7 +252,8 @@ func (m *machine) heldAt(n uint64) *record {
 }
 
 func (m *machine) readOrder(r *wire.Reader) {
-	m.h, m.v, m.wself, m.maxDelivered, m.maxArrived = r.Int64(), r.Int64(), r.Int64(), r.Int64(), r.Int64()
+	m.h, m.v, m.wself = r.Int64(), r.Int64(), r.Int64()
+	m.maxDelivered, m.maxArrived, m.maxMoved = r.Int64(), r.Int64(), r.Int64()
 	m.delivered = record{t: r.Int64(), src: int(r.Int64()), n: r.Uint64()}
 	m.horizons = make([]horizon, r.Count(maxHorizons, 24))
 	for i := range m.horizons {

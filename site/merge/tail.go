@@ -14,8 +14,8 @@ import (
 // limit are those that everybody has, with the same sets.
 type ending struct {
 	limit int64
-	from  membership.Set     // sources whose records above the limit are kept
-	keeps func(*record) bool // of those from there; nil: all
+	from  membership.Set     // sources that go on
+	keeps func(*record) bool // of records above the limit
 	name  uint64             // of who goes on together, for ids of group views
 	trace func()             // tells the signal
 }
@@ -43,11 +43,7 @@ func (m *machine) endView(e *ending) {
 	}
 	signal()
 	m.leaving, m.tail = leaving, e.name
-	drop := func(r *record) bool {
-		return !m.off(keepAll) && (!e.from.Has(r.src) || e.keeps != nil && !e.keeps(r))
-	}
-	m.pend = slices.DeleteFunc(m.pend, drop)
-	m.fifoWait = slices.DeleteFunc(m.fifoWait, drop)
+	m.dropBut(e.keeps)
 	clear(m.pending)
 	for _, r := range m.pend {
 		if r.kind == kindData {
@@ -64,9 +60,30 @@ func (m *machine) endView(e *ending) {
 	m.tail = 0
 }
 
-// bereave takes the members of some sites out of the groups. Their records above the
-// limit are dropped, so that not everybody knows the same of them: who has just joined
-// was told of leaves that others still wait for.
+// dropBut drops what is not kept, and what has to come behind something that is dropped.
+func (m *machine) dropBut(keeps func(*record) bool) {
+	if m.off(keepAll) {
+		return
+	}
+	dead := map[membership.ClientID]uint64{} // the first that is dropped
+	m.pend = slices.DeleteFunc(m.pend, func(r *record) bool {
+		if keeps(r) {
+			return false
+		}
+		if first, ok := dead[r.client]; r.kind == kindData && (!ok || r.seq < first) {
+			dead[r.client] = r.seq
+		}
+		return true
+	})
+	m.fifoWait = slices.DeleteFunc(m.fifoWait, func(r *record) bool {
+		first, ok := dead[r.client]
+		return !keeps(r) || ok && first < r.seq
+	})
+}
+
+// bereave takes the members of some sites out of the groups. Their joins and leaves above
+// the limit are dropped: not everybody knows the same of them, as who has just joined was
+// told of leaves that others still wait for.
 func (m *machine) bereave(sites membership.Set) {
 	for _, g := range m.groups {
 		for rest := sites; rest != 0 && g.Remotes() > 0; rest &= rest - 1 {
@@ -88,8 +105,10 @@ func (m *machine) closeOne() {
 func (m *machine) endByCut(trace func()) {
 	c := m.cut
 	e := &ending{limit: c.k, from: c.c, name: hashOf(c.id.Epoch, uint64(c.id.Proposer), uint64(c.ts)), trace: trace}
+	e.keeps = func(r *record) bool { return c.c.Has(r.src) || c.keeps(r) }
 	if !c.in() {
 		e.limit, e.from = c.b, membership.SetOf(m.self)
+		e.keeps = func(r *record) bool { return r.src == m.self }
 		e.name = hashOf(e.name, uint64(m.instance))
 	}
 	m.endView(e)
@@ -122,7 +141,7 @@ func (m *machine) closeAlone(safe ring.Position, together map[membership.NodeID]
 				h = max(h, e.h)
 			}
 		}
-		m.endView(&ending{limit: h, from: membership.SetOf(m.self), keeps: func(r *record) bool { return together[r.client.Node] },
+		m.endView(&ending{limit: h, from: membership.SetOf(m.self), keeps: func(r *record) bool { return r.src == m.self && together[r.client.Node] },
 			name: m.nameOf(together), trace: trace})
 	}
 	return max(minT, m.maxDelivered, m.maxArrived)
