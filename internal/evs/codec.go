@@ -142,7 +142,7 @@ func (e *Event) validate() error {
 			return fmt.Errorf("event %q lacks %s", e.Kind, f.name)
 		}
 	}
-	for _, set := range [][]string{e.D, e.Members, e.Together, e.With, e.TS, e.TSN, e.Electorate, e.C, e.CutTS} {
+	for _, set := range [][]string{e.D, e.Members, e.Together, e.With, e.TS, e.TSN, e.Without, e.Electorate, e.C, e.CutTS} {
 		if !slices.IsSorted(set) {
 			return fmt.Errorf("event %q has a set that is not sorted: %v", e.Kind, set)
 		}

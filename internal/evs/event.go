@@ -122,6 +122,7 @@ type Event struct {
 	D       []string `json:"D,omitempty"`
 	Phase   string   `json:"phase,omitempty"`
 	Why     string   `json:"why,omitempty"`
+	Without []string `json:"without,omitempty"` // of dlv and gview: runs of nodes that were known to be gone, by client names without a session
 	Discard bool     `json:"discard,omitempty"` // of submit: the sender does not want it back
 
 	ID       string   `json:"id,omitempty"`

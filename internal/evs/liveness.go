@@ -73,9 +73,13 @@ func (h *history) reachesKnownMembers(r *report) {
 					continue
 				}
 				done[m] = true
+				since := it.when
+				if m.submit != nil { // who came back since then came behind the message
+					since = min(since, m.when)
+				}
 				for _, g := range m.groups {
 					if view := views[g]; view != nil {
-						h.reaches(r, m, view.Members, it.when, it.Event, view)
+						h.reaches(r, m, view.Members, since, it.Event, view)
 					}
 				}
 			}
@@ -175,7 +179,7 @@ func (h *history) together(m *message, c *client) bool {
 	switch {
 	case from == nil || to == nil:
 		return m.sender.node == c.node
-	case m.accepted != nil && len(c.stays[m.accepted.View]) == 0:
+	case m.accepted != nil && len(c.stays[m.accepted.View]) == 0, m.accepted == nil && m.elsewhere(c):
 		return false
 	case from.Inst == to.Inst:
 		return true
@@ -188,6 +192,15 @@ func (h *history) together(m *message, c *client) bool {
 	}
 	return from.View == to.View && slices.Contains(from.Members, to.Inst) &&
 		m.sender.node.Start+from.At <= old && c.node.Start+to.At <= old
+}
+
+// elsewhere says that others got the message in a view that the client was never in: it
+// may have waited for that one for as long as the view before took to end.
+func (m *message) elsewhere(c *client) bool {
+	return slices.ContainsFunc(m.deliveries, func(d delivery) bool {
+		v := d.to.items[d.at].View
+		return v != (ViewID{}) && len(c.stays[v]) == 0
+	})
 }
 
 // viewAt returns the view a node was in at a time of the common clock.

@@ -332,7 +332,8 @@ type actions struct {
 	next  *Event // the ring that followed, if any
 }
 
-// runs lists what a node did, by ring and instance.
+// runs lists what a node did, by ring and instance. What it does in a ring before it
+// knows that it is no heir is not the ring's: it closes its old configuration alone.
 func (n *node) runs() []*actions {
 	var all, now []*actions
 	var ring *Event
@@ -346,7 +347,10 @@ func (n *node) runs() []*actions {
 			}
 			now, ring = nil, e
 		case Lineage:
-			learning = e.Role != "heir"
+			if learning = e.Role != "heir"; learning {
+				all = slices.DeleteFunc(all, func(run *actions) bool { return slices.Contains(now, run) })
+				now = nil
+			}
 		case Send, Down, Import, Cut, View:
 			if begins := e.Kind == View && learning; begins || ring == nil {
 				learning = learning && !begins

@@ -85,7 +85,7 @@ func (h *history) addressedOf(set bits, c *client, period int) bits {
 func (h *history) causesArrived(r *report, c *client, it item, past [2]bits, inView, misses bits) {
 	for i, part := range past {
 		for cause := range h.both(part, inView, misses) {
-			if i == 0 || h.there(c, cause, it) {
+			if i == 0 || h.there(c, cause, it, it.period) {
 				r.add(Violation{Client: c.name, Message: it.Msg, View: it.View, Explain: fmt.Sprintf("client %s got %v without %v, on which it depends", c.name, it.Msg, cause.Message)}, cause.accepted, it.message.accepted, it.Event)
 			}
 		}
@@ -93,9 +93,9 @@ func (h *history) causesArrived(r *report, c *client, it item, past [2]bits, inV
 }
 
 // there says whether the client was in a group of a fifo message from before it was
-// sent on until an item. A fifo message comes when it comes, not at its key, so keys do
+// sent on until an item, in one attach period. A fifo message comes when it comes, not at its key, so keys do
 // not tell who was there for it.
-func (h *history) there(c *client, m *message, until item) bool {
+func (h *history) there(c *client, m *message, until item, period int) bool {
 	if !h.opts.OneClock || m.submit == nil {
 		return false
 	}
@@ -103,6 +103,8 @@ func (h *history) there(c *client, m *message, until item) bool {
 		member := g == c.private && c.items[0].when < m.when
 		for _, e := range c.moves[g] {
 			switch now := c.node.now(e.Event); {
+			case e.period < period: // of an earlier attach period
+				member = false
 			case now > until.when:
 				return member
 			case now >= m.when && e.Kind != Join:

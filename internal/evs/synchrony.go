@@ -49,7 +49,7 @@ func (h *history) sameOfView(r *report, p, q passage, of map[*node][]*client) {
 				switch {
 				case both && c.items[at].phase != d.items[other].phase:
 					r.parts++
-				case !both && (Ordered(m.service) || h.there(d, m, c.items[at])):
+				case !both && (Ordered(m.service) || h.there(d, m, c.items[at], d.periodAt(q.from))):
 					r.add(Violation{Client: d.name, Message: m.Message, View: p.fromView, Explain: fmt.Sprintf("clients %s and %s left view %v together, but only the first got %v", c.name, d.name, p.fromView, m.Message)}, send, c.items[at].Event, q.signal)
 				}
 			}
@@ -229,7 +229,9 @@ func (h *history) noKeyedHole(r *report) {
 }
 
 // safeDelivery is P14: if somebody got a safe message, everybody gets it whose node does
-// not crash and whom it is addressed to; after the signal of a group, whom that names;
+// not crash and whom it is addressed to; after the signal of a group, whom that names,
+// but for those who were lost since, as the receiver's node knew: clients have one
+// signal for a change, without names, and learn from the next view who came along;
 // after the signal of a view, who goes along and whose node does not close the view
 // without the receiver's. Keys tell who is addressed, and the view that the receiver has
 // of the group; whose session ended is not.
@@ -262,7 +264,7 @@ func safeDelivery(h *history, r *report) {
 						h.safeFor(r, c, it, view, signals[g], signal)
 					}
 				}
-				h.safeByKey(r, c, it)
+				h.safeByKey(r, c, it, views)
 			}
 		}
 	}
@@ -275,23 +277,31 @@ func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, sign
 		bound = groupSignal.Members
 	}
 	for _, name := range bound {
-		if d := h.byClient[name]; d != nil && (it.phase != Transitional || h.comesAlong(d, c, signal)) {
+		if d := h.byClient[name]; d != nil && (groupSignal == nil || !it.without(d)) && (it.phase != Transitional || h.comesAlong(d, c, signal)) {
 			h.safeAt(r, c, d, it, view, groupSignal, signal)
 		}
 	}
 }
 
 // safeByKey checks P14 for one delivery in the regular part and those whom its key
-// addresses.
-func (h *history) safeByKey(r *report, c *client, it item) {
+// addresses. A signal tells of losses in the groups that the receiver is in: of members
+// of the message's other groups it knows nothing.
+func (h *history) safeByKey(r *report, c *client, it item, views map[string]*Event) {
 	if it.phase != Regular || it.message.federated() == nil {
 		return
 	}
 	for _, d := range h.clients {
-		if h.addressed(d, it.message) && !h.outBefore(d, it.message) {
+		known := slices.ContainsFunc(it.message.groups, func(g string) bool { return views[g] != nil && slices.Contains(views[g].Members, d.name) })
+		if h.addressed(d, it.message) && !h.outBefore(d, it.message) && (known || !it.without(d)) {
 			h.safeAt(r, c, d, it)
 		}
 	}
+}
+
+// without says that the receiver's node knew a client's node to be gone.
+func (e *Event) without(d *client) bool {
+	n := len(d.name) - len(noSession)
+	return n > 0 && slices.Contains(e.Without, d.name[:n]+noSession)
 }
 
 // outBefore says whether a client was ordered out of the view below a message of it.
@@ -329,7 +339,8 @@ func (h *history) safeAt(r *report, c, d *client, it item, evidence ...*Event) {
 // view of the group, one of them together with the other as it sees it, have got the
 // same messages to the group in between, and the other one sees it too. One whose way
 // leads to another view may be seen to come along, as it could have; but not two by each
-// other.
+// other. Nor does anybody see those come along whose nodes are gone, as its own node
+// knows: they may not know it themselves.
 func samePlace(h *history, r *report) {
 	all, order := h.periods()
 	for _, name := range order {
@@ -377,7 +388,7 @@ func cameTogether(r *report, name groupView, p, q *period) {
 		return
 	case p.end.ID != q.end.ID, !mutual && q.tail:
 		return // one behind the signal of its view sees only those come along that the signal names
-	case !mutual:
+	case !mutual && !q.end.without(p.client):
 		r.add(Violation{Client: q.client.name, Explain: fmt.Sprintf("client %s came from view %s of group %s to view %s together with client %s, which does not see it so", p.client.name, name.id, name.group, p.end.ID, q.client.name)}, p.view, p.end, q.end)
 		return
 	}

@@ -55,5 +55,6 @@ func (e *Event) brief() string {
 	put("members", e.Members, len(e.Members) > 0)
 	put("ts", e.TS, len(e.TS) > 0)
 	put("tsn", e.TSN, len(e.TSN) > 0)
+	put("without", e.Without, len(e.Without) > 0)
 	return b.String()
 }

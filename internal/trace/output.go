@@ -75,7 +75,7 @@ func (r *Recorder) groupView(o *merge.Output) {
 			s.member[v.Group] = true
 			r.record(r.keyed(evs.Event{Kind: evs.Join, Client: s.name, Group: v.Group}))
 		}
-		r.record(evs.Event{Kind: evs.GView, Client: s.name, Group: v.Group, ID: id, Members: members, With: with(v, to)})
+		r.record(evs.Event{Kind: evs.GView, Client: s.name, Group: v.Group, ID: id, Members: members, With: with(v, to), Without: runs(o.Gone)})
 	}
 }
 
@@ -94,6 +94,16 @@ func with(v *merge.GroupView, c membership.ClientID) []string {
 		return names([]merge.Member{v.Changed})
 	}
 	return names(slices.DeleteFunc(slices.Clone(v.Members), func(x merge.Member) bool { return x.Client == v.Changed.Client }))
+}
+
+// runs are the names of runs of nodes, sorted.
+func runs(list []membership.ClientID) []string {
+	var found []string
+	for _, run := range list {
+		found = append(found, run.String())
+	}
+	slices.Sort(found)
+	return found
 }
 
 // names are the clients that are members, sorted.

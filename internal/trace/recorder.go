@@ -277,11 +277,12 @@ func (r *Recorder) keyed(e evs.Event) evs.Event {
 		if e.Phase = evs.Local; c.Federated {
 			e.Phase = evs.Regular
 		}
+		e.Without = runs(c.Gone)
 	}
 	switch {
 	case c.Federated || e.Kind == evs.Dlv:
 	case e.Kind == evs.Join:
-		e.Src, e.T, e.N = lastSource, max(0, r.core.Replica.Status().V), math.MaxUint64
+		e.Src, e.T, e.N = lastSource, max(0, c.V), math.MaxUint64
 	default:
 		c = &r.last
 	}

@@ -116,7 +116,8 @@ type Output struct {
 	View    *GroupView
 	Group   string
 	ViewID  GroupViewID
-	Members []Member // OutTransition, when traced: who goes on
+	Members []Member              // OutTransition, when traced: who goes on
+	Gone    []membership.ClientID // OutView, when traced: as in a TraceEvent
 }
 
 // A Record is an exported record, ready to leave the site.

@@ -104,7 +104,11 @@ func (m *machine) groupView(g *group, v *GroupView) {
 		if changing {
 			v.changing(m.staying(g))
 		}
-		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID})
+		o := Output{Kind: OutView, To: to, View: v, Group: g.Name, ViewID: v.ID}
+		if changing && m.cfg.Trace != nil {
+			o.Gone = m.goneRuns()
+		}
+		m.fx.Outputs = append(m.fx.Outputs, o)
 	}
 	if changing { // it still lists somebody who is gone
 		m.signal(g)
@@ -242,10 +246,12 @@ func (m *machine) traceDeliver(r *record, federated bool) {
 		return
 	}
 	e := &TraceEvent{Kind: TraceDeliver, Client: r.client, Seq: r.seq, Groups: r.groups, Service: r.service,
-		Src: m.view.Members[r.src].Instance, T: r.t, N: r.n, Federated: federated, Instance: m.instance, View: m.view.ID}
+		Src: m.view.Members[r.src].Instance, T: r.t, N: r.n, V: m.v, Federated: federated, Instance: m.instance, View: m.view.ID}
 	switch r.kind {
 	case kindData:
-		e.Request = Send
+		if e.Request = Send; r.safe() {
+			e.Gone = m.goneRuns()
+		}
 	case kindJoin:
 		e.Request = Join
 	case kindLeave:
@@ -254,6 +260,24 @@ func (m *machine) traceDeliver(r *record, federated bool) {
 		e.Client = membership.ClientID{Node: r.node, Session: uint64(r.boot) << 32}
 	}
 	m.cfg.Trace(e)
+}
+
+// goneRuns names the runs of nodes of which it is known that they are gone, while groups
+// still list their clients.
+func (m *machine) goneRuns() (runs []membership.ClientID) {
+	add := func(node membership.NodeID, boot uint32) {
+		runs = append(runs, membership.ClientID{Node: node, Session: uint64(boot) << 32})
+	}
+	for l := range m.lost {
+		add(l.node, l.boot)
+	}
+	for id := range m.parted {
+		if at, ok := m.nodes[id]; ok {
+			add(id, uint32(at.boot))
+		}
+	}
+	slices.SortFunc(runs, membership.ClientID.Compare)
+	return slices.Compact(runs)
 }
 
 func (m *machine) fault(place int, what string) {

@@ -42,6 +42,7 @@ type TraceEvent struct {
 	To        membership.InstanceID // of a released promise
 	Dests     []membership.InstanceID
 	P, W      int64
+	V         int64 // TraceDeliver, TraceAttach: what the instance had delivered all of
 	Out       bool
 	Why       string
 	Instance  membership.InstanceID
@@ -53,6 +54,7 @@ type TraceEvent struct {
 	Voters    []membership.NodeID // TraceLineage: who decided it
 	Role      string              // heir, learner, founder; empty: learners became voters
 	Number    ring.Position
-	Closing   bool // TraceSend: in the transitional configuration of a ring; TraceImport: from a Fill
-	Formed    bool // Nodes are the electorate, as every member of the ring knows
+	Closing   bool                  // TraceSend: in the transitional configuration of a ring; TraceImport: from a Fill
+	Gone      []membership.ClientID // TraceDeliver of a safe message: runs of nodes that are lost but not ordered out, without session numbers
+	Formed    bool                  // Nodes are the electorate, as every member of the ring knows
 }

@@ -1,0 +1,58 @@
+package evs
+
+import (
+	"slices"
+	"testing"
+)
+
+// TestKnownGone: whose node is gone, as the receiver's node knew, need not get a safe
+// message behind the group's signal, nor come along to the next view. Without the signal,
+// or if nobody knew, it has to.
+func TestKnownGone(t *testing.T) {
+	const c1, c2, run = "a/0000000100000001", "b/0000000100000001", "b/0000000100000000"
+	both := []string{c1, c2}
+	knew := func(e Event) Event { e.Without = []string{run}; return e }
+	member := func(c string) []Event { return member(c, "1", both...) }
+	quiet := life("b", then(member(c2), stop())...)
+	signal, safe := gsig(c1, "g", "", both...), dlv(c1, c1, 1)
+	submitted := submit(c1, 1, Safe, "g")
+	with := func(c string, with ...string) Event { return come(gview(c, "g", "2", both...), with...) }
+	for _, test := range []struct {
+		name, predicate string
+		broken          bool
+		traces          []Trace
+	}{
+		{"known behind the signal", "P14", false, []Trace{life("a", then(member(c1), submitted, signal, knew(safe), stop())...), quiet}},
+		{"unknown", "P14", true, []Trace{life("a", then(member(c1), submitted, signal, safe, stop())...), quiet}},
+		{"known, no signal", "P14", true, []Trace{life("a", then(member(c1), submitted, knew(safe), stop())...), quiet}},
+		{"known to the other one", "P15", false, []Trace{life("a", then(member(c1), knew(with(c1, c1)))...), life("b", then(member(c2), with(c2, both...))...)}},
+		{"not known to the other one", "P15", true, []Trace{life("a", then(member(c1), with(c1, c1))...), life("b", then(member(c2), with(c2, both...))...)}},
+	} {
+		if got := violated(test.traces, settled); slices.Contains(got, test.predicate) != test.broken {
+			t.Errorf("%s: %s violated is not %v: %v", test.name, test.predicate, test.broken, got)
+		}
+	}
+}
+
+// TestClosingIsNotOfTheRing: what a node does in a ring before it knows that it is no heir
+// closes its old configuration, and is nothing that others of the ring do (P22).
+func TestClosingIsNotOfTheRing(t *testing.T) {
+	pair := []string{"a", "b"}
+	down := func() Event { return Event{Kind: Down, Client: "c", Inst: "A", View: in(1), T: 7, N: 7} }
+	role := func(role string) Event {
+		return Event{Kind: Lineage, Inst: "A", Number: Number{2, 1}, Electorate: []string{"a"}, Role: role}
+	}
+	heir := life("a", ringOf("2", pair, []string{"a"}), role("heir"), imported("B", 3, 9))
+	learner := life("b", view(1, "A", "A", "B"), ringOf("2", pair, []string{"b"}), down(), lone(1, "A", "b"), role("learner"), view(1, "A", "A", "B"))
+	for i := range heir.Events {
+		heir.Events[i].Inst = "A"
+	}
+	if got := violated([]Trace{heir, learner}, during); slices.Contains(got, "P22") {
+		t.Errorf("a lone closing is held against the ring: %v", got)
+	}
+	learner.Events[4], learner.Events[5] = role("heir"), learner.Events[2]
+	learner.Events = append(learner.Events[:2], learner.Events[4], learner.Events[5])
+	if got := violated([]Trace{heir, learner}, during); !slices.Contains(got, "P22") {
+		t.Errorf("an heir that does something else is not found: %v", got)
+	}
+}
