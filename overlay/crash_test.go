@@ -117,6 +117,7 @@ func (s *pairStream) look() {
 func (s *pairStream) finish() {
 	s.m.t.Helper()
 	s.m.until("all records", 30*time.Second, func() bool { s.look(); return s.next == s.n })
+	s.m.t.Logf("the longest stall of the stream was %v", s.stall)
 	if s.stall >= 500*time.Millisecond {
 		s.m.t.Errorf("the stream stood still for %v", s.stall)
 	}

@@ -192,7 +192,7 @@ func (c *core) reconcileImporter(f *feed) {
 	if c.draining && f.importer != nil && f.pulled && f.importer.of == c.instance() {
 		return // the one that is chosen now has to begin first; what both import counts once
 	}
-	if !f.pulled || !ok || chosen != c.self.ID || f.importer != nil && f.importer.of != c.instance() {
+	if !f.pulled || !ok || chosen != c.self.ID && !c.dying(chosen) || f.importer != nil && f.importer.of != c.instance() {
 		c.stopImporter(f)
 		return
 	}
@@ -209,6 +209,14 @@ func (c *core) reconcileImporter(f *feed) {
 		m.run()
 		c.post(func(c *core) { c.importerEnded(f, m) })
 	})
+}
+
+// dying says whether another gateway of the own site has just fallen silent: the rest of
+// the network, which decides who imports, may not have noticed yet. Till it has, or till
+// the link is down, this one imports too.
+func (c *core) dying(id membership.NodeID) bool {
+	l := c.links[id]
+	return l != nil && l.peer.Site == c.self.Site && l.first() != nil && l.meter.silent(c.now(), c.cfg.Topology.Timing.Hello)
 }
 
 // stopImporter lets the importer end after what it is handing over.

@@ -31,7 +31,8 @@ type Config struct {
 	Network  string // begins the names of its namespaces; default the federation's name
 	// Disks are folders of nodes whose logs and traces shall be elsewhere than in
 	// Folder: as on a disk of their own.
-	Disks map[string]string
+	Disks    map[string]string
+	Untraced bool // nodes write no traces
 }
 
 // A Lab is a topology as namespaces. Its methods may be called concurrently.
@@ -49,6 +50,7 @@ type Lab struct {
 	lans     map[*sitePlan]*netlab.Switch
 	machines []*machine // in the topology's order
 	disks    map[string]string
+	untraced bool
 	parts    []string                 // of the partitions in force, as they were said
 	divided  map[*sitePlan][][]string // spaces of the parts of a site's LAN
 }
@@ -63,7 +65,7 @@ func New(cfg Config) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Topology, err)
 	}
-	l := &Lab{plan: p, folder: cfg.Folder, binary: cfg.Binary, began: time.Now(), disks: cfg.Disks, divided: map[*sitePlan][][]string{},
+	l := &Lab{plan: p, folder: cfg.Folder, binary: cfg.Binary, began: time.Now(), disks: cfg.Disks, untraced: cfg.Untraced, divided: map[*sitePlan][][]string{},
 		routers: map[*sitePlan]*netlab.Space{}, lans: map[*sitePlan]*netlab.Switch{}}
 	if err := l.prepare(cfg.Topology); err != nil {
 		return nil, err

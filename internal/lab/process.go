@@ -55,7 +55,10 @@ func (m *machine) start(l *Lab) error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"node", "--topology", l.file, "--name", m.Name, "--trace", filepath.Join(m.folder, "trace")}
+	args := []string{"node", "--topology", l.file, "--name", m.Name}
+	if !l.untraced {
+		args = append(args, "--trace", filepath.Join(m.folder, "trace"))
+	}
 	if l.plan.topology.Certs == "" {
 		args = append(args, "--insecure")
 	}

@@ -301,6 +301,12 @@ func (c *Chatter) settle(ctx context.Context) error {
 	if err := poll(ctx, "the clients to fall silent", c.quiet); err != nil {
 		return err
 	}
+	// What everybody sends last comes behind what it sent before, to whatever group.
+	for _, s := range present {
+		if err := s.Send(ctx, client.Agreed, 0, phase, GroupAll); err != nil {
+			return fmt.Errorf("%w: %s cannot send: %w", errMoved, s.Name, err)
+		}
+	}
 	c.phase.Add(1)
 	for {
 		lacks := arrived(present, phase)

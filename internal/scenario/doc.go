@@ -42,6 +42,8 @@
 //
 //	lab FILE              the topology, relative to the script; its nodes need admin ports
 //	chat TIME             how often each client sends, on average; default 40ms
+//	untraced              no traces: where many messages are to be carried and what the
+//	                      clients see is enough to judge by
 //	disk NODE SIZE        the node's logs and traces are on a disk of its own, as 256kb
 //
 // What `ringway lab` does as well; a site stands for all its nodes:
@@ -87,7 +89,8 @@
 //	repeat TIMES          the lines up to
 //	end                   this one
 //
-// Those in scripts/waiting do not hold yet; each says what it waits for.
+// Those in scripts/waiting do not hold yet; each says what it waits for. Those in
+// scripts/long hold, and take minutes.
 //
 // # Chatter
 //
@@ -106,8 +109,8 @@
 //   - One order exists that contradicts no session: messages of causal and stronger
 //     service and views in the order in which each got them, and everything that a
 //     session had got or sent before its own next message (P11, P12).
-//   - All copies of a view say the same; a view has its owner in it and comes once; its
-//     sets divide its members (P1, P2, P5).
+//   - All copies of a view have the same members, and agree on who came along with whom; a
+//     view has its owner in it and comes once; its sets divide its members (P1, P2, P5).
 //   - Who goes from one view to the next together comes from the same view with the
 //     same messages (P7, P15).
 //   - A safe message that comes before the signal comes to every member of the view

@@ -35,16 +35,17 @@ type Member struct {
 }
 
 // NewFederation makes the lab of a topology whose nodes have admin ports. Some nodes may
-// have disks of so many bytes for their logs and traces. No node runs yet.
-func NewFederation(topology, binary string, disks map[string]int64) (*Federation, error) {
+// have disks of so many bytes for their logs and traces; untraced: there are no traces. No
+// node runs yet.
+func NewFederation(topology, binary string, disks map[string]int64, untraced bool) (*Federation, error) {
 	f := &Federation{binary: binary, disks: map[string]*disk{}}
-	if err := f.build(topology, disks); err != nil {
+	if err := f.build(topology, disks, untraced); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-func (f *Federation) build(topology string, disks map[string]int64) (err error) {
+func (f *Federation) build(topology string, disks map[string]int64, untraced bool) (err error) {
 	if f.folder, err = os.MkdirTemp("", "rw"); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (f *Federation) build(topology string, disks map[string]int64) (err error) 
 	if err := os.WriteFile(copied, text, 0o600); err != nil {
 		return err
 	}
-	if f.Lab, err = lab.New(lab.Config{Topology: copied, Folder: f.folder, Binary: f.binary, Disks: folders, Network: fmt.Sprintf("lab%d", sites.Add(1))}); err != nil {
+	if f.Lab, err = lab.New(lab.Config{Topology: copied, Folder: f.folder, Binary: f.binary, Disks: folders, Untraced: untraced, Network: fmt.Sprintf("lab%d", sites.Add(1))}); err != nil {
 		return err
 	}
 	for _, site := range f.Lab.Topology().Sites {

@@ -12,7 +12,7 @@ import (
 // A script is what two sessions saw, in a notation of one word an event:
 //
 //	1.3      message 3 of session 1; its service is the third, FIFO
-//	v2:ab    view 2, joined; its members are a and b
+//	v2:ab    view 2, of somebody else's join; its members are a and b
 //	n2:a|b   view 2 by the network: a came from elsewhere than b
 //	~        a signal
 //	left     the answer to a leave
@@ -48,12 +48,9 @@ func parseWord(t *testing.T, name, word string) Record {
 			one := strings.Split(set, "")
 			v.Members = append(v.Members, one...)
 			v.Sets = append(v.Sets, one)
-			if strings.Contains(set, name) {
-				v.MovedTogether = one
+			if strings.Contains(set, name) && word[0] == 'n' {
+				v.Cause, v.MovedTogether = client.ByNetwork, one
 			}
-		}
-		if word[0] == 'n' {
-			v.Cause = client.ByNetwork
 		}
 		return Record{View: v}
 	case len(word) == 3 && word[1] == '.':
@@ -84,7 +81,9 @@ func TestJudge(t *testing.T) {
 		"another's view":         {a: "v1:b", b: "v1:b", want: "not its own"},
 		"a view again":           {a: "v1:ab v1:ab", b: "v1:ab", want: "came twice"},
 		"other members":          {a: "v1:ab", b: "v1:abc", want: "by join"},
-		"other sets":             {a: "n1:a|b", b: "n1:ab", want: "sets"},
+		"other sets":             {a: "n1:a|b", b: "n1:ab", want: "does not see so"},
+		"a loss that one knows":  {a: "v1:abc 1.4 ~ n2:ab|c n3:ab", b: "v1:abc 1.4 v2:abc ~ n3:ab"},
+		"along with one only":    {a: "v1:ab ~ n2:a|b", b: "v1:ab ~ n2:ab", want: "does not see so"},
 		"sets that overlap": {a: "n1:a|ab", b: "n1:a|ab", want: "own set", edit: func(a, b *transcript) {
 			a.Log[0].View.Members, b.Log[0].View.Members = []string{"a", "b"}, []string{"a", "b"}
 		}},

@@ -29,29 +29,54 @@ func (j *judge) copies() map[viewKey][]installed {
 	return all
 }
 
-// viewsAgree checks that all copies of a view say the same.
+// viewsAgree checks that all copies of a view have the same members, and that those who
+// have one agree on who of them came along with whom (P2, P5). Cause and sets as such may
+// differ: where it is known already that a member is gone, a join or a leave is a change
+// of the network with that member apart (merge, GroupView.changing).
 func (j *judge) viewsAgree() {
 	for key, copies := range j.copies() {
 		first := copies[0]
-		for _, c := range copies[1:] {
-			if !slices.Equal(c.view.Members, first.view.Members) || c.view.Cause != first.view.Cause {
-				j.accuse("view %v: %s has %v by %s, %s has %v by %s", key, first.at.Name, first.view.Members, first.view.Cause, c.at.Name, c.view.Members, c.view.Cause)
+		for i, p := range copies {
+			if !slices.Equal(p.view.Members, first.view.Members) {
+				j.accuse("view %v: %s has %v by %s, %s has %v by %s", key, first.at.Name, first.view.Members, first.view.Cause, p.at.Name, p.view.Members, p.view.Cause)
 			}
-			if !slices.EqualFunc(c.view.Sets, first.view.Sets, slices.Equal) {
-				j.accuse("view %v: %s has sets %v, %s has %v", key, first.at.Name, first.view.Sets, c.at.Name, c.view.Sets)
+			for _, q := range copies[:i] {
+				j.mutual(key, copies, p, q)
 			}
 		}
 	}
 }
 
-// cameAlong says whether the view's copy names another session as one that came along
-// from the same view.
-func cameAlong(c installed, name string) bool {
-	if c.view.Cause == client.ByNetwork {
-		return slices.Contains(c.view.MovedTogether, name)
+// mutual checks that two sessions see alike whether they came along with each other and,
+// if they did, with which others.
+func (j *judge) mutual(key viewKey, copies []installed, p, q installed) {
+	if cameAlong(p, q.at.Name) != cameAlong(q, p.at.Name) {
+		j.accuse("view %v: %s has own set %v, which %s with %v does not see so", key, p.at.Name, along(p), q.at.Name, along(q))
+		return
 	}
-	return true // only the one that joined came from elsewhere, and has no view before
+	for _, r := range copies {
+		if cameAlong(p, q.at.Name) && cameAlong(p, r.at.Name) != cameAlong(q, r.at.Name) {
+			j.accuse("view %v: %s and %s came along with each other, and only one of them with %s", key, p.at.Name, q.at.Name, r.at.Name)
+		}
+	}
 }
+
+// along are those that the view's copy names as having come from the same view.
+func along(c installed) []string {
+	switch joined := c.view.MovedTogether; {
+	case c.view.Cause == client.ByNetwork:
+		return c.view.MovedTogether
+	case c.view.Cause != client.ByJoin:
+		return c.view.Members
+	case slices.Contains(joined, c.at.Name):
+		return joined
+	default:
+		return slices.DeleteFunc(slices.Clone(c.view.Members), func(name string) bool { return slices.Contains(joined, name) })
+	}
+}
+
+// cameAlong says whether the view's copy names another session as one that came along.
+func cameAlong(c installed, name string) bool { return slices.Contains(along(c), name) }
 
 // synchrony checks virtual synchrony: sessions that go from one view to the next
 // together come from the same view and got the same messages in it.

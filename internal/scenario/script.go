@@ -23,6 +23,7 @@ type Script struct {
 	topology *topology.Topology
 	disks    map[string]int64
 	every    time.Duration // each client sends
+	untraced bool
 	steps    []step
 	repeats  int // times that the lines from repeated on come; 0: not in a repeat
 	repeated int
@@ -215,5 +216,11 @@ func (s *Script) setChat(args []string) (err error) {
 	if s.every, err = time.ParseDuration(args[0]); err != nil || s.every <= 0 {
 		return fmt.Errorf("chat: %s: want a time, as 40ms", args[0])
 	}
+	return nil
+}
+
+// setUntraced lets nodes write no traces.
+func (s *Script) setUntraced([]string) error {
+	s.untraced = true
 	return nil
 }

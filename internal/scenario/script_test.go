@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -40,13 +41,14 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestWaitingScripts: scripts that do not hold yet can be read at least.
+// TestWaitingScripts: scripts that do not hold yet, or take long, can be read at least.
 func TestWaitingScripts(t *testing.T) {
-	files, err := filepath.Glob("scripts/waiting/*.txt")
-	if err != nil {
+	waiting, err1 := filepath.Glob("scripts/waiting/*.txt")
+	long, err2 := filepath.Glob("scripts/long/*.txt")
+	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
+	for _, file := range append(waiting, long...) {
 		if _, err := ReadScript(file); err != nil {
 			t.Error(err)
 		}

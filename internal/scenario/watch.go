@@ -143,6 +143,10 @@ func (p *play) stall(_ context.Context, args []string) error {
 		who, worst := p.chatter.Stall(part, p.watched)
 		for _, s := range p.streams {
 			at, worst := s.stall(part)
+			if worst.at.IsZero() {
+				p.say("%s: nothing came", s)
+				continue
+			}
 			p.stalls = append(p.stalls, worst.long)
 			p.say("%s: the longest time without a message was %v, at %s, from %v on", s,
 				worst.long.Round(100*time.Microsecond), at, worst.at.Sub(p.begun).Round(time.Millisecond))

@@ -32,6 +32,8 @@ func init() {
 		"disk": {args: "NODE SIZE", min: 2, max: 2, setting: (*Script).setDisk},
 		"chat": {args: "TIME", min: 1, max: 1, setting: (*Script).setChat},
 
+		"untraced": {setting: (*Script).setUntraced},
+
 		"repeat": {args: "TIMES", min: 1, max: 1, block: (*Script).beginRepeat},
 		"end":    {block: (*Script).endRepeat},
 

@@ -16,6 +16,7 @@ type gateway struct {
 	is     bool
 	leads  bool
 	inbox  []heardAt // newest promise of each member, by place
+	behind [][]heard // and some that came before it, since the latest Tick, whose records were not there
 	late   []lateness
 	delays []time.Duration // to each member, a hint
 
@@ -62,6 +63,7 @@ func (r *Replica) gatewayReset() {
 	g := &r.gateway
 	n := len(r.m.view.Members)
 	g.inbox, g.late, g.delays = make([]heardAt, n), make([]lateness, n), make([]time.Duration, n)
+	g.behind = make([][]heard, n)
 	g.ticking, g.lastTick, g.tickDue, g.promiseDue = false, r.now, noTime, noTime
 	g.released, g.trimmed = r.m.trim, r.m.trim
 	g.promisedAt, g.seen = ring.Position{}, r.m.applied
@@ -275,6 +277,7 @@ func (r *Replica) makeTick(now time.Duration) (ring.Frame, bool) {
 	for i := range m.view.Members {
 		t.leads = append(t.leads, r.lead(i, now-g.lastTick))
 		if p := &g.inbox[i]; p.new && i != m.self {
+			t.promises = r.takeBehind(t.promises, i)
 			if p.new = false; m.improves(p.heard) {
 				t.promises = append(t.promises, p.heard)
 			}
@@ -283,6 +286,19 @@ func (r *Replica) makeTick(now time.Duration) (ring.Frame, bool) {
 	g.ticking, g.injected = true, now
 	data := t.append(r.proposer.arena.take(64 + 8*len(t.leads) + heardBytes*len(t.promises)))
 	return ring.Frame{Stream: controlStream, Service: membership.Agreed, Data: data}, true
+}
+
+// takeBehind appends the promises of a member that came before its newest, as far as there
+// is room for everybody's newest.
+func (r *Replica) takeBehind(promises []heard, i int) []heard {
+	g, m := &r.gateway, r.m
+	for _, p := range g.behind[i] {
+		if len(promises)+len(m.view.Members)-i < maxTickPromises && m.improves(p) {
+			promises = append(promises, p)
+		}
+	}
+	g.behind[i] = g.behind[i][:0]
+	return promises
 }
 
 // viewReading is view time, pulled towards the fastest peer (C1).
@@ -450,6 +466,11 @@ func (r *Replica) promiseIn(data []byte) {
 	since := r.now
 	if old := &g.inbox[src]; old.new {
 		since = old.since
+		if old.gated {
+			if g.behind[src] = append(g.behind[src], old.heard); len(g.behind[src]) > maxWaiting {
+				g.behind[src] = thinned(g.behind[src])
+			}
+		}
 	}
 	gated := next.idx > m.inNext[src]
 	if !gated {
