@@ -150,6 +150,9 @@ func (c *core) publish(now time.Duration) {
 	if c.draining {
 		want.Flags |= routing.Draining
 	}
+	if c.cfg.Node.Site.NoTransit {
+		want.Flags |= routing.NoTransit
+	}
 	for _, l := range c.order {
 		if l.first() != nil {
 			cost := routing.Cost(l.meter.rtt, l.meter.lossPPM(), l.cost)

@@ -54,7 +54,7 @@ type LinkStatus struct {
 type AdvertisementStatus struct {
 	Gateway, Site        string
 	Incarnation, Counter uint64
-	Draining             bool
+	Draining, NoTransit  bool
 	State                State
 	Edges                []routing.Edge
 }
@@ -146,8 +146,8 @@ func (c *core) status() Status {
 	for _, a := range c.db.All() {
 		s.Advertisements = append(s.Advertisements, AdvertisementStatus{
 			Gateway: c.nodeName(a.Gateway), Site: c.siteName(a.Site), Incarnation: a.Incarnation, Counter: a.Counter,
-			Draining: a.Flags&routing.Draining != 0,
-			State:    State{Instance: a.Instance, View: a.View, Epoch: a.Epoch, Wanted: a.Wanted}, Edges: a.Edges,
+			Draining: a.Flags&routing.Draining != 0, NoTransit: a.Flags&routing.NoTransit != 0,
+			State: State{Instance: a.Instance, View: a.View, Epoch: a.Epoch, Wanted: a.Wanted}, Edges: a.Edges,
 		})
 	}
 	if c.own != nil {

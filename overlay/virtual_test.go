@@ -166,3 +166,26 @@ func TestFlappingLinkDoesNotMoveRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestNoTransit: a site that lets nobody through lies on the short way between two others,
+// which take the long one; what it sends and gets itself takes the short one.
+func TestNoTransit(t *testing.T) {
+	links := map[string]time.Duration{"a-b": 10 * time.Millisecond, "b-c": 10 * time.Millisecond, "a-c": 50 * time.Millisecond}
+	inMesh(t, "abc", 1, links, func(m *mesh) {
+		m.node["b-1"].Site.NoTransit = true
+		m.all().converged()
+		for _, way := range []string{"ac", "ca", "ab", "ba", "bc", "cb"} {
+			from, to := m.node[way[:1]+"-1"], m.node[way[1:]+"-1"]
+			want := fmt.Sprint([]membership.NodeID{from.ID, to.ID})
+			m.until("the way from "+from.Name+" to "+to.Name, 10*time.Second, func() bool { return m.path(from.Name, to.Name) == want })
+		}
+		m.pull("a")
+		m.gate["a-1"].Append(logOf("a"), entries(0, 100, 1000, "b", "c"))
+		for _, site := range []string{"b", "c"} {
+			m.until("all at "+site, 5*time.Second, func() bool { return m.have(site, "a") == 100 })
+		}
+		if sent := m.traffic()[[2]string{"b-1", "c-1"}]; sent >= 100*1000 {
+			t.Errorf("b sent %d bytes to c, payloads of a among them", sent)
+		}
+	})
+}

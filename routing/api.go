@@ -21,7 +21,7 @@ type Flags uint8
 // The flags.
 const (
 	Draining  Flags = 1 << iota // about to stop: no new paths
-	NoTransit                   // only paths that end here
+	NoTransit                   // only paths that begin or end in this site
 )
 
 // An Advertisement is what one gateway says about itself. Only its own links:

@@ -14,8 +14,8 @@
 //
 //  1. An edge counts only if both ends advertise it; it costs what its dearer end
 //     says, so that both directions agree.
-//  2. A gateway that does not let others through (NoTransit, Draining) may begin or
-//     end a path, not lie within one.
+//  2. A gateway that drains may begin or end a path, not lie within one. One whose site
+//     lets nobody through (NoTransit) may lie within paths that begin or end in its site.
 //  3. Equal cost: the path over the lower gateway ids wins, so that all who have the
 //     same database find the same paths.
 //  4. Every site instance that some gateway advertises has a tree, whose roots, at

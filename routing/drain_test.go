@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -89,38 +90,36 @@ func TestOnlyPathThroughADrainingRootStays(t *testing.T) {
 	}
 }
 
-// TestDrainingCutsNobodyOff compares every site's tree with and without flags of
-// draining on gateways that never lie within a path anyway.
+// TestDrainingCutsNobodyOff holds every site's tree with draining gateways against one in
+// which the same gateways do not drain and just lie within no path.
 func TestDrainingCutsNobodyOff(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := network(t)
-		reached := func() map[[2]membership.SiteInstance]bool {
-			r, set := Compute(d), map[[2]membership.SiteInstance]bool{}
-			for _, origin := range r.Instances() {
-				for _, site := range r.Instances() {
-					_, set[[2]membership.SiteInstance{origin, site}] = r.Importer(site, origin)
-				}
-			}
-			return set
+		within := make([]bool, len(d.All()))
+		for i, s := range d.All() {
+			s.Flags, within[i] = 0, i%3 == 0
 		}
-		flag := func(f Flags) {
-			for i, s := range d.All() {
-				s.Flags = 0
-				if i%3 == 0 {
-					s.Flags = f
-				}
-			}
-		}
-		flag(NoTransit)
-		before := reached()
-		flag(Draining)
-		for pair, ok := range reached() {
-			if ok != before[pair] {
-				t.Fatalf("site %v reached from %v: %v with draining, %v with no-transit", pair[1], pair[0], ok, before[pair])
+		before := newGraph(d.All())
+		for i, s := range d.All() {
+			if within[i] {
+				s.Flags = Draining
 			}
 		}
 		r := Compute(d)
 		for _, origin := range r.Instances() {
+			var roots []int
+			for i, of := range before.of {
+				if of == origin {
+					roots = append(roots, i)
+				}
+			}
+			want := before.shortest(roots, within)
+			for _, site := range r.Instances() {
+				reached := slices.ContainsFunc(want.reached(), func(i int) bool { return before.of[i] == site })
+				if _, ok := r.Importer(site, origin); ok != reached {
+					t.Fatalf("site %v reached from %v: %v with draining, want %v", site, origin, ok, reached)
+				}
+			}
 			for i, id := range r.graph.ids {
 				if importer, ok := r.Importer(r.graph.of[i], origin); ok && r.graph.drains[r.graph.index[importer]] &&
 					!r.graph.drains[i] && r.trees[origin].distance[i] != unreachable {
@@ -129,4 +128,50 @@ func TestDrainingCutsNobodyOff(t *testing.T) {
 			}
 		}
 	})
+}
+
+// reached returns what a path leads to.
+func (t *tree) reached() (all []int) {
+	for i, d := range t.distance {
+		if d != unreachable {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// TestNoTransit: gateways 3 and 4 of a site that lets nobody through are the short way
+// between 1 and 5, and 4 reaches the rest by 3 only.
+func TestNoTransit(t *testing.T) {
+	for _, flags := range []Flags{0, NoTransit} {
+		r := Compute(databaseOf(1,
+			gateway{1, 1, 0, map[membership.NodeID]int{3: 1, 5: 50}},
+			gateway{3, 2, flags, map[membership.NodeID]int{1: 1, 4: 1, 5: 1}},
+			gateway{4, 2, flags, map[membership.NodeID]int{3: 1}},
+			gateway{5, 3, 0, map[membership.NodeID]int{1: 50, 3: 1}}))
+		want := []membership.NodeID{1, 3, 5}
+		if flags != 0 {
+			want = []membership.NodeID{1, 5}
+		}
+		if path := r.Path(5); !slices.Equal(path, want) {
+			t.Errorf("flags %v: the path to 5 is %v, want %v", flags, path, want)
+		}
+		if path := r.Path(4); !slices.Equal(path, []membership.NodeID{1, 3, 4}) {
+			t.Errorf("flags %v: the path to 4 is %v: it ends in the site", flags, path)
+		}
+		for _, site := range []int{1, 3} {
+			if importer, ok := r.Importer(instance(site), instance(2)); !ok {
+				t.Errorf("flags %v: site %d does not get site 2's log", flags, site)
+			} else if parent, _ := r.Parent(instance(2), importer); parent != 3 {
+				t.Errorf("flags %v: site %d gets site 2's log from %v, want 3", flags, site, parent)
+			}
+		}
+		from4 := Compute(databaseOf(4,
+			gateway{1, 1, 0, map[membership.NodeID]int{3: 1}},
+			gateway{3, 2, flags, map[membership.NodeID]int{1: 1, 4: 1}},
+			gateway{4, 2, flags, map[membership.NodeID]int{3: 1}}))
+		if path := from4.Path(1); !slices.Equal(path, []membership.NodeID{4, 3, 1}) {
+			t.Errorf("flags %v: the path from 4 is %v: it begins in the site", flags, path)
+		}
+	}
 }

@@ -12,12 +12,12 @@ import (
 // A graph is the part of a database that counts: gateways by dense index, edges that
 // both ends advertise.
 type graph struct {
-	ids     []membership.NodeID // ascending
-	index   map[membership.NodeID]int
-	of      []membership.SiteInstance // whose gateway; instance 0: of none yet
-	transit []bool
-	drains  []bool
-	edges   [][]halfEdge // by target
+	ids    []membership.NodeID // ascending
+	index  map[membership.NodeID]int
+	of     []membership.SiteInstance // whose gateway; instance 0: of none yet
+	closed []bool                    // lets nothing through but what begins or ends in its site
+	drains []bool
+	edges  [][]halfEdge // by target
 }
 
 type halfEdge struct {
@@ -33,7 +33,7 @@ func newGraph(all []*Signed) *graph {
 		g.ids = append(g.ids, s.Gateway)
 		g.index[s.Gateway] = i
 		g.of = append(g.of, membership.SiteInstance{Instance: s.Instance, Site: s.Site})
-		g.transit = append(g.transit, s.Flags&(Draining|NoTransit) == 0)
+		g.closed = append(g.closed, s.Flags&NoTransit != 0)
 		g.drains = append(g.drains, s.Flags&Draining != 0)
 	}
 	said := make([]map[int]*Edge, len(all))
@@ -108,10 +108,13 @@ func (s *search) run(g *graph) {
 			continue
 		}
 		s.done[at.node] = true
-		if !s.root[at.node] && (!g.transit[at.node] || s.avoid != nil && s.avoid[at.node]) {
+		if !s.root[at.node] && (g.drains[at.node] || s.avoid != nil && s.avoid[at.node]) {
 			continue // a path may end here, not go on (rule 2)
 		}
 		for _, e := range g.edges[at.node] {
+			if !s.passes(g, at.node, e.to) {
+				continue
+			}
 			d := at.distance + e.cost
 			better := d < s.distance[e.to] || d == s.distance[e.to] && s.parent[e.to] > at.node
 			if !s.done[e.to] && better {
@@ -120,6 +123,24 @@ func (s *search) run(g *graph) {
 			}
 		}
 	}
+}
+
+// passes says whether a path may go on from a gateway to a neighbour, as far as the
+// gateway's site lets others through (rule 2).
+func (s *search) passes(g *graph, at, to int) bool {
+	if g.of[at].Site == g.of[to].Site {
+		return true
+	}
+	closed := g.closed[at]
+	for !s.root[at] {
+		up := s.parent[at]
+		if g.of[up].Site != g.of[at].Site {
+			return !closed // from another site to a third
+		}
+		at = up
+		closed = closed || g.closed[at]
+	}
+	return true
 }
 
 // speaks says whether gateway i rather than j stands for their instance: one that stays

@@ -42,13 +42,17 @@ func networkOf(t *rapid.T, n int) *Database {
 		}
 	}
 	d := NewDatabase(1)
+	closed := make([]bool, sites)
+	for i := range closed {
+		closed[i] = random.Float64() < 0.1
+	}
 	for i := range n {
 		in := instance(i%sites + 1)
 		if random.Float64() < 0.1 {
 			in.Instance++ // a site may be split
 		}
 		a := Advertisement{Gateway: membership.NodeID(i + 1), Site: in.Site, Instance: in.Instance, Counter: 1, Edges: edges[i]}
-		if random.Float64() < 0.1 {
+		if closed[i%sites] {
 			a.Flags = NoTransit
 		}
 		d.entries[a.Gateway] = entry{signed: &Signed{Advertisement: a}}
@@ -151,13 +155,13 @@ func TestTreesAreLoopFreeAndShortest(t *testing.T) {
 					if tree.distance[j] >= tree.distance[k] {
 						t.Fatalf("%v is no farther from %v than its parent", at, origin)
 					}
-					if r.graph.of[j] != origin && !r.graph.transit[j] {
-						t.Fatalf("%v lies within a path and lets nobody through", up)
+					if site := r.graph.of[j].Site; r.graph.closed[j] && r.graph.of[k].Site != site && origin.Site != site {
+						t.Fatalf("%v lies within a path to another site and lets nobody through", up)
 					}
 					at = up
 				}
 				for _, e := range r.graph.edges[i] {
-					through := r.graph.transit[e.to] || r.graph.of[e.to] == origin
+					through := !r.graph.closed[e.to] || r.graph.of[e.to] == origin
 					if through && tree.distance[e.to] != unreachable && tree.distance[i] > tree.distance[e.to]+e.cost {
 						t.Fatalf("%v could be nearer to %v through %v", id, origin, r.graph.ids[e.to])
 					}

@@ -3,6 +3,7 @@ package topology
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"ringway/membership"
@@ -221,9 +222,27 @@ func (r *reader) checkReachable(t *Topology) {
 			}
 		}
 	}
+	if len(reached) == len(t.Sites) {
+		r.checkTransit(t)
+		return
+	}
 	for _, site := range t.Sites {
 		if !reached[site] && site.Name != "" && start.Name != "" {
 			r.sites[site].here("no chain of links leads here from site %s: add a [[link]] between this site and one that is connected", quote(start.Name))
+		}
+	}
+}
+
+// checkTransit finds sites that only reach each other through one that lets nobody
+// through. All are connected.
+func (r *reader) checkTransit(t *Topology) {
+	for i, from := range t.Sites {
+		paths := t.Paths(from)
+		for _, to := range t.Sites[i+1:] {
+			if !slices.ContainsFunc(paths, func(p Path) bool { return p.To == to }) {
+				r.sites[to].here("it reaches site %s only through sites with transit = false: let one of them pass traffic on, or add a [[link]] that goes round", quote(from.Name))
+				break // one is enough for each site
+			}
 		}
 	}
 }

@@ -77,7 +77,11 @@ func (e *explainer) sites(t *Topology) {
 			ring = "one node"
 		}
 		e.line("")
-		e.line("site %s (id %v): %s, %s", s.Name, s.ID, ring, count(len(s.Nodes), "node"))
+		through := ""
+		if s.NoTransit {
+			through = ", lets no other sites' traffic through"
+		}
+		e.line("site %s (id %v): %s, %s%s", s.Name, s.ID, ring, count(len(s.Nodes), "node"), through)
 		rows := [][]string{{"node", "id", "ring UDP", "DTLS UDP", "clients", "gateway UDP", "admin TCP"}}
 		for _, n := range s.Nodes {
 			rows = append(rows, []string{

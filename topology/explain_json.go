@@ -26,6 +26,7 @@ type (
 		Name      string          `json:"name"`
 		ID        string          `json:"id"`
 		Multicast string          `json:"multicast,omitempty"`
+		NoTransit bool            `json:"no_transit,omitempty"` // its gateways pass on nothing between other sites
 		Nodes     []explainedNode `json:"nodes"`
 	}
 	explainedNode struct {
@@ -132,7 +133,7 @@ func explainAccess(a *Access) explainedAccess {
 }
 
 func explainSite(s *Site) explainedSite {
-	site := explainedSite{Name: s.Name, ID: s.ID.String(), Nodes: []explainedNode{}}
+	site := explainedSite{Name: s.Name, ID: s.ID.String(), NoTransit: s.NoTransit, Nodes: []explainedNode{}}
 	if s.Multicast.IsValid() {
 		site.Multicast = s.Multicast.String()
 	}

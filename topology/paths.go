@@ -55,20 +55,23 @@ func (t *Topology) Paths(from *Site) []Path {
 	return paths
 }
 
-// A graph has the costs between sites by their places in the file; negative: no link.
-type graph [][]time.Duration
+// A graph has the sites by their places in the file.
+type graph struct {
+	cost   [][]time.Duration // of links; negative: there is none
+	closed []bool            // sites that let nobody through
+}
 
 func (t *Topology) graph() graph {
-	g := make(graph, len(t.Sites))
+	g := graph{make([][]time.Duration, len(t.Sites)), make([]bool, len(t.Sites))}
 	place := map[*Site]int{}
 	for i, site := range t.Sites {
 		place[site] = i
-		g[i] = slices.Repeat([]time.Duration{-1}, len(t.Sites))
+		g.cost[i], g.closed[i] = slices.Repeat([]time.Duration{-1}, len(t.Sites)), site.NoTransit
 	}
 	for _, l := range t.Links {
 		a, b := place[l.Between[0]], place[l.Between[1]]
 		cost, _ := l.planned()
-		g[a][b], g[b][a] = cost, cost
+		g.cost[a][b], g.cost[b][a] = cost, cost
 	}
 	return g
 }
@@ -85,7 +88,7 @@ type vertex struct {
 // shortest is Dijkstra's algorithm without a heap: with 64 sites at most, looking for
 // the next vertex is cheap.
 func (g graph) shortest(source int) []vertex {
-	v := make([]vertex, len(g))
+	v := make([]vertex, len(g.cost))
 	v[source] = vertex{previous: source, reached: true}
 	for {
 		at := -1
@@ -98,7 +101,10 @@ func (g graph) shortest(source int) []vertex {
 			return v
 		}
 		v[at].done = true
-		for next, cost := range g[at] {
+		if at != source && g.closed[at] {
+			continue // it lets nobody through
+		}
+		for next, cost := range g.cost[at] {
 			if cost < 0 || v[next].done {
 				continue
 			}

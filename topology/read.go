@@ -105,7 +105,7 @@ func (r *reader) site(s table) *Site {
 		}
 	}
 	r.sites[site] = s
-	s.keys("name", "multicast", "transport", "node")
+	s.keys("name", "multicast", "transport", "transit", "node")
 	if text, ok := s.text("multicast", groupAddress.example.String()); ok {
 		group, problem := parseAddress(text, groupAddress)
 		if problem != "" {
@@ -116,6 +116,7 @@ func (r *reader) site(s table) *Site {
 	if transport, ok := s.text("transport", "unicast"); ok && transport != "unicast" {
 		s.fault("transport", "transport %s is not known: write transport = \"unicast\", or multicast = %q instead", quote(transport), groupAddress.example)
 	}
+	site.NoTransit = !s.flag("transit", true)
 	for _, n := range s.tables("node", numbered("node")) {
 		site.Nodes = append(site.Nodes, r.node(site, n))
 	}

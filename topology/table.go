@@ -121,6 +121,20 @@ func (t table) number(key, example string) (float64, bool) {
 	}
 }
 
+// flag reads a truth value.
+func (t table) flag(key string, usual bool) bool {
+	value, ok := t.data[key]
+	if !ok {
+		return usual
+	}
+	truth, ok := value.(bool)
+	if !ok {
+		t.fault(key, "%s is %s: write %s = true or %s = false", key, describe(value), key, key)
+		return usual
+	}
+	return truth
+}
+
 // integer reads a whole number from low to high; 0 if there is none.
 func (t table) integer(key, example string, low, high int) int {
 	value, ok := t.data[key]

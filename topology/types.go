@@ -26,6 +26,7 @@ type Site struct {
 	ID        membership.SiteID
 	Name      string
 	Multicast netip.AddrPort // invalid: unicast fan-out
+	NoTransit bool           // its gateways pass on nothing between other sites
 	Nodes     []*Node
 }
 
