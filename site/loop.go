@@ -29,6 +29,7 @@ type loop struct {
 	gate     gate
 	flow     *flow
 	nameOf   func(membership.NodeID) string
+	siteOf   func(membership.SiteID) string
 	trace    *tracer
 
 	clients  int // sessions that have not left the ring's order yet
@@ -137,6 +138,9 @@ func (l *loop) flush() {
 	}
 	for _, fault := range fx.Faults {
 		l.log.Warn("a peer broke the protocol", "site", fault.Site, "what", fault.What)
+	}
+	for _, e := range fx.Evicted {
+		l.log.Warn("a slow site is taken out of the view", "site", l.siteOf(e.Site), "group", e.Group, "behind", e.Behind)
 	}
 	l.fx.Reset()
 }

@@ -134,7 +134,7 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 		s.Streams = append(s.Streams, admin.Stream{
 			Origin: n.siteName(source.Site), Instance: source.Instance.String(), Position: source.Log, Lag: uint64(source.Waiting),
 			LagMS: admin.Milliseconds(time.Duration(max(0, r.Clock-source.Promise))), LeadMS: admin.Milliseconds(time.Duration(source.Lead)),
-			LateMS: admin.Milliseconds(time.Duration(source.Late)),
+			LateMS: admin.Milliseconds(time.Duration(source.Late)), SlowMS: admin.Milliseconds(source.Slow),
 		})
 	}
 	slices.SortFunc(s.Streams, func(a, b admin.Stream) int { return cmp.Compare(a.Origin, b.Origin) })
@@ -142,6 +142,7 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 		"merge_accepted": r.Accepted, "merge_rejected": r.Rejected, "merge_delivered": r.Delivered, "merge_imported": r.Imported,
 		"merge_duplicates": r.Duplicate, "merge_dropped": r.Dropped, "merge_bad_frames": r.BadFrames, "merge_faults": r.Faults,
 		"merge_broken_invariants": r.Broken, "merge_ticks": r.Ticks,
+		"merge_slow_sites_evicted": r.Evicted,
 	} {
 		s.Counters[name] = v
 	}

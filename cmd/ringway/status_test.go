@@ -48,8 +48,8 @@ TO   COST     PATH
 fra  20.1 ms  lon-1 fra-1
 nyc  -        unreachable
 
-STREAM OF  POSITION  LAG        BEHIND
-fra        12        3 records  41.0 ms
+STREAM OF  POSITION  LAG        BEHIND   SLOW
+fra        12        3 records  41.0 ms  0.0 ms
 
 CLIENT                 FROM        GROUPS  QUEUED  IN  OUT  SINCE
 "#a\x1b[2J#lon-1"      10.0.0.9:5  1       0 B     8   9    0s

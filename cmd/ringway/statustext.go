@@ -51,9 +51,9 @@ func writeStatus(out io.Writer, s *admin.Status) error {
 		}
 	}
 	if len(s.Streams) > 0 {
-		w.heading("STREAM OF", "POSITION", "LAG", "BEHIND")
+		w.heading("STREAM OF", "POSITION", "LAG", "BEHIND", "SLOW")
 		for _, t := range s.Streams {
-			w.row(t.Origin, fmt.Sprint(t.Position), fmt.Sprintf("%d records", t.Lag), ms(t.LagMS))
+			w.row(t.Origin, fmt.Sprint(t.Position), fmt.Sprintf("%d records", t.Lag), ms(t.LagMS), ms(t.SlowMS))
 		}
 	}
 	if len(s.Sessions) > 0 {

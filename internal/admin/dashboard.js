@@ -56,8 +56,8 @@ function show(s) {
     (l.loss * 100).toFixed(2) + " %", bytes(l.bytes_sent), bytes(l.bytes_received)]), "this node is no gateway, or has no link");
   fill("routes", ["to", "cost", "path"], s.routes.map((r) =>
     [r.site, r.path.length ? ms(r.cost_ms) : "", r.path.length ? r.path.join(" → ") : ["unreachable", "bad"]]));
-  fill("streams", ["origin", "position", "lag", "behind"], s.streams.map((t) =>
-    [t.origin, String(t.position), t.lag_records + " records", ms(t.lag_ms)]));
+  fill("streams", ["origin", "position", "lag", "behind", "slow"], s.streams.map((t) =>
+    [t.origin, String(t.position), t.lag_records + " records", ms(t.lag_ms), ms(t.slow_ms)]));
   fill("sessions", ["name", "address", "groups", "queued", "in", "out", "since"], s.sessions.map((c) =>
     [c.name, c.address, String(c.groups), bytes(c.queued_bytes), String(c.received), String(c.delivered), age(c.connected_seconds)]));
   fill("counters", null, Object.entries(s.counters).map(([k, v]) => [k, String(v)]));

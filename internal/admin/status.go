@@ -115,6 +115,7 @@ type Stream struct {
 	LagMS    float64 `json:"lag_ms"`      // how far what is promised lies behind this site's clock
 	LeadMS   float64 `json:"lead_ms"`     // how far ahead of now this site sets deadlines for that one
 	LateMS   float64 `json:"late_ms"`     // how late that site's promises come here, 80 % of them
+	SlowMS   float64 `json:"slow_ms"`     // how long it has been behind, for groups with slow_site = "evict"
 	Via      string  `json:"via"`         // gateway of this site that imports it, if known
 }
 

@@ -94,6 +94,17 @@ func newFederation(s *Schedule) *federation {
 	return f
 }
 
+// impatience is for how long groups whose names begin with e wait for a slow site.
+const impatience = 3 * time.Second
+
+// slowAfter says for how long a group waits for a site that is behind; zero: for ever.
+func slowAfter(group string) time.Duration {
+	if strings.HasPrefix(group, "e") {
+		return impatience
+	}
+	return 0
+}
+
 // siteScoped says which groups never leave a site: those that draw.go gives to one.
 func siteScoped(group string) bool { return strings.HasPrefix(group, "s") }
 

@@ -13,6 +13,11 @@ import (
 // threeSites is a federation of three sites of two nodes, 20 ms apart, in which
 // everybody talks to all and, in each site, to a group of that site.
 func threeSites(seed uint64, trouble ...string) *Schedule {
+	return threeSitesIn("g0", seed, trouble...)
+}
+
+// threeSitesIn is the same with another group for all.
+func threeSitesIn(group string, seed uint64, trouble ...string) *Schedule {
 	var b strings.Builder
 	fmt.Fprintf(&b, "schedule 2 profile figures seed %d answers 0 length 16s\n", seed)
 	for i := range 3 {
@@ -23,8 +28,8 @@ func threeSites(seed uint64, trouble ...string) *Schedule {
 		fmt.Fprintf(&b, "link s%d s%d delay 20ms 20ms jitter 400µs loss 0\n", min(i, (i+1)%3), max(i, (i+1)%3))
 	}
 	for n := range 6 {
-		fmt.Fprintf(&b, "0s start n%d\n500ms connect n%d.0 g0\n500ms connect n%d.1 s%dg\n", n, n, n, n/2)
-		fmt.Fprintf(&b, "3s say n%d.0 agreed g0 100B x650 20ms\n3s say n%d.1 agreed s%dg 100B x300 43ms\n", n, n, n/2)
+		fmt.Fprintf(&b, "0s start n%d\n500ms connect n%d.0 %s\n500ms connect n%d.1 s%dg\n", n, n, group, n, n/2)
+		fmt.Fprintf(&b, "3s say n%d.0 agreed %s 100B x650 20ms\n3s say n%d.1 agreed s%dg 100B x300 43ms\n", n, group, n, n/2)
 	}
 	s, err := ParseSchedule(b.String() + strings.Join(trouble, "\n"))
 	if err != nil {

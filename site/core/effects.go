@@ -40,7 +40,7 @@ func (fx *Effects) Reset() {
 // Empty says that there is nothing to do.
 func (fx *Effects) Empty() bool {
 	m := &fx.Merge
-	return len(fx.Send)+len(fx.Rings)+len(fx.Ended)+len(m.Outputs)+len(m.Records)+len(m.Promises)+len(m.Controls)+len(m.Faults) == 0 &&
+	return len(fx.Send)+len(fx.Rings)+len(fx.Ended)+len(m.Outputs)+len(m.Records)+len(m.Promises)+len(m.Controls)+len(m.Faults)+len(m.Evicted) == 0 &&
 		m.State == nil && m.Trim == 0
 }
 
@@ -66,4 +66,5 @@ func (fx *Effects) add(step *merge.Effects) {
 	sum.Promises = append(sum.Promises, step.Promises...)
 	sum.Controls = append(sum.Controls, step.Controls...)
 	sum.Faults = append(sum.Faults, step.Faults...)
+	sum.Evicted = append(sum.Evicted, step.Evicted...)
 }

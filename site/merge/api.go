@@ -23,6 +23,10 @@ type Config struct {
 	// SiteScoped says that a group never leaves its site. It must be a function
 	// of the topology alone. Nil: none.
 	SiteScoped func(group string) bool
+	// SlowAfter is after how long behind a site is taken out of the view for the sake
+	// of a group; zero: the group waits for it. A node may have another opinion than
+	// others. Nil: all wait.
+	SlowAfter func(group string) time.Duration
 	// Trace is told what the machine does, for simulators and checkers. It is
 	// called synchronously and must not keep the event. Nil: off.
 	Trace func(*TraceEvent)
@@ -167,7 +171,8 @@ type Effects struct {
 	Trim     uint64   // own log: records below are stable everywhere; 0: no news
 	Promises [][]byte // datagrams to all other sites, newest wins; gateways only
 	Controls []Control
-	Faults   []Fault // protocol faults of peers, for log and counters
+	Faults   []Fault    // protocol faults of peers, for log and counters
+	Evicted  []Eviction // sites that a view is asked for without, for the log
 }
 
 // A Fault is a peer's breach of the protocol (SEQUENCING section 11).
@@ -183,8 +188,9 @@ func (fx *Effects) Reset() {
 	clear(fx.Promises)
 	clear(fx.Controls)
 	clear(fx.Faults)
+	clear(fx.Evicted)
 	*fx = Effects{
 		Outputs: fx.Outputs[:0], Records: fx.Records[:0], Promises: fx.Promises[:0],
-		Controls: fx.Controls[:0], Faults: fx.Faults[:0],
+		Controls: fx.Controls[:0], Faults: fx.Faults[:0], Evicted: fx.Evicted[:0],
 	}
 }

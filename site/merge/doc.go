@@ -26,6 +26,7 @@
 //	arrival     how nodes that have no part in it yet bring in their clients
 //	flush       a change of the site view: its steps, and what each is decided by (fill,
 //	            cut, tail, install)
+//	slow        who is slow, for groups that do not wait for ever
 //	exchange    a gateway's part in a flush: what it sends, and makes up for
 //	proposal    site views: who proposes one, and when (peers: who is steady enough)
 //
@@ -83,6 +84,9 @@
 //	    not all that go on together know the same of them.
 //	X8  Who was lost has to be steady before a view takes it in again, longer each
 //	    time; its own proposals are refused for as long.
+//	B6  Who is slow is taken out for the sake of groups that do not wait (slow.go). Whoever
+//	    sees members in a newer view, which it cannot be part of without having said
+//	    Ready, goes on without them at once.
 //
 // Several instances of one site may be in one view: parts of a site that lost touch.
 // They are members like others. A node may close a view in one of them and come back to

@@ -46,7 +46,8 @@ type heardAt struct {
 	at    time.Duration // when the newest came
 	since time.Duration // since when there has been news without a Tick
 	new   bool
-	gated bool // its records were not there when it came, and are not yet
+	taken uint64 // the member has taken in what we sent it below this index
+	gated bool   // its records were not there when it came, and are not yet
 }
 
 // timeBase is where view time was last known.
@@ -476,7 +477,7 @@ func (r *Replica) promiseIn(data []byte) {
 	if !gated {
 		g.late[src].add(r.lateness(next))
 	}
-	g.inbox[src] = heardAt{heard: next, at: r.now, since: since, new: m.improves(next), gated: gated}
+	g.inbox[src] = heardAt{heard: next, at: r.now, since: since, taken: max(g.inbox[src].taken, to.inNext), new: m.improves(next), gated: gated}
 	if p.busy {
 		g.lastActive = max(g.lastActive, r.now-quietAfter/2)
 	}

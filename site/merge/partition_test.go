@@ -9,7 +9,7 @@ import (
 )
 
 // hasty is a Timing for worlds: what takes seconds with real gateways takes less.
-var hasty = Timing{Unreachable: 60 * time.Millisecond, Silent: 300 * time.Millisecond, Stuck: 500 * time.Millisecond,
+var hasty = Timing{Unreachable: 60 * time.Millisecond, Silent: 300 * time.Millisecond, Slow: 150 * time.Millisecond, Stuck: 500 * time.Millisecond,
 	Meet: 50 * time.Millisecond, Rejoin: 200 * time.Millisecond, MaxRejoin: time.Second, FlapWindow: 2 * time.Second}
 
 // parts cuts the WAN between sites of different letters: "aab" leaves the first two

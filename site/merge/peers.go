@@ -22,12 +22,14 @@ type peer struct {
 	reachable bool
 	since     time.Duration // reachable, or not, without a break
 	away      time.Duration // noTime: not put off. Else since when it has had to wait
+	firm      bool          // put off for more than silence: that a promise comes does not count
 }
 
 // A history is how steady a site has been.
 type history struct {
 	wait   time.Duration // before a view takes it in again; zero: it was never lost
 	merged time.Duration // when a view last took it in
+	window time.Duration // lost again within that time after it came in, it has to wait for longer; zero: Timing.FlapWindow
 }
 
 // maxPeers bounds the instances that are remembered.
@@ -96,7 +98,7 @@ func (p *peers) installed(now time.Duration, t *Timing, before, after []SiteInst
 			p.history(x.Site).merged = now
 		}
 		if known := p.known[x.Instance]; known != nil {
-			known.away = noTime
+			known.away, known.firm = noTime, false
 		}
 	}
 	for _, x := range before {
@@ -104,7 +106,7 @@ func (p *peers) installed(now time.Duration, t *Timing, before, after []SiteInst
 			continue
 		}
 		h := p.history(x.Site)
-		if h.wait == 0 || now-h.merged > t.FlapWindow {
+		if h.wait == 0 || now-h.merged > max(t.FlapWindow, h.window) {
 			h.wait = t.Rejoin
 		} else {
 			h.wait = min(2*h.wait, t.MaxRejoin)
@@ -124,6 +126,19 @@ func (p *peers) putOff(now time.Duration, x SiteInstance, t *Timing) {
 		h.wait = t.Rejoin
 	}
 }
+
+// evict puts off an instance that is slow. How long it took to find it so is how long it
+// may take again, so the time within which it counts as flapping covers that.
+func (p *peers) evict(now time.Duration, x SiteInstance, after time.Duration, t *Timing) {
+	p.putOff(now, x, t)
+	p.known[x.Instance].firm = true
+	h := p.history(x.Site)
+	h.window = max(h.window, slowFlaps*after)
+}
+
+// slowFlaps is how many times as long as it takes to find a site slow it has to hold out,
+// once it is back, before it counts as steady.
+const slowFlaps = 4
 
 // steadyAt is from when on a view may take in an instance that is reachable.
 func (p *peers) steadyAt(x *peer, t *Timing) time.Duration {

@@ -21,6 +21,8 @@ type viewProposer struct {
 	began    time.Duration // when it was seen first
 	progress flushProgress
 	waiting  []time.Duration // of members in the view: since when their promise is missing
+	slow     slowWatch
+	evicted  uint64 // slow sites that a view was asked for without
 	due      time.Duration
 }
 
@@ -187,9 +189,11 @@ func (r *Replica) proposeView(want []SiteInstance) {
 // promises are missing while something waits for them, and who holds up a flush.
 func (r *Replica) watch() {
 	v, m := &r.views, r.m
+	r.watchLeavers()
 	if m.flush == nil {
 		v.frozen = noTime
 		r.watchPromises()
+		r.watchSlow()
 		return
 	}
 	f := m.flush
@@ -213,6 +217,26 @@ func (r *Replica) watch() {
 	v.frozen = r.now
 	if x, ok := r.mostMissing(); ok {
 		v.peers.putOff(r.now, x, &r.cfg.Timing)
+	}
+}
+
+// watchLeavers looks after members that have gone on without this site. Whoever has
+// installed a newer view than the one in force here, or under way, did so without this
+// site's Ready: this site is no part of it. So it goes on without them as well, and at
+// once, instead of asking them for a view that they refuse; both wait equally long until
+// they come together again.
+func (r *Replica) watchLeavers() {
+	v, m := &r.views, r.m
+	target := m.target()
+	for _, x := range target.Members {
+		known := v.peers.at(x.Instance)
+		if known == nil || x.Instance == m.instance || known.View.Compare(target.ID) <= 0 {
+			continue
+		}
+		if known.away == noTime || m.flush != nil && known.away < v.began {
+			v.peers.putOff(r.now, x, &r.cfg.Timing)
+			known.firm = true
+		}
 	}
 }
 
@@ -248,7 +272,7 @@ func (r *Replica) watchPromises() {
 	for i, x := range m.view.Members {
 		if i == m.self || !m.waitsFor(i) {
 			v.waiting[i] = r.now
-			if known := v.peers.known[x.Instance]; known != nil {
+			if known := v.peers.known[x.Instance]; known != nil && !known.firm {
 				known.away = noTime // it is back before a view without it was made
 			}
 			continue

@@ -340,6 +340,7 @@ func (r *Replica) viewChanged() {
 	r.importer = importer{sources: make([]source, len(m.view.Members))}
 	r.gatewayReset()
 	r.exchange.rows, r.exchange.id, r.views.waiting = nil, membership.ViewID{}, nil
+	r.views.slow = slowWatch{}
 	r.stateChanged()
 	if r.attached {
 		r.newest = m.view.ID

@@ -1,6 +1,8 @@
 package merge
 
 import (
+	"time"
+
 	"ringway/membership"
 	"ringway/site/ring"
 )
@@ -35,7 +37,8 @@ type Status struct {
 	Faults              uint64 // breaches of the protocol by peers
 	Broken              uint64 // own invariants found broken
 	Ticks               uint64
-	Slack               int64 // nanoseconds put on top of deadlines
+	Evicted             uint64 // slow sites that this node asked for a view without
+	Slack               int64  // nanoseconds put on top of deadlines
 
 	Sources []SourceStatus // the other members of the view
 }
@@ -49,7 +52,8 @@ type SourceStatus struct {
 	Stable  int64 // the member's W
 	Floor   int64 // what we promised it
 	Lead    int64
-	Late    int64 // 80 % quantile of its promises' way here
-	Waiting int   // promises that wait for records
-	Behind  int   // bytes of own records that it has not confirmed
+	Late    int64         // 80 % quantile of its promises' way here
+	Waiting int           // promises that wait for records
+	Slow    time.Duration // how long it has been behind, for groups that do not wait for ever
+	Behind  int           // bytes of own records that it has not confirmed
 }

@@ -279,11 +279,14 @@ func (r *Replica) Status() Status {
 	}
 	s.Delivered, s.Imported, s.Duplicate, s.Dropped, s.Broken = m.deliveredCount, m.imported, m.duplicate, m.dropped, m.broken
 	s.BadFrames += m.badFrames
-	s.Ticks = m.ticks
+	s.Ticks, s.Evicted = m.ticks, r.views.evicted
 	for i, x := range m.view.Members {
 		if i != m.self {
 			s.Sources = append(s.Sources, SourceStatus{SiteInstance: x, Next: m.inNext[i], Log: m.logNext[i], Promise: m.prom[i],
 				Stable: m.w[i], Floor: m.floor[i], Lead: m.leads[i], Late: r.gateway.late[i].quantile, Waiting: len(m.waiting[i]), Behind: m.owed[i]})
+			if slow := r.views.slow.behind; i < len(slow) {
+				s.Sources[len(s.Sources)-1].Slow = slow[i]
+			}
 		}
 	}
 	return s

@@ -11,6 +11,9 @@ type Timing struct {
 	// Silent is how long a member's promises may be missing while something waits for
 	// them; four times the way there and back, if that is longer.
 	Silent time.Duration
+	// Slow is how much later than it should a member may be before it counts as behind,
+	// for groups that do not want to wait for ever (slow.go).
+	Slow time.Duration
 	// Stuck is how long a change of the view may make no progress before it is
 	// proposed anew, without who is missing; six times the longest way there and back,
 	// if that is longer.
@@ -32,7 +35,7 @@ var DefaultTiming = TimingOf(100 * time.Millisecond)
 func TimingOf(hello time.Duration) Timing {
 	hello = max(hello, 20*time.Millisecond)
 	return Timing{
-		Unreachable: 3 * hello, Silent: 10 * hello, Stuck: 20 * hello, Meet: 5 * hello,
+		Unreachable: 3 * hello, Silent: 10 * hello, Slow: 5 * hello, Stuck: 20 * hello, Meet: 5 * hello,
 		Rejoin: 20 * hello, MaxRejoin: 3000 * hello, FlapWindow: 600 * hello,
 	}
 }

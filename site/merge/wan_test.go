@@ -93,7 +93,7 @@ func (s *simSite) append(n *simNode, records []Record) {
 // pull sends a gateway what its instance lacks of a log. One gateway of each imports.
 func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	log := from.logs[id]
-	if log == nil || !s.w.linked(s.index, from.index) || gw.replica.m == nil || gw.replica.m.foreign(id) || s.gatewaysOf(gw.instance())[0] != gw {
+	if log == nil || !s.w.linked(s.index, from.index) || s.w.stuck[[2]int{from.index, s.index}] || gw.replica.m == nil || gw.replica.m.foreign(id) || s.gatewaysOf(gw.instance())[0] != gw {
 		return
 	}
 	if len(from.gatewaysOf(id.Instance)) == 0 {

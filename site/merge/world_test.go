@@ -22,6 +22,7 @@ type world struct {
 	sites  []*simSite
 	nodes  map[membership.NodeID]*simNode
 	cut    map[[2]int]bool
+	stuck  map[[2]int]bool // from one site to another: records do not come
 	faults []string
 	check  *checker
 	hooks  *hooks
@@ -36,6 +37,7 @@ type options struct {
 	hop                    time.Duration // longest way of a packet in a ring
 	scoped                 func(string) bool
 	timing                 Timing
+	slowAfter              func(string) time.Duration
 }
 
 type agenda []appointment
@@ -187,7 +189,7 @@ func (n *simNode) start() {
 	w := n.w
 	n.boot = w.rng.Uint64() | 1
 	cfg := Config{Self: n.id, Site: n.site.id, Boot: n.boot, Nodes: map[membership.NodeID]membership.SiteID{}, StartUnix: 1_700_000_000,
-		SiteScoped: w.opt.scoped, Timing: w.opt.timing, Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
+		SiteScoped: w.opt.scoped, Timing: w.opt.timing, SlowAfter: w.opt.slowAfter, Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
 	for _, s := range w.sites {
 		cfg.Sites = append(cfg.Sites, s.id)
 		for _, x := range s.nodes {
