@@ -244,12 +244,12 @@ func TestClientsOverTLS(t *testing.T) {
 	}
 }
 
-// TestSendersWaitForAReader: a reader that may hold senders back does so at its own node
-// and at another one; nobody loses anything.
-func TestSendersWaitForAReader(t *testing.T) {
-	topo := newTopology(t, map[string]int{"lon": 2}, "lon")
-	topo.Access.Limits.QueueMessages = 400 // from a quarter of it on senders are held; its bound is that of bytes
-	topo.Timing.Hello = time.Second        // a busy machine is no broken link
+// TestSendersWaitForAReaderAnywhere: a reader that may hold senders back does so at its
+// own node, at another of its site and at another site; nobody loses anything.
+func TestSendersWaitForAReaderAnywhere(t *testing.T) {
+	topo := newTopology(t, map[string]int{"lon": 2, "fra": 1}, "lon", "fra")
+	topo.Access.Limits.QueueBytes = 8 << 20 // less than what three senders may have under way when they are told
+	topo.Timing.Hello = time.Second         // a busy machine is no broken link
 	socket := filepath.Join(t.TempDir(), "s")
 	lon := topo.Sites[0].Nodes[0]
 	lon.Clients = append(lon.Clients, topology.ClientListener{Network: "unix", Address: socket})
@@ -267,8 +267,9 @@ func TestSendersWaitForAReader(t *testing.T) {
 	r.send(rawJoin, 0, nil, "g")
 	r.receive()
 
-	const each, size = 1000, 1 << 10 // more than the socket takes and the mark, from each of them
-	for _, name := range []string{"lon-1", "lon-2"} {
+	senders := []string{"lon-1", "lon-2", "fra-1"}
+	const each, size = 100, 48 << 10 // more than the socket takes and the mark, from each of them
+	for _, name := range senders {
 		conn := rawDial(t, f.nodes[name].Clients[0].Address)
 		if verdict, err := rawHello(conn, "sender", "NULL ", rawChoice("NULL")); err != nil || verdict != 1 {
 			t.Fatalf("verdict %d, %v", verdict, err)
@@ -280,7 +281,7 @@ func TestSendersWaitForAReader(t *testing.T) {
 			}
 		}()
 	}
-	for _, name := range []string{"lon-1", "lon-2"} {
+	for _, name := range senders {
 		f.eventually("the sender at "+name+" to be held back", func() bool {
 			return counters(f.nodes[name].Node)["sessions_waiting_for_readers"] == 1
 		})
@@ -301,9 +302,10 @@ func TestSendersWaitForAReader(t *testing.T) {
 		})
 	}
 	next := map[string]int{}
-	for next["#sender#lon-1"] < each || next["#sender#lon-2"] < each {
+	for left := len(senders) * each; left > 0; left-- {
 		m := r.receive()
 		if m.sender == "#comes#lon-2" {
+			left++
 			continue
 		}
 		if got := int(binary.LittleEndian.Uint32(m.hint[:]) >> 8 & 0x7fff); got != next[m.sender] {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"ringway/internal/spread"
+	"ringway/membership"
+	"ringway/site/merge"
 	"ringway/topology"
 )
 
@@ -92,6 +94,44 @@ func TestWhoHoldsSendersBackMissesNothing(t *testing.T) {
 		defer node.heldMu.Unlock()
 		return len(node.held) == 0 && node.released > 0
 	})
+}
+
+// deafSenders are a backend whose senders are told in vain.
+type deafSenders struct{ Backend }
+
+func (deafSenders) Hold(membership.ClientID, merge.Member) {}
+func (deafSenders) LetGo(membership.ClientID)              {}
+
+// TestWhatIsUnderWayIsNoReadersFault: what senders sent before they heard that they are
+// held does not end the reader, up to a bound; senders that never stop do.
+func TestWhatIsUnderWayIsNoReadersFault(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	const bound, size = 4 << 20, 1 << 20
+	server := NewServer(Config{Access: topology.Access{Limits: topology.Limits{QueueBytes: bound}, BlockTime: time.Hour}}, deafSenders{})
+	s := newSession(server, near, Identity{}, "#a#d1")
+	s.admission.policy = topology.Block
+	message := append(spread.AppendHeader(nil, spread.TypeAgreed, "#a#d1", 0, [4]byte{}, size), make([]byte, size)...)
+	from := func(i int) *merge.Message {
+		return &merge.Message{Sender: membership.ClientID{Node: 2, Session: uint64(i)}}
+	}
+	for sender := range 3 {
+		for range overrunEach / size {
+			s.queue(message, from(sender))
+		}
+	}
+	if s.ended {
+		t.Fatalf("%d bytes of three senders ended the reader: %s", s.bytes, s.why)
+	}
+	for range bound/size + 1 { // a sender that is not held has no room of its own
+		s.queue(message, from(2))
+	}
+	if !s.ended {
+		t.Errorf("%d bytes in the queue", s.bytes)
+	}
+	if most := bound + 3*overrunEach; s.bytes > most {
+		t.Errorf("%d bytes were queued, more than %d", s.bytes, most)
+	}
 }
 
 // TestWhoHoldsSendersBackAndReadsNothingEnds: there is a bound.

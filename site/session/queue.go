@@ -17,9 +17,9 @@ import (
 // in groups, and that is not its fault.
 //
 // A session whose policy is drop-oldest loses unreliable messages rather than its
-// connection. One that may hold senders back does so before its queue is full, and its
-// bound is that of bytes. Who goes over a bound all the same is disconnected: the node
-// itself never waits for a client.
+// connection. One that may hold senders back does so before its queue is full; its bound
+// is that of bytes, and grows with the senders that it holds. Who goes over a bound all
+// the same is disconnected: the node itself never waits for a client.
 func (s *Session) queue(message []byte, from *merge.Message) {
 	rules := s.server.rules.Load()
 	s.mu.Lock()
@@ -28,6 +28,9 @@ func (s *Session) queue(message []byte, from *merge.Message) {
 		return
 	}
 	first := len(s.out) == 0
+	if from != nil {
+		s.hold(from, len(message), rules)
+	}
 	full := s.full(message, rules)
 	if full && s.admission.policy == topology.DropOldest {
 		dropped := s.makeRoom(rules)
@@ -42,9 +45,6 @@ func (s *Session) queue(message []byte, from *merge.Message) {
 		s.out = append(s.out, message)
 		s.queued += counts(message)
 		s.bytes += len(message)
-		if from != nil {
-			s.hold(from, rules)
-		}
 	}
 	s.mu.Unlock()
 	switch {
@@ -63,7 +63,26 @@ func (s *Session) full(message []byte, rules *rules) bool {
 	if s.queued >= limits.QueueMessages && counts(message) == 1 && s.admission.policy != topology.Block {
 		return true
 	}
-	return s.bytes+len(message) > limits.QueueBytes && len(s.out) > 0
+	return s.bytes+len(message) > limits.QueueBytes+s.overrun() && len(s.out) > 0
+}
+
+// A queue that holds senders back takes in more than its bound: what each of them had on
+// its way when it was told is not its fault, and would be the reader's end.
+const (
+	// overrunEach is what one sender may have on its way: its queue at its node (1 MiB),
+	// and what its site may have under way to another (8 MiB).
+	overrunEach = 9 << 20
+	// maxOverrun bounds it for all senders together: as much as a queue by default.
+	maxOverrun = defaultQueueBytes
+)
+
+// overrun is by how many bytes the queue may go over its bound at present, with the lock
+// held.
+func (s *Session) overrun() int {
+	if s.holding == nil {
+		return 0
+	}
+	return min(len(s.holding.senders)*overrunEach, maxOverrun)
 }
 
 // makeRoom drops the oldest unreliable messages, down to three quarters of the bounds so
@@ -104,10 +123,10 @@ type holding struct {
 	stuck   *time.Timer // ends the session unless something is written
 }
 
-// hold tells the sender of a message that was just queued to wait, if that must be. The
-// lock is held, so that the backend hears of holding and letting go in their order.
-func (s *Session) hold(from *merge.Message, rules *rules) {
-	if s.admission.policy != topology.Block || rules.BlockTime == 0 || s.queued < rules.blockAt.messages && s.bytes < rules.blockAt.bytes {
+// hold tells the sender of a message that is about to be queued to wait, if that must be.
+// The lock is held, so that the backend hears of holding and letting go in their order.
+func (s *Session) hold(from *merge.Message, size int, rules *rules) {
+	if s.admission.policy != topology.Block || rules.BlockTime == 0 || s.queued+1 < rules.blockAt.messages && s.bytes+size < rules.blockAt.bytes {
 		return
 	}
 	if s.holding == nil {
