@@ -86,7 +86,11 @@ func (w *wan) pull() {
 	kept := make([]overlay.Position, 0, len(w.logs))
 	asked := make(map[membership.LogID]uint64, len(w.logs))
 	for _, log := range w.logs {
-		p := overlay.Position{Log: log, From: w.loop.core.Replica.ImportPosition(log)}
+		from, known := w.loop.core.Replica.ImportPosition(log)
+		if !known { // it is asked for again, from where it is then
+			continue
+		}
+		p := overlay.Position{Log: log, From: from}
 		if p.From >= w.asked[log] {
 			kept = append(kept, p)
 		}

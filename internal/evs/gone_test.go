@@ -56,3 +56,23 @@ func TestClosingIsNotOfTheRing(t *testing.T) {
 		t.Errorf("an heir that does something else is not found: %v", got)
 	}
 }
+
+// TestPastOfAClosing: what a node accepted alone in a view that it closed and came back to
+// is not owed by what it accepts there later, also if that was submitted before (P11).
+func TestPastOfAClosing(t *testing.T) {
+	closing := func(attached bool) Trace {
+		events := []Event{connect("c1"), view(1, "A", "A", "B"), attach(1, "A"), kjoin("c1", "g", 10),
+			submit("c1", 1, Agreed, "g"), submit("c1", 2, Agreed, "g"), keyed("c1", 1, Agreed, "A", 20, 1, "A", "B")}
+		if attached {
+			events = append(events, lone(1, "A", "a"), attach(1, "A"))
+		}
+		return life("a", append(events, keyed("c1", 2, Agreed, "A", 30, 2, "A", "B"))...)
+	}
+	other := life("b", connect("c2"), view(1, "B", "A", "B"), attach(1, "B"), kjoin("c2", "g", 11), kdlv("c2", "c1", 2, "A", 30, 2))
+	if got := violated([]Trace{closing(true), other}, during); slices.Contains(got, "P11") {
+		t.Errorf("behind a closing: %v", got)
+	}
+	if got := violated([]Trace{closing(false), other}, during); !slices.Contains(got, "P11") {
+		t.Errorf("a cause is missing and not found: %v", got)
+	}
+}

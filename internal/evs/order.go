@@ -156,60 +156,6 @@ func (h *history) anyClosed() bool {
 	return slices.ContainsFunc(h.nodes, func(n *node) bool { return len(n.lone) > 0 })
 }
 
-// A memory is what a client sent and received, in its order: the past of what it sends
-// next.
-type memory struct {
-	next int  // in items
-	past bits // causal and stronger messages, and what they depend on
-	fifo bits // its own fifo messages
-}
-
-// pasts returns the past of every message that was submitted, by its index, and apart
-// from it the fifo messages that its sender had sent before. recent leaves out what
-// lies before the sender's node closed alone. It goes through the clients in turn, each
-// as far as the pasts of what it received are known.
-func (h *history) pasts(recent bool) (pasts, fifos []bits) {
-	pasts, fifos = make([]bits, len(h.messages)), make([]bits, len(h.messages))
-	known := make([]memory, len(h.clients))
-	for i := range known {
-		known[i] = memory{0, h.none(), h.none()}
-	}
-	for moved := true; moved; {
-		moved = false
-		for i, c := range h.clients {
-			k := &known[i]
-			for ; k.next < len(c.items); k.next++ {
-				it := c.items[k.next]
-				if it.Kind == Dlv && Ordered(it.message.service) && it.message.submit != nil && pasts[it.message.index] == nil {
-					break // its sender has not got there yet
-				}
-				k.learn(it, pasts, fifos, recent)
-				moved = true
-			}
-		}
-	}
-	return pasts, fifos
-}
-
-// learn takes one item into the memory.
-func (k *memory) learn(it item, pasts, fifos []bits, recent bool) {
-	m := it.message
-	switch {
-	case it.Kind == Dlv && Ordered(m.service) && m.submit != nil:
-		k.past.or(pasts[m.index])
-		k.past.set(m.index)
-	case it.Kind == Submit && Ordered(m.service):
-		pasts[m.index], fifos[m.index] = slices.Clone(k.past), k.fifo
-		k.past.set(m.index)
-	case it.Kind == Submit && m.service == FIFO:
-		k.fifo = slices.Clone(k.fifo) // others keep the old one
-		k.fifo.set(m.index)
-	case it.Kind == Sig && len(it.TS) == 0 && recent:
-		clear(k.past)
-		k.fifo = make(bits, len(k.fifo))
-	}
-}
-
 // A vertex is a message or a group view in the union of all orders.
 type vertex struct {
 	name string

@@ -171,7 +171,8 @@ func (l *life) imports(log membership.LogID) bool {
 // fellBack says that the importer has forgotten what it was given: it lost its
 // state, or dropped a queue that did not move. It has to be given it again.
 func (p *pull) fellBack() bool {
-	return len(p.flying) == 0 && len(p.waiting) == 0 && p.to.core.Replica.ImportPosition(p.log) < p.done
+	position, known := p.to.core.Replica.ImportPosition(p.log)
+	return !known || len(p.flying) == 0 && len(p.waiting) == 0 && position < p.done
 }
 
 // drop ends a pull; what is under way is lost.
@@ -189,6 +190,10 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 		return
 	}
 	from := origin.life
+	position, known := to.core.Replica.ImportPosition(log)
+	if !known {
+		return // it learns its site's state
+	}
 	wait, ok := w.trip(to.links.routes, to.place, origin)
 	if !ok {
 		return
@@ -201,7 +206,6 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 	w.f.stats.Covered["overlay: logs pulled, or pulled anew"]++
 	p := &pull{from: from, to: to, log: log, own: to.links.said.state.Instance}
 	to.links.pulls = append(to.links.pulls, p)
-	position := to.core.Replica.ImportPosition(log)
 	w.f.after(wait, func() {
 		if p.broken || !from.alive() || from.links.export.log != log {
 			p.broken = true
@@ -216,7 +220,7 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 // pump sends everything that the importer has not been sent yet.
 func (p *pull) pump() {
 	x := &p.from.links.export
-	if gone := x.trimmed[p.own]; p.next < gone {
+	if gone := x.trimmed[p.own]; p.next < gone && !p.behind(gone) {
 		p.from.f.report("stream", "%s asks %s for record %d, but %d was for it and is trimmed", p.to.name, p.from.name, p.next, gone-1)
 	}
 	p.next = max(p.next, x.first)
@@ -242,6 +246,25 @@ func (p *pull) pump() {
 	if len(p.flying) == 1 {
 		w.f.at(arrival, p.land)
 	}
+}
+
+// behind says that the importer's node was not where its instance is when it asked: what is
+// gone has come another way since, it has another instance now, or others have formed a
+// newer ring without it. All of that ring held what was trimmed; it will learn or close
+// what it has.
+func (p *pull) behind(gone uint64) bool {
+	here := p.to.core
+	if next, known := here.Replica.ImportPosition(p.log); known && next >= gone {
+		return true
+	}
+	if here.Replica.Status().Instance != p.own {
+		return true
+	}
+	counter := here.Ring.Status().Ring.Counter
+	return slices.ContainsFunc(p.to.site.places, func(at *place) bool {
+		l := at.life
+		return l != nil && l.core.Replica.Status().Instance == p.own && l.core.Ring.Status().Ring.Counter > counter
+	})
 }
 
 // stalled is how often a stream looks whether a link that does not work has come back.

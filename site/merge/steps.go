@@ -79,18 +79,21 @@ func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]by
 	r.end()
 }
 
-// ImportPosition returns the number from which a subscription to a log has to start.
-func (r *Replica) ImportPosition(log membership.LogID) uint64 {
+// ImportPosition returns the number from which a subscription to a log has to start. It
+// is not known for a log of another view than this node is in, nor while this node has no
+// state of its site: from wherever it asked then, records would come for nothing, and what
+// its site has long taken in is there no more.
+func (r *Replica) ImportPosition(log membership.LogID) (next uint64, known bool) {
 	if r.m == nil || r.m.foreign(log) {
-		return 0
+		return 0, false
 	}
 	src, _ := r.m.view.Index(log.Instance)
 	if r.gateway.is {
 		if items := r.importer.sources[src].items; len(items) > 0 {
-			return items[len(items)-1].n + 1
+			return items[len(items)-1].n + 1, true
 		}
 	}
-	return r.m.logNext[src]
+	return r.m.logNext[src], true
 }
 
 // ImportBacklog returns how many bytes of imports are not ordered yet.

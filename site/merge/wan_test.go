@@ -106,7 +106,7 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 		s.feeds[key] = f
 	}
 	if f.flying == 0 {
-		f.next = gw.replica.ImportPosition(id)
+		f.next, _ = gw.replica.ImportPosition(id)
 	}
 	var batch [][]byte
 	for ; f.next < log.base+uint64(len(log.records)); f.next++ {
