@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // A memNet carries packets between memConns, in a synctest bubble. What is not set for
@@ -71,13 +72,32 @@ func (n *memNet) conn(addr *net.UDPAddr) *memConn {
 	return c
 }
 
+// wayPackets bounds the packets under way from one address to another.
+const wayPackets = 4096
+
+// used returns the ways that ever carried a packet.
+func (n *memNet) used() (ways []*memWay) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, w := range n.ways {
+		if w.in != nil {
+			ways = append(ways, w)
+		}
+	}
+	return ways
+}
+
+// memory returns about how many bytes the ways take.
+func (n *memNet) memory() uint64 {
+	return uint64(len(n.used())) * wayPackets * uint64(unsafe.Sizeof(memPacket{}))
+}
+
 // way returns the way from one address to another. The lock is held.
 func (n *memNet) way(from, to string) *memWay {
 	w := n.ways[[2]string{from, to}]
 	if w == nil {
-		w = &memWay{in: make(chan memPacket, 4096)}
+		w = &memWay{}
 		n.ways[[2]string{from, to}] = w
-		n.wg.Go(func() { n.carry(w, to) })
 	}
 	return w
 }
@@ -133,6 +153,10 @@ func (c *memConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		}
 		w.free = w.free.Add(time.Duration(len(b)) * time.Second / time.Duration(w.rate))
 		due = w.free.Add(w.delay)
+	}
+	if w.in == nil {
+		w.in = make(chan memPacket, wayPackets)
+		n.wg.Go(func() { n.carry(w, to.String()) })
 	}
 	select {
 	case w.in <- memPacket{slices.Clone(b), c.addr, due}:

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,8 +18,8 @@ import (
 	"ringway/topology"
 )
 
-// A mesh is a federation of real gateways, QUIC included, in virtual time. Sites are
-// named by one letter, gateways "a-1", "a-2" and so on.
+// A mesh is a federation of real gateways, QUIC included, in virtual time. Gateways of a
+// site "a" are "a-1", "a-2" and so on.
 type mesh struct {
 	t     *testing.T
 	wire  *memNet
@@ -35,9 +36,15 @@ type mesh struct {
 
 const meshHello = 100 * time.Millisecond
 
-// inMesh runs a test on a mesh of so many gateways in each of the sites. Links are
-// given as "a-b" with the one-way delay between the sites.
+// inMesh runs a test on a mesh of so many gateways in each of the sites, which are named
+// by one letter. Links are given as "a-b" with the one-way delay between the sites.
 func inMesh(t *testing.T, sites string, gateways int, links map[string]time.Duration, test func(m *mesh)) {
+	t.Helper()
+	inMeshOf(t, strings.Split(sites, ""), gateways, links, test)
+}
+
+// inMeshOf is inMesh for sites with longer names.
+func inMeshOf(t *testing.T, sites []string, gateways int, links map[string]time.Duration, test func(m *mesh)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := &mesh{
@@ -46,11 +53,11 @@ func inMesh(t *testing.T, sites string, gateways int, links map[string]time.Dura
 			top: &topology.Topology{Name: "test", Timing: topology.Timing{Hello: meshHello}},
 		}
 		byName := map[string]*topology.Site{}
-		for i, r := range sites {
-			site := &topology.Site{ID: membership.SiteIDOf(string(r)), Name: string(r)}
+		for i, name := range sites {
+			site := &topology.Site{ID: membership.SiteIDOf(name), Name: name}
 			byName[site.Name] = site
 			for k := range gateways {
-				name := fmt.Sprintf("%c-%d", r, k+1)
+				name := fmt.Sprintf("%s-%d", site.Name, k+1)
 				addr := &net.UDPAddr{IP: net.IPv4(10, 0, byte(i), byte(k+1)).To4(), Port: 4804}
 				n := &topology.Node{ID: membership.NodeIDOf(name), Name: name, Site: site, Gateway: addr.AddrPort()}
 				site.Nodes = append(site.Nodes, n)
@@ -59,7 +66,8 @@ func inMesh(t *testing.T, sites string, gateways int, links map[string]time.Dura
 			m.top.Sites = append(m.top.Sites, site)
 		}
 		for _, l := range slices.Sorted(maps.Keys(links)) {
-			m.top.Links = append(m.top.Links, &topology.Link{Between: [2]*topology.Site{byName[l[:1]], byName[l[2:]]}})
+			a, b, _ := strings.Cut(l, "-")
+			m.top.Links = append(m.top.Links, &topology.Link{Between: [2]*topology.Site{byName[a], byName[b]}})
 			m.link(l, func(w *memWay) { w.delay = links[l] })
 		}
 		for _, site := range m.top.Sites {
@@ -78,9 +86,10 @@ func inMesh(t *testing.T, sites string, gateways int, links map[string]time.Dura
 
 // link changes the ways between all gateways of two sites, in both directions.
 func (m *mesh) link(sites string, change func(w *memWay)) {
+	from, to, _ := strings.Cut(sites, "-")
 	for _, a := range m.node {
 		for _, b := range m.node {
-			if a != b && a.Site.Name == sites[:1] && b.Site.Name == sites[2:] {
+			if a != b && a.Site.Name == from && b.Site.Name == to {
 				m.between(a.Name, b.Name, change)
 			}
 		}
@@ -201,7 +210,7 @@ func (m *mesh) converged() *mesh {
 // pull lets all gateways pull the log of a site's instance.
 func (m *mesh) pull(site string) {
 	for name, g := range m.gate {
-		if name[:1] != site {
+		if m.node[name].Site.Name != site {
 			g.Pull([]Position{{Log: logOf(site)}})
 		}
 	}
@@ -210,7 +219,7 @@ func (m *mesh) pull(site string) {
 // have returns how many records of a site's log have reached another site.
 func (m *mesh) have(site, from string) (n int) {
 	for name, r := range m.rec {
-		if name[:1] == site {
+		if m.node[name].Site.Name == site {
 			n += r.count(logOf(from))
 		}
 	}
