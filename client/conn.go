@@ -22,6 +22,7 @@ type Conn struct {
 	calls   calls
 	reads   interrupter
 	writes  interrupter
+	host    hostWatch
 
 	// turn is a lock that a context can end waiting for; full: somebody writes. It
 	// guards what follows.
@@ -39,6 +40,7 @@ func newConn(conn net.Conn, private string, large bool) *Conn {
 		reads: interrupter{setDeadline: conn.SetReadDeadline}, writes: interrupter{setDeadline: conn.SetWriteDeadline},
 	}
 	c.in.answers = c.calls.answer
+	c.watchHost()
 	return c
 }
 
@@ -230,7 +232,7 @@ func (c *Conn) writeSome(ctx context.Context, data []byte) (int64, error) {
 	case n == 0 && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, ctx.Err() // not a byte of it went out: the connection goes on
 	}
-	c.broken = fmt.Errorf("%w: %w", ErrConnection, errors.Join(ctx.Err(), err))
+	c.broken = fmt.Errorf("%w: %w", ErrConnection, errors.Join(ctx.Err(), c.host.cause(err)))
 	return n, c.broken
 }
 
@@ -271,6 +273,7 @@ func (c *Conn) joinAll(ctx context.Context, groups []string) error {
 // abandon closes a connection of which nothing good is expected, without waiting.
 func (c *Conn) abandon() {
 	c.calls.end(fmt.Errorf("%w: it ended", ErrConnection))
+	c.host.stop()
 	c.reads.close()
 	c.writes.close()
 	if secure, ok := c.conn.(*tls.Conn); ok {
@@ -287,6 +290,7 @@ const closeTime = time.Second
 // second.
 func (c *Conn) Close() error {
 	c.calls.end(fmt.Errorf("%w: it was closed", ErrConnection))
+	c.host.stop()
 	c.reads.close()
 	c.writes.close()
 	c.conn.SetWriteDeadline(time.Now().Add(closeTime)) //nolint:errcheck // a dead connection fails by itself

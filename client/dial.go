@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"ringway/internal/lostpeer"
 	"ringway/internal/spread"
 	"ringway/membership"
 )
@@ -113,8 +114,8 @@ func (e *RefusedError) Permanent() bool {
 }
 
 // dialer notices a peer that is gone without a word: after half a minute of silence on an
-// idle connection, not after hours.
-var dialer = net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+// idle connection, not after hours. For one that is not idle there is Conn.look.
+var dialer = net.Dialer{KeepAliveConfig: lostpeer.KeepAlive}
 
 func connect(ctx context.Context, network, addr string, opts *Options, extended bool) (*Conn, error) {
 	dial := opts.Dial

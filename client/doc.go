@@ -73,6 +73,11 @@
 // keep for long. Messages themselves are made in blocks of 32 that live as long as one of
 // them. Sending does not keep Data.
 //
+// # Hosts that are gone
+//
+// A node whose host is lost ends the connection within half a minute (package
+// internal/lostpeer has the times), with ErrConnection; a Session goes to another node.
+//
 // # Errors
 //
 // A *RefusedError is a node's answer to the handshake, with its code; ErrMethod says that
@@ -88,5 +93,5 @@
 // Sending allocates nothing; receiving allocates the memory of the data and a thirty-second
 // of a block of messages: `go test ./client -run XXX -bench . -benchmem`.
 //
-// Package client may import internal/spread and membership.
+// Package client may import internal/spread, internal/lostpeer and membership.
 package client

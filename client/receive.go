@@ -114,7 +114,7 @@ func (c *Conn) fill(ctx context.Context, need int) error {
 	case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil:
 		return ctx.Err()
 	}
-	in.failed = fmt.Errorf("%w: %w", ErrConnection, err)
+	in.failed = fmt.Errorf("%w: %w", ErrConnection, c.host.cause(err))
 	return in.failed
 }
 

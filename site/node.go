@@ -279,6 +279,10 @@ func (n *node) run(ctx context.Context) error {
 		close(n.done)
 		return n.loop.trace.stop(n.loop.now())
 	})
+	start("watch of clients' hosts", func(ctx context.Context) error {
+		n.sessions.WatchHosts(ctx)
+		return nil
+	})
 	for _, l := range n.listeners {
 		start("clients' port "+l.Addr().String(), func(ctx context.Context) error { return n.sessions.Serve(ctx, l) })
 	}

@@ -58,7 +58,7 @@ func (w *Watch) judge(s state, now time.Time) (lost bool) {
 	case w.since.IsZero() || now.Add(-s.quiet).After(w.since):
 		w.since = now
 	default:
-		return now.Sub(w.since) >= Patience
+		return now.Sub(w.since) >= Patience-Interval/2 // looks are a little early or late
 	}
 	return false
 }

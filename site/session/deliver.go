@@ -71,6 +71,7 @@ func (s *Server) Status() Status {
 		Received: s.stats.received.Load(), Sent: s.stats.sent.Load(), AcceptFailed: s.stats.acceptFailed.Load(),
 		CrowdedOut: s.stats.crowdedOut.Load(), Withdrawn: s.stats.withdrawn.Load(), Rejected: s.stats.rejected.Load(),
 		Throttled: s.stats.throttled.Load(), Dropped: s.stats.dropped.Load(), Held: s.stats.held.Load(),
+		Lost: s.stats.lost.Load(),
 	}
 	for _, session := range sessions {
 		session.mu.Lock()

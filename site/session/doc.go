@@ -44,5 +44,10 @@
 // A session that negotiated it may ask for groups and members (call.go). The answer comes
 // in the stream of messages.
 //
-// Package session may import internal/spread, membership, topology and site/merge.
+// # Hosts that are gone
+//
+// WatchHosts ends sessions whose hosts do not acknowledge what is sent (lost.go); TCP's
+// keep-alive, which the listeners set, those that nothing is sent to.
+//
+// Package session may import internal/spread, internal/lostpeer, membership, topology and site/merge.
 package session

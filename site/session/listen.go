@@ -1,12 +1,15 @@
 package session
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"syscall"
+
+	"ringway/internal/lostpeer"
 )
 
 // Listen opens a client port: "tcp" or "tls" and an address, or "unix" and the path of a
@@ -17,13 +20,19 @@ func Listen(network, address string, config *tls.Config) (net.Listener, error) {
 	case "unix":
 		return listenUnix(address)
 	case "tls":
-		l, err := net.Listen("tcp", address)
+		l, err := listenTCP(address)
 		if err != nil {
 			return nil, err
 		}
 		return tls.NewListener(l, config), nil
 	}
-	return net.Listen(network, address)
+	return listenTCP(address)
+}
+
+// listenTCP listens for clients whose hosts, when they are lost, are noticed.
+func listenTCP(address string) (net.Listener, error) {
+	c := net.ListenConfig{KeepAliveConfig: lostpeer.KeepAlive}
+	return c.Listen(context.Background(), "tcp", address)
 }
 
 func listenUnix(address string) (net.Listener, error) {

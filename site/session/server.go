@@ -38,7 +38,7 @@ type counters struct {
 	received, sent                               atomic.Uint64
 	acceptFailed, crowdedOut                     atomic.Uint64
 	withdrawn, rejected, throttled               atomic.Uint64
-	dropped, held                                atomic.Uint64
+	dropped, held, lost                          atomic.Uint64
 }
 
 // NewServer returns a server of the backend.

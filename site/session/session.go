@@ -22,6 +22,7 @@ type Session struct {
 
 	received, sent atomic.Uint64
 	endOnce        sync.Once
+	host           hostWatch // WatchHosts's own
 
 	mu       sync.Mutex // guards what follows
 	out      [][]byte

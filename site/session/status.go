@@ -25,6 +25,7 @@ type Status struct {
 	Throttled    uint64 // joins and leaves that had to wait for the session's rate
 	Dropped      uint64 // unreliable messages that a slow reader did not get
 	Held         uint64 // times that a sender was held back for a slow reader
+	Lost         uint64 // sessions ended because their hosts did not answer any more
 }
 
 // A Client is one session's part.
