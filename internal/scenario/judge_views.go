@@ -29,10 +29,10 @@ func (j *judge) copies() map[viewKey][]installed {
 	return all
 }
 
-// viewsAgree checks that all copies of a view have the same members, and that those who
-// have one agree on who of them came along with whom (P2, P5). Cause and sets as such may
-// differ: where it is known already that a member is gone, a join or a leave is a change
-// of the network with that member apart (merge, GroupView.changing).
+// viewsAgree checks that all copies of a view have the same members, and that any two who
+// have one see alike whether they came along with each other (P2, P5). Cause and sets as
+// such may differ: where it is known already that a member is gone, a join or a leave is a
+// change of the network with that member apart (merge, GroupView.changing).
 func (j *judge) viewsAgree() {
 	for key, copies := range j.copies() {
 		first := copies[0]
@@ -41,22 +41,10 @@ func (j *judge) viewsAgree() {
 				j.accuse("view %v: %s has %v by %s, %s has %v by %s", key, first.at.Name, first.view.Members, first.view.Cause, p.at.Name, p.view.Members, p.view.Cause)
 			}
 			for _, q := range copies[:i] {
-				j.mutual(key, copies, p, q)
+				if cameAlong(p, q.at.Name) != cameAlong(q, p.at.Name) {
+					j.accuse("view %v: %s has own set %v, which %s with %v does not see so", key, p.at.Name, along(p), q.at.Name, along(q))
+				}
 			}
-		}
-	}
-}
-
-// mutual checks that two sessions see alike whether they came along with each other and,
-// if they did, with which others.
-func (j *judge) mutual(key viewKey, copies []installed, p, q installed) {
-	if cameAlong(p, q.at.Name) != cameAlong(q, p.at.Name) {
-		j.accuse("view %v: %s has own set %v, which %s with %v does not see so", key, p.at.Name, along(p), q.at.Name, along(q))
-		return
-	}
-	for _, r := range copies {
-		if cameAlong(p, q.at.Name) && cameAlong(p, r.at.Name) != cameAlong(q, r.at.Name) {
-			j.accuse("view %v: %s and %s came along with each other, and only one of them with %s", key, p.at.Name, q.at.Name, r.at.Name)
 		}
 	}
 }
