@@ -1,120 +1,79 @@
 package main
 
 import (
+	"bufio"
 	"context"
-	"errors"
-	"flag"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
+	"time"
 
 	"ringway/client"
+	"ringway/examples/internal/app"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdin)
-	stop()
-	switch {
-	case errors.Is(err, errUsage), errors.Is(err, flag.ErrHelp):
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "feed:", err)
-		os.Exit(1)
+func main() { app.Main("feed", run) }
+
+const usage = "feed -connect ADDR -group G -name N -state STATE FILE, or without FILE to read"
+
+// run writes a file to the group, or reads the group, until it is interrupted.
+func run(ctx context.Context, args []string, _ io.Reader, out, errs io.Writer) error {
+	flags, connection := app.Flags("feed")
+	group := flags.String("group", "feed", "the group")
+	name := flags.String("name", "", "name of this writer or reader, at most 10 letters; a writer's must be its own in the federation")
+	statePath := flags.String("state", "", "where the place is kept")
+	fromStart := flags.Bool("from-start", false, "read what writers have sent before this reader knew them, too")
+	if err := app.Parse(flags, args); err != nil {
+		return err
 	}
-}
-
-var errUsage = errors.New("usage: feed -connect ADDR [-group G] [-service S] [-from-start] [-follow=false] [FILE]")
-
-// options are the command line.
-type options struct {
-	connect, group    string
-	service           client.Service
-	fromStart, follow bool
-	file              string // empty: standard input
-}
-
-func parse(args []string) (options, error) {
-	var o options
-	flags := flag.NewFlagSet("feed", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&o.connect, "connect", os.Getenv("RINGWAY_CONNECT"), "")
-	flags.StringVar(&o.group, "group", "feed", "")
-	flags.BoolVar(&o.fromStart, "from-start", false, "")
-	flags.BoolVar(&o.follow, "follow", true, "")
-	o.service = client.Agreed
-	flags.Func("service", "", func(name string) error {
-		for s := client.Unreliable; s <= client.Safe; s++ {
-			if s.String() == name {
-				o.service = s
-				return nil
-			}
-		}
-		return fmt.Errorf("no such service")
-	})
-	if err := flags.Parse(args); err != nil {
-		return o, fmt.Errorf("%w: %w", errUsage, err)
+	if flags.NArg() > 1 || *name == "" || *statePath == "" {
+		return app.Usage(usage)
 	}
-	if o.connect == "" || flags.NArg() > 1 {
-		return o, errUsage
-	}
-	o.file = flags.Arg(0)
-	return o, nil
-}
-
-func run(ctx context.Context, args []string, stdin io.Reader) error {
-	o, err := parse(args)
+	session, err := connection.Open(ctx, *name, errs)
 	if err != nil {
 		return err
 	}
-	conn, err := client.Dial(ctx, o.connect, client.Options{})
-	if err != nil {
+	defer session.Close()
+	if err := session.Join(ctx, *group); err != nil {
 		return err
 	}
-	defer conn.Close()
-
-	// Nothing is expected from the node, but a session must be read: that is how its
-	// end is noticed.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	events := receive(ctx, session, cancel)
+	if flags.NArg() == 0 {
+		r := &reader{session: session, group: *group, fromStart: *fromStart, places: map[string]place{}, statePath: *statePath, out: bufio.NewWriter(out), log: errs}
+		if err := load(*statePath, &r.places); err != nil {
+			return err
+		}
+		return r.work(ctx, events)
+	}
+	w := &writer{session: session, group: *group, statePath: *statePath, asking: map[string]int64{}}
+	if err := load(*statePath, &w.state); err != nil {
+		return err
+	}
+	if w.src, err = openSource(flags.Arg(0), &w.state, time.Now()); err != nil {
+		return err
+	}
+	defer w.src.close()
+	w.sent = w.state.Offset
+	return w.work(ctx, events)
+}
+
+// receive carries what the session receives into a channel until the context ends. Its
+// reader may be busy sending for a while, which must not hold up who sends to it.
+func receive(ctx context.Context, session *client.Session, fail context.CancelCauseFunc) <-chan client.Event {
+	events := make(chan client.Event, 4096)
 	go func() {
 		for {
-			if _, err := conn.Receive(ctx); err != nil {
-				cancel(err)
+			e, err := session.Receive(ctx)
+			if err != nil {
+				fail(err)
+				return
+			}
+			select {
+			case events <- e:
+			case <-ctx.Done():
 				return
 			}
 		}
 	}()
-
-	send := func(lines [][]byte) error { return publish(ctx, conn, o, lines) }
-	if o.file == "" {
-		err = readLines(ctx, stdin, send)
-	} else {
-		err = tail(ctx, o.file, o.fromStart, o.follow, send)
-	}
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.Canceled) {
-		return fmt.Errorf("connection to %s: %w", o.connect, context.Cause(ctx))
-	}
-	if errors.Is(err, context.Canceled) {
-		return nil // asked to stop
-	}
-	return err
-}
-
-// A sender is a *client.Conn, or a test's.
-type sender interface {
-	SendBatch(context.Context, []client.Message) error
-}
-
-// publish sends lines that were read together with one write.
-func publish(ctx context.Context, conn sender, o options, lines [][]byte) error {
-	messages := make([]client.Message, len(lines))
-	groups := []string{o.group}
-	for i, line := range lines {
-		messages[i] = client.Message{Service: o.service, Groups: groups, Data: line}
-	}
-	return conn.SendBatch(ctx, messages)
+	return events
 }
