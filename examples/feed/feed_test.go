@@ -251,9 +251,11 @@ func TestEachLineOnce(t *testing.T) {
 	all()
 
 	stopB()
+	write(1)
+	start(t, io.Discard, b...)
+	all()
 	appendTo(t, at("b.log"), "b line "+fmt.Sprint(written["b"])) // without an end
 	written["b"]++
-	start(t, io.Discard, b...)
 	if err := os.Rename(at("b.log"), at("b.log.1")); err != nil {
 		t.Fatal(err)
 	}
