@@ -25,6 +25,7 @@ type feed struct {
 	insist   bool // no other holder is left: the parent shall go back for it
 	reset    bool // the store has to begin anew
 	failures int
+	begun    uint64        // subscriptions, this one and those before
 	retryAt  time.Duration // no new subscription before
 	shrunkAt time.Duration // since when less is wanted than covered; 0: not so
 	wakeAt   time.Duration // when reconcile wants to be called; 0: no need

@@ -29,6 +29,7 @@ type Gateway struct {
 	handler  Handler
 	log      *slog.Logger
 	limiter  *rate.Limiter // of warnings about peers
+	moves    *rate.Limiter // of lines about routes
 	rand     func() float64
 	began    time.Time
 	gateways map[membership.NodeID]*topology.Node // of the topology, without self
@@ -52,8 +53,8 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, self: cfg.Node, handler: h, log: cfg.Log, rand: cfg.Rand,
-		limiter: rate.NewLimiter(rate.Every(time.Second), 10),
-		began:   time.Now(), gateways: map[membership.NodeID]*topology.Node{},
+		limiter: rate.NewLimiter(rate.Every(time.Second), 10), moves: rate.NewLimiter(rate.Every(time.Second), membership.MaxSites),
+		began: time.Now(), gateways: map[membership.NodeID]*topology.Node{},
 		out: newOutbox(), in: inbox{signalled: newSignalled()},
 		events: make(chan func(*core), maxEvents), done: make(chan struct{}),
 	}

@@ -109,6 +109,13 @@ func TestRecordsResumeAfterACut(t *testing.T) {
 	if l := f.link("a-1", "b-1"); l.Flaps != 1 {
 		t.Errorf("%d flaps", l.Flaps)
 	}
+	logs := f.gate["b-1"].Status().Logs
+	if i := slices.IndexFunc(logs, func(l LogStatus) bool { return l.Log == log }); i < 0 || logs[i].Resumes == 0 || logs[i].Parent != "a-1" {
+		t.Errorf("the status of the log: %+v", logs)
+	}
+	if n := f.counter("b-1", "route_changes"); n < 3 {
+		t.Errorf("%d changes of routes, want that to a, its loss, and that to a again", n)
+	}
 }
 
 // Records keep coming, through the other way round, while a link is cut.

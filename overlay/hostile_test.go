@@ -24,7 +24,7 @@ func TestHostileRelay(t *testing.T) {
 	log, site, b := logOf("a"), f.node["a-1"].Site.ID, f.node["b-1"].ID
 	eventually(t, "the way from d to a leads over b", func() bool {
 		return slices.ContainsFunc(f.gate["d-1"].Status().Routes, func(r routing.Route) bool {
-			return r.Site == site && r.NextHop == b
+			return r.Site == site && slices.Contains(r.Path[1:], b)
 		})
 	})
 	f.gate["a-1"].Append(log, entries(0, 100, 100, "d"))

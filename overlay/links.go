@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -237,10 +238,11 @@ func (c *core) digestCame(from *lane, digest []routing.Summary) {
 
 // recompute finds the routes anew and tells the Handler what changed for it.
 func (c *core) recompute() {
-	began := c.now()
+	began, former := c.now(), c.routes
 	c.routes = routing.Compute(c.db)
 	c.throttle.Took(c.now() - began)
 	c.count.recomputes.Add(1)
+	c.tellRoutes(former)
 	c.secondPaths()
 	for _, f := range c.feeds {
 		c.rerouted(f)
@@ -251,6 +253,38 @@ func (c *core) recompute() {
 		c.reach = reach
 		c.out.putReach(slices.Clone(reach))
 	}
+}
+
+// tellRoutes logs to which gateways the way has changed, at a bounded rate, and counts.
+func (c *core) tellRoutes(former *routing.Routes) {
+	for _, n := range c.gateways {
+		was, is := former.Path(n.ID), c.routes.Path(n.ID)
+		if n.ID == c.self.ID || slices.Equal(was, is) {
+			continue
+		}
+		c.count.routeChanges.Add(1)
+		if !c.moves.Allow() {
+			continue // the counter says how many there were
+		}
+		if is == nil {
+			c.log.Info("route lost", "to", n.Name, "site", n.Site.Name, "was", c.pathNames(was))
+			continue
+		}
+		cost, _ := c.routes.Distance(n.ID)
+		c.log.Info("route changed", "to", n.Name, "site", n.Site.Name, "path", c.pathNames(is), "cost", cost, "was", c.pathNames(was))
+	}
+}
+
+// pathNames writes a path for people.
+func (c *core) pathNames(path []membership.NodeID) string {
+	if path == nil {
+		return "none"
+	}
+	names := make([]string, len(path))
+	for i, id := range path {
+		names[i] = c.nodeName(id)
+	}
+	return strings.Join(names, " ")
 }
 
 // reachable lists the other instances that can be reached. What the gateways of one

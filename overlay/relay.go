@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"ringway/internal/pki"
 	"ringway/membership"
@@ -104,7 +105,7 @@ func (c *core) sendPromise(to membership.NodeID, p *promise) {
 }
 
 // secondPaths chooses, for each other instance, a path that shares no gateway with the
-// tree's.
+// tree's; where there is none, two that share none with each other.
 func (c *core) secondPaths() {
 	c.seconds = nil
 	if len(c.cfg.Topology.Sites) > maxDisjointSites {
@@ -118,8 +119,15 @@ func (c *core) secondPaths() {
 		if !ok {
 			continue
 		}
-		if paths := c.routes.DisjointPaths(nearest); len(paths) == 2 && len(paths[1]) <= maxRoute+2 {
-			c.seconds = append(c.seconds, paths[1][1:])
+		paths := c.routes.DisjointPaths(nearest)
+		if len(paths) < 2 {
+			continue
+		}
+		shortest := c.routes.Path(nearest)
+		for _, path := range paths {
+			if !slices.Equal(path, shortest) && len(path) <= maxRoute+2 {
+				c.seconds = append(c.seconds, path[1:])
+			}
 		}
 	}
 }

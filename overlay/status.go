@@ -12,12 +12,12 @@ import (
 
 // counters count what happened since New. Safe for concurrent use.
 type counters struct {
-	breaches, badSignatures, refused, wrongFederation, garbage, warningsSuppressed atomic.Uint64
-	dialFailures, silences, expelled, untrusted, sealsMade, tampered, renewed      atomic.Uint64
-	advertsSent, advertsReceived, recomputes                                       atomic.Uint64
-	entriesReceived, subscriptions, refusals, resets, ownDropped                   atomic.Uint64
-	promisesSent, promisesReceived, promisesDuplicate, promisesDropped             atomic.Uint64
-	controlsSent, controlsDropped                                                  atomic.Uint64
+	breaches, badSignatures, refused, wrongFederation, garbage, warningsSuppressed          atomic.Uint64
+	routeChanges, dialFailures, silences, expelled, untrusted, sealsMade, tampered, renewed atomic.Uint64
+	advertsSent, advertsReceived, recomputes                                                atomic.Uint64
+	entriesReceived, subscriptions, refusals, resets, ownDropped                            atomic.Uint64
+	promisesSent, promisesReceived, promisesDuplicate, promisesDropped                      atomic.Uint64
+	controlsSent, controlsDropped                                                           atomic.Uint64
 }
 
 // Status is what an operator sees of a gateway's overlay.
@@ -72,6 +72,7 @@ type LogStatus struct {
 	Imported    uint64 // everything below was handed to the node
 	LagBytes    uint64 // received and not yet handed over
 	Parent      string // where it is pulled from; empty: nowhere now
+	Resumes     uint64 // how often it was pulled anew, from the same parent or another
 	Subscribers []SubscriberStatus
 }
 
@@ -121,6 +122,7 @@ func (n *counters) snapshot() map[string]uint64 {
 		"ringway_overlay_adverts_sent_total":             n.advertsSent.Load(),
 		"ringway_overlay_adverts_received_total":         n.advertsReceived.Load(),
 		"ringway_overlay_route_computations_total":       n.recomputes.Load(),
+		"ringway_overlay_route_changes_total":            n.routeChanges.Load(),
 		"ringway_overlay_entries_received_total":         n.entriesReceived.Load(),
 		"ringway_overlay_subscriptions_total":            n.subscriptions.Load(),
 		"ringway_overlay_refusals_sent_total":            n.refusals.Load(),
@@ -195,6 +197,7 @@ func (c *core) logStatus(st *store, f *feed) LogStatus {
 		if f.up != nil {
 			s.Parent = f.up.lane.peer.Name
 		}
+		s.Resumes = max(f.begun, 1) - 1
 		if f.importer != nil {
 			s.Importing, s.Imported = !f.importer.stopping, f.importer.cursor.Load()
 		}

@@ -48,6 +48,7 @@ func (c *core) follow(f *feed, now time.Duration) {
 	}
 	c.subscribes++
 	f.up, f.insist = u, false
+	f.begun++
 	c.count.subscriptions.Add(1)
 	c.log.Debug("subscribed", "log", f.id, "parent", lane.peer.Name, "from", wants[0].From, "insist", u.sub.Insist)
 	c.wg.Go(func() { u.run(ctx) })

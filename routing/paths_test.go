@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -30,8 +31,8 @@ func TestEdgesNeedBothEnds(t *testing.T) {
 	if _, ok := r.NextHop(1); ok {
 		t.Error("a next hop to oneself")
 	}
-	want := []Route{{3, 3, 3, 7 * time.Millisecond}, {2, 2, 3, 8 * time.Millisecond}}
-	if table := r.Table(); !slices.Equal(table, want) {
+	want := []Route{{3, 3, []membership.NodeID{1, 3}, 7 * time.Millisecond}, {2, 2, []membership.NodeID{1, 3, 2}, 8 * time.Millisecond}}
+	if table := r.Table(); !reflect.DeepEqual(table, want) {
 		t.Errorf("table %v, want %v", table, want)
 	}
 	for _, ok := range []bool{second(r.Distance(9)), second(r.Parent(instance(9), 1)), second(r.Importer(instance(9), instance(1))), second(r.Importer(instance(1), instance(9))), second(r.Depth(instance(1), 9)), second(r.Nearest(instance(9)))} {
@@ -49,8 +50,11 @@ func TestPathsFollowEdges(t *testing.T) {
 		r := Compute(network(t))
 		for _, to := range r.graph.ids {
 			paths := r.DisjointPaths(to)
-			if _, ok := r.Distance(to); ok && to != 1 && (len(paths) == 0 || !slices.Equal(paths[0], r.Path(to))) {
-				t.Fatalf("first of the disjoint paths to %v is %v, the shortest is %v", to, paths, r.Path(to))
+			if _, ok := r.Distance(to); ok && to != 1 {
+				shortest := r.own.path(r.graph.index[to])
+				if len(paths) == 0 || !slices.Equal(paths[0], r.Path(to)) && r.graph.around(shortest) != nil {
+					t.Fatalf("first of the disjoint paths to %v is %v, the shortest is %v", to, paths, r.Path(to))
+				}
 			}
 			for _, path := range paths {
 				if path[0] != 1 || path[len(path)-1] != to {

@@ -193,57 +193,15 @@ func (r *Routes) Importer(of, origin membership.SiteInstance) (membership.NodeID
 	return r.graph.ids[i], true
 }
 
-// DisjointPaths returns up to two paths from this gateway to another that share no
-// gateway in between: the shortest, and the shortest that avoids it. There may be a
-// disjoint pair where this finds none (both of which are longer than the shortest);
-// then there is one path, and what is urgent takes that.
-func (r *Routes) DisjointPaths(to membership.NodeID) [][]membership.NodeID {
-	i, ok := r.graph.index[to]
-	if !ok || r.self < 0 || i == r.self {
-		return nil
-	}
-	first := r.own.path(i)
-	if first == nil {
-		return nil
-	}
-	paths := [][]membership.NodeID{r.graph.names(first)}
-	g := r.graph
-	if len(first) == 2 { // adjacent: the second path must not take the same edge
-		g = g.withoutEdge(first[0], first[1])
-	}
-	avoid := make([]bool, len(g.ids))
-	for _, at := range first[1 : len(first)-1] {
-		avoid[at] = true
-	}
-	second := g.shortest([]int{r.self}, avoid)
-	if path := second.path(i); path != nil {
-		paths = append(paths, g.names(path))
-	}
-	return paths
-}
-
-// withoutEdge returns the graph less one edge, in both directions.
-func (g *graph) withoutEdge(a, b int) *graph {
-	less := *g
-	less.edges = slices.Clone(g.edges)
-	drop := func(from, to int) {
-		less.edges[from] = slices.DeleteFunc(slices.Clone(g.edges[from]), func(e halfEdge) bool { return e.to == to })
-	}
-	drop(a, b)
-	drop(b, a)
-	return &less
-}
-
 // Table returns the cost from this gateway to every other that it reaches, with the
-// next hop, by cost.
+// path, by cost.
 func (r *Routes) Table() []Route {
 	var table []Route
 	for i, id := range r.graph.ids {
 		if i == r.self || r.self < 0 || r.own.distance[i] == unreachable {
 			continue
 		}
-		hop, _ := r.NextHop(id)
-		table = append(table, Route{To: id, Site: r.graph.of[i].Site, NextHop: hop, Cost: r.own.distance[i]})
+		table = append(table, Route{To: id, Site: r.graph.of[i].Site, Path: r.Path(id), Cost: r.own.distance[i]})
 	}
 	slices.SortFunc(table, func(a, b Route) int { return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(a.To, b.To)) })
 	return table
@@ -251,8 +209,8 @@ func (r *Routes) Table() []Route {
 
 // A Route is a line of the routing table.
 type Route struct {
-	To      membership.NodeID
-	Site    membership.SiteID
-	NextHop membership.NodeID
-	Cost    time.Duration
+	To   membership.NodeID
+	Site membership.SiteID
+	Path []membership.NodeID // from this gateway to To, both included
+	Cost time.Duration
 }

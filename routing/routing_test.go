@@ -179,28 +179,6 @@ func TestTreesAreLoopFreeAndShortest(t *testing.T) {
 	})
 }
 
-func TestDisjointPathsShareNothingBetween(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		d := network(t)
-		r := Compute(d)
-		for _, s := range d.All() {
-			paths := r.DisjointPaths(s.Gateway)
-			if len(paths) < 2 {
-				continue
-			}
-			first, second := paths[0], paths[1]
-			if slices.Equal(first, second) {
-				t.Fatalf("the same path twice: %v", first)
-			}
-			for _, at := range first[1 : len(first)-1] {
-				if slices.Contains(second, at) {
-					t.Fatalf("%v and %v share %v", first, second, at)
-				}
-			}
-		}
-	})
-}
-
 // TestFloodingConverges floods advertisements in any order, with repetitions, and
 // wants equal databases.
 func TestFloodingConverges(t *testing.T) {

@@ -219,14 +219,14 @@ func (n *node) addOverlay(s *admin.Status, o overlay.Status) {
 		})
 	}
 	for _, r := range o.Routes {
-		s.Routes = append(s.Routes, admin.Route{
-			Site: n.siteName(r.Site), Cost: admin.Milliseconds(r.Cost), Path: []string{n.cfg.Node.Name, n.nodeName(r.NextHop), n.nodeName(r.To)},
-		})
-	}
-	for i := range s.Routes { // a direct path has no hop in between
-		s.Routes[i].Path = slices.Compact(s.Routes[i].Path)
+		route := admin.Route{Site: n.siteName(r.Site), Cost: admin.Milliseconds(r.Cost)}
+		for _, id := range r.Path {
+			route.Path = append(route.Path, n.nodeName(id))
+		}
+		s.Routes = append(s.Routes, route)
 	}
 	for _, log := range o.Logs {
+		s.Logs = append(s.Logs, n.logStatus(&log))
 		if log.Own {
 			s.Export.Position, s.Export.Stable = log.Next, log.First
 		}
@@ -239,6 +239,17 @@ func (n *node) addOverlay(s *admin.Status, o overlay.Status) {
 	for name, v := range o.Counters {
 		s.Counters[strings.TrimSuffix(strings.TrimPrefix(name, "ringway_"), "_total")] = v
 	}
+}
+
+func (n *node) logStatus(l *overlay.LogStatus) admin.Log {
+	log := admin.Log{
+		Origin: n.siteName(l.Log.Site), Instance: l.Log.Instance.String(), View: l.Log.View.String(), Own: l.Own, Importing: l.Importing,
+		First: l.First, Next: l.Next, Bytes: l.Bytes, LagBytes: l.LagBytes, Dropped: l.Dropped, From: l.Parent, Resumes: l.Resumes,
+	}
+	for _, sub := range l.Subscribers {
+		log.Subscribers = append(log.Subscribers, admin.Subscriber{Gateway: sub.Peer, Next: sub.Next, Lag: sub.Lag, Sent: sub.SentBytes})
+	}
+	return log
 }
 
 // addCounters adds every uint64 field of a structure as AREA_FIELD, in the words that

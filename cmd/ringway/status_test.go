@@ -23,6 +23,10 @@ func sampleStatus() admin.Status {
 		},
 		Routes:  []admin.Route{{Site: "fra", Cost: 20.1, Path: []string{"lon-1", "fra-1"}}, {Site: "nyc"}},
 		Streams: []admin.Stream{{Origin: "fra", Position: 12, Lag: 3, LagMS: 41}},
+		Logs: []admin.Log{
+			{Origin: "lon", Own: true, First: 7, Next: 9, Bytes: 4096, Subscribers: []admin.Subscriber{{Gateway: "fra-1", Next: 8, Lag: 1}}},
+			{Origin: "fra", Importing: true, First: 10, Next: 12, From: "fra-1", Resumes: 2},
+		},
 		Export:  admin.Export{Position: 9, Stable: 7, UnstableBytes: 3 << 20},
 		Groups:  2, Clients: 3,
 		Sessions: []admin.Session{{Name: "#a\x1b[2J#lon-1", Address: "10.0.0.9:5", Groups: 1, Received: 8, Delivered: 9}},
@@ -50,6 +54,10 @@ nyc  -        unreachable
 
 STREAM OF  POSITION  LAG        BEHIND   SLOW
 fra        12        3 records  41.0 ms  0.0 ms
+
+LOG OF  RECORDS   KEPT     FROM       RESUMED  TO
+lon     7 to 9    4.0 KiB  this site  0        fra-1 (1 behind)
+fra     10 to 12  0 B      fra-1      2
 
 CLIENT                 FROM        GROUPS  QUEUED  IN  OUT  SINCE
 "#a\x1b[2J#lon-1"      10.0.0.9:5  1       0 B     8   9    0s

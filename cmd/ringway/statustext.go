@@ -56,6 +56,20 @@ func writeStatus(out io.Writer, s *admin.Status) error {
 			w.row(t.Origin, fmt.Sprint(t.Position), fmt.Sprintf("%d records", t.Lag), ms(t.LagMS), ms(t.SlowMS))
 		}
 	}
+	if len(s.Logs) > 0 {
+		w.heading("LOG OF", "RECORDS", "KEPT", "FROM", "RESUMED", "TO")
+		for _, l := range s.Logs {
+			from := l.From
+			if l.Own {
+				from = "this site"
+			}
+			to := make([]string, len(l.Subscribers))
+			for i, sub := range l.Subscribers {
+				to[i] = fmt.Sprintf("%s (%d behind)", sub.Gateway, sub.Lag)
+			}
+			w.row(l.Origin, fmt.Sprintf("%d to %d", l.First, l.Next), size(uint64(l.Bytes)), from, fmt.Sprint(l.Resumes), strings.Join(to, ", "))
+		}
+	}
 	if len(s.Sessions) > 0 {
 		w.heading("CLIENT", "FROM", "GROUPS", "QUEUED", "IN", "OUT", "SINCE")
 		for _, c := range s.Sessions {

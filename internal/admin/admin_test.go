@@ -42,6 +42,7 @@ func good() Status {
 		Links:    []Link{{Peer: "fra-1", Site: "fra", State: "up", RTT: 40, Loss: 0.01}},
 		Routes:   []Route{{Site: "fra", Cost: 20, Path: []string{"lon-1", "fra-1"}}, {Site: "nyc"}},
 		Streams:  []Stream{{Origin: "fra", Position: 9}},
+		Logs:     []Log{{Origin: "fra", Instance: "1", Next: 9, Resumes: 1}, {Origin: "fra", Instance: "2", Next: 3, Resumes: 1}},
 		Counters: map[string]uint64{"sessions_refused": 3},
 	}
 }
@@ -69,6 +70,8 @@ func TestPages(t *testing.T) {
 		{"/dashboard.css", 200, "color-scheme"},
 		{"/metrics", 200, `ringway_link_rtt_seconds{peer="fra-1",site="fra"} 0.04`},
 		{"/metrics", 200, "ringway_sessions_refused_total 3"},
+		{"/metrics", 200, `ringway_log_next{origin="fra"} 9`},
+		{"/metrics", 200, `ringway_log_resumes{origin="fra"} 2`},
 		{"/metrics", 200, "go_goroutines"},
 		{"/nothing", 404, "not found"},
 		{"/../etc/passwd", 404, ""},

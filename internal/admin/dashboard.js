@@ -58,6 +58,9 @@ function show(s) {
     [r.site, r.path.length ? ms(r.cost_ms) : "", r.path.length ? r.path.join(" → ") : ["unreachable", "bad"]]));
   fill("streams", ["origin", "position", "lag", "behind", "slow"], s.streams.map((t) =>
     [t.origin, String(t.position), t.lag_records + " records", ms(t.lag_ms), ms(t.slow_ms)]));
+  fill("logs", ["origin", "records", "kept", "from", "resumed", "to"], s.logs.map((l) =>
+    [l.origin, `${l.first} to ${l.next}`, bytes(l.bytes), l.own ? "this site" : l.from, String(l.resumes),
+      l.subscribers.map((b) => `${b.gateway} (${b.lag_records} behind)`).join(", ")]), "this node is no gateway");
   fill("sessions", ["name", "address", "groups", "queued", "in", "out", "since"], s.sessions.map((c) =>
     [c.name, c.address, String(c.groups), bytes(c.queued_bytes), String(c.received), String(c.delivered), age(c.connected_seconds)]));
   fill("counters", null, Object.entries(s.counters).map(([k, v]) => [k, String(v)]));

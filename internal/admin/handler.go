@@ -177,6 +177,10 @@ func complete(s *Status) {
 	notNil(&s.Links)
 	notNil(&s.Routes)
 	notNil(&s.Streams)
+	notNil(&s.Logs)
+	for i := range s.Logs {
+		notNil(&s.Logs[i].Subscribers)
+	}
 	notNil(&s.Sessions)
 	for i := range s.Routes {
 		notNil(&s.Routes[i].Path)

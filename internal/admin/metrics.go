@@ -48,6 +48,13 @@ var (
 	descRoute    = desc("route_cost_seconds", "Cost of the path to a site; absent while there is none.", "site")
 	descPosition = desc("stream_position", "Next record that is imported from a site's log.", "origin")
 	descLag      = desc("stream_lag_records", "Records of a site's log that are known and not delivered.", "origin")
+	descLogNext  = desc("log_next", "One above the newest record of a site's log that this gateway has.", "origin")
+	descLogBytes = desc("log_bytes", "What this gateway keeps of a site's log.", "origin")
+	descLogWaits = desc("log_lag_bytes", "Received of a site's log and not handed to the site yet.", "origin")
+	descLogDrops = desc("log_dropped", "Records of a site's log that were dropped to keep the bound on memory, of logs that are still there.", "origin")
+	descLogNew   = desc("log_resumes", "How often a site's log was pulled anew, of logs that are still there.", "origin")
+	descLogSubs  = desc("log_subscribers", "Gateways that pull a site's log from this one.", "origin")
+	descLogSent  = desc("log_subscriber_lag_records", "How far the slowest gateway that pulls a site's log from this one is behind.", "origin")
 	descExport   = desc("export_position", "Next record of the own log.")
 	descUnstable = desc("export_unstable_bytes", "Exported and not yet held by all destinations.")
 	descSessions = desc("sessions", "Clients that are connected to this node.")
@@ -105,6 +112,19 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(descPosition, float64(stream.Position), stream.Origin)
 		gauge(descLag, float64(stream.Lag), stream.Origin)
 	}
+	for origin, l := range logsByOrigin(s.Logs) {
+		gauge(descLogNext, float64(l.Next), origin)
+		gauge(descLogBytes, float64(l.Bytes), origin)
+		gauge(descLogWaits, float64(l.LagBytes), origin)
+		gauge(descLogDrops, float64(l.Dropped), origin)
+		gauge(descLogNew, float64(l.Resumes), origin)
+		gauge(descLogSubs, float64(len(l.Subscribers)), origin)
+		slowest := uint64(0)
+		for _, sub := range l.Subscribers {
+			slowest = max(slowest, sub.Lag)
+		}
+		gauge(descLogSent, float64(slowest), origin)
+	}
 	gauge(descExport, float64(s.Export.Position))
 	gauge(descUnstable, float64(s.Export.UnstableBytes))
 	gauge(descSessions, float64(s.Clients))
@@ -112,6 +132,23 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 	for name, v := range s.Counters {
 		count(desc(name+"_total", "Counter "+name+" of the node's status."), v)
 	}
+}
+
+// logsByOrigin puts the logs of a site's instances, old and new, together: an instance in
+// a label would be a new series each time a site is founded.
+func logsByOrigin(logs []Log) map[string]Log {
+	all := map[string]Log{}
+	for _, l := range logs {
+		sum := all[l.Origin]
+		sum.Next = max(sum.Next, l.Next)
+		sum.Bytes += l.Bytes
+		sum.LagBytes += l.LagBytes
+		sum.Dropped += l.Dropped
+		sum.Resumes += l.Resumes
+		sum.Subscribers = append(sum.Subscribers, l.Subscribers...)
+		all[l.Origin] = sum
+	}
+	return all
 }
 
 func oneIf(b bool) float64 {

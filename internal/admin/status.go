@@ -27,6 +27,7 @@ type Status struct {
 	Links    []Link    `json:"links"`
 	Routes   []Route   `json:"routes"`
 	Streams  []Stream  `json:"streams"`
+	Logs     []Log     `json:"logs"` // of a gateway
 	Export   Export    `json:"export"`
 	Groups   int       `json:"groups"`         // with a member anywhere that this node knows
 	Clients  int       `json:"sessions_total"` // sessions of this node
@@ -117,6 +118,32 @@ type Stream struct {
 	LateMS   float64 `json:"late_ms"`     // how late that site's promises come here, 80 % of them
 	SlowMS   float64 `json:"slow_ms"`     // how long it has been behind, for groups with slow_site = "evict"
 	Via      string  `json:"via"`         // gateway of this site that imports it, if known
+}
+
+// A Log is a site's log as far as this gateway has it: its own site's, one that it
+// imports, or one that it passes on.
+type Log struct {
+	Origin      string       `json:"origin"` // site
+	Instance    string       `json:"instance"`
+	View        string       `json:"view"` // that its records belong to
+	Own         bool         `json:"own"`
+	Importing   bool         `json:"importing"` // this gateway hands it to the site
+	First       uint64       `json:"first"`     // oldest record here
+	Next        uint64       `json:"next"`      // one above the newest
+	Bytes       int          `json:"bytes"`
+	LagBytes    uint64       `json:"lag_bytes"`   // received and not handed to the site yet
+	Dropped     uint64       `json:"dropped"`     // records, to keep the bound on memory
+	From        string       `json:"from"`        // gateway that it is pulled from; empty: none now
+	Resumes     uint64       `json:"resumes"`     // how often it was pulled anew
+	Subscribers []Subscriber `json:"subscribers"` // gateways that pull it here
+}
+
+// A Subscriber is a gateway that pulls a log from this one.
+type Subscriber struct {
+	Gateway string `json:"gateway"`
+	Next    uint64 `json:"next"` // everything below was sent
+	Lag     uint64 `json:"lag_records"`
+	Sent    uint64 `json:"bytes_sent"`
 }
 
 // Export is the own site's log.
