@@ -67,8 +67,10 @@ func (g *graph) withoutEdge(a, b int) *graph {
 // them, and the second path may take back arcs of the first.
 func (g *graph) shortestPair(from, to int) [][]int {
 	f := g.flow(from, to)
-	if !f.augment(2*from+1, 2*to) || !f.augment(2*from+1, 2*to) {
-		return nil
+	for range 2 {
+		if !f.augment(2*from+1, 2*to) {
+			return nil
+		}
 	}
 	pair := [][]int{f.follow(from, to), f.follow(from, to)}
 	if g.length(pair[1]) < g.length(pair[0]) {

@@ -27,8 +27,8 @@ func sampleStatus() admin.Status {
 			{Origin: "lon", Own: true, First: 7, Next: 9, Bytes: 4096, Subscribers: []admin.Subscriber{{Gateway: "fra-1", Next: 8, Lag: 1}}},
 			{Origin: "fra", Importing: true, First: 10, Next: 12, From: "fra-1", Resumes: 2},
 		},
-		Export:  admin.Export{Position: 9, Stable: 7, UnstableBytes: 3 << 20},
-		Groups:  2, Clients: 3,
+		Export: admin.Export{Position: 9, Stable: 7, UnstableBytes: 3 << 20},
+		Groups: 2, Clients: 3,
 		Sessions: []admin.Session{{Name: "#a\x1b[2J#lon-1", Address: "10.0.0.9:5", Groups: 1, Received: 8, Delivered: 9}},
 	}
 }
