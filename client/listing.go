@@ -70,11 +70,36 @@ func (c *Conn) Members(ctx context.Context, group string) (members []string, com
 	}
 }
 
+// A SiteView is which sites share one order at present, as the node knows it.
+type SiteView struct {
+	Epoch    uint64   // grows from view to view
+	Sites    []string // sorted; one that fell apart stands there for each part
+	Total    int      // sites in the topology
+	Weighed  bool     // the topology asks for primary views
+	Primary  bool     // Weighed, and this view is primary: no other one is, that does not know of it
+	Changing bool     // another view is about to be installed
+}
+
+// SiteView asks the node for its site view: after a network view of a group, say, to learn
+// whether this side of a partition is the primary one. Somebody must be in Receive
+// meanwhile.
+func (c *Conn) SiteView(ctx context.Context) (SiteView, error) {
+	a, err := c.ask(ctx, func(b []byte, tag uint32) []byte {
+		return spread.AppendViewCall(b, c.private, spread.ViewCall{Tag: tag})
+	})
+	if err != nil {
+		return SiteView{}, fmt.Errorf("ask for the site view: %w", err)
+	}
+	v := a.view
+	return SiteView{v.Epoch, v.Sites, v.Total, v.Weighed, v.Primary, v.Changing}, nil
+}
+
 // An answered is an answer to a call. It stands among events, but is none.
 type answered struct {
 	tag     uint32
 	groups  spread.GroupsAnswer
 	members spread.MembersAnswer
+	view    spread.ViewAnswer
 }
 
 func (*answered) event() {}
@@ -89,6 +114,9 @@ func parseAnswer(h *spread.Header, body []byte) (Event, error) {
 	case spread.CallMembers:
 		a.members, err = spread.ParseMembersAnswer(h, body)
 		a.tag = a.members.Tag
+	case spread.CallView:
+		a.view, err = spread.ParseViewAnswer(h, body)
+		a.tag = a.view.Tag
 	default:
 		err = fmt.Errorf("answer of kind %d", kind)
 	}

@@ -1,6 +1,9 @@
 package site
 
 import (
+	"slices"
+
+	"ringway/internal/spread"
 	"ringway/site/merge"
 	"ringway/site/session"
 )
@@ -36,4 +39,19 @@ func (b *backend) ask(f func(*merge.Replica)) bool {
 	case <-b.node.done:
 		return false
 	}
+}
+
+// View implements session.Backend.
+func (b *backend) View() (v spread.ViewAnswer, ok bool) {
+	t := b.node.cfg.Topology
+	v = spread.ViewAnswer{Weighed: t.Primary, Total: len(t.Sites)}
+	ok = b.ask(func(r *merge.Replica) {
+		s := r.Status()
+		v.Primary, v.Changing, v.Epoch = s.Primary, s.Frozen, s.View.Epoch
+		for _, m := range s.Members {
+			v.Sites = append(v.Sites, b.node.siteName(m.Site))
+		}
+	})
+	slices.Sort(v.Sites)
+	return v, ok
 }

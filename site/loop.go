@@ -30,6 +30,7 @@ type loop struct {
 	flow     *flow
 	nameOf   func(membership.NodeID) string
 	siteOf   func(membership.SiteID) string
+	primary  func(bool) string
 	trace    *tracer
 
 	clients  int // sessions that have not left the ring's order yet
@@ -164,7 +165,7 @@ func (l *loop) deliver(outputs []merge.Output) {
 }
 
 func (l *loop) stateChanged(s *merge.State) {
-	l.log.Info("site view", "view", s.View.String(), "instance", s.Instance.String(), "members", len(s.Members))
+	l.log.Info("site view", "view", s.View.String(), "instance", s.Instance.String(), "members", len(s.Members), "primary", l.primary(s.Primary))
 }
 
 // connect, submit and disconnect are what sessions ask for.

@@ -128,7 +128,7 @@ func (n *node) open() error {
 	}
 	n.loop = &loop{
 		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions, trace: tracer,
-		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology), siteOf: n.siteName, seal: n.seal,
+		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology), siteOf: n.siteName, primary: n.primaryState, seal: n.seal,
 	}
 	n.loop.flow = newFlow(n.loop, n.cfg.Node.ID, n.boot)
 	if n.cfg.Node.IsGateway() {
@@ -230,6 +230,7 @@ func (n *node) mergeConfig(note func(*merge.TraceEvent)) merge.Config {
 		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(), Trace: note, Timing: merge.TimingOf(t.Timing.Hello),
 		SiteScoped: func(group string) bool { return t.GroupPolicy(group).SiteScope },
 		SlowAfter:  slowAfter(t),
+		Weights:    weights(t),
 	}
 	for _, s := range t.Sites {
 		cfg.Sites = append(cfg.Sites, s.ID)

@@ -124,6 +124,7 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 		Complete: r.Ready && len(r.Members) == len(n.cfg.Topology.Sites), Frozen: r.Frozen, Learning: !r.Ready || !r.Attached,
 		Members: []string{},
 	}
+	s.View.Primary = n.primaryState(r.Primary)
 	for _, m := range r.Members {
 		s.View.Members = append(s.View.Members, n.siteName(m.Site))
 	}
@@ -146,6 +147,16 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 	} {
 		s.Counters[name] = v
 	}
+}
+
+func (n *node) primaryState(primary bool) string {
+	switch {
+	case !n.cfg.Topology.Primary:
+		return admin.PrimaryOff
+	case primary:
+		return admin.PrimaryYes
+	}
+	return admin.PrimaryNo
 }
 
 func (n *node) siteName(id membership.SiteID) string {

@@ -10,7 +10,7 @@ func Changed(a, b *Topology) []string {
 		name string
 		same bool
 	}{
-		{"federation", a.Name == b.Name && a.Certs == b.Certs},
+		{"federation", a.Name == b.Name && a.Certs == b.Certs && a.Primary == b.Primary},
 		{"site", reflect.DeepEqual(a.Sites, b.Sites)},
 		{"link", reflect.DeepEqual(a.Links, b.Links)},
 		{"group", reflect.DeepEqual(a.Groups, b.Groups)},

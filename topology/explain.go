@@ -14,6 +14,9 @@ func (t *Topology) Explain(w io.Writer) error {
 	e := &explainer{out: w}
 	e.line("federation %s: %s, %s, %s", t.Name, count(len(t.Sites), "site"), count(countNodes(t), "node"), count(len(t.Links), "link"))
 	e.line("certificates: %s", certificates(t))
+	if t.Primary {
+		e.line("primary views: %s", weights(t))
+	}
 	e.sites(t)
 	e.links(t)
 	e.policies(t)
@@ -39,6 +42,15 @@ func certificates(t *Topology) string {
 		return "none; all addresses are loopback, so nodes start with throw-away ones that nobody verifies"
 	}
 	return "none; nodes start only with --insecure, and nobody verifies anybody"
+}
+
+// weights lists what each site has to say.
+func weights(t *Topology) string {
+	texts := make([]string, len(t.Sites))
+	for i, s := range t.Sites {
+		texts[i] = fmt.Sprintf("%s %d", s.Name, s.Weight)
+	}
+	return "most of the weight of the one before; " + strings.Join(texts, ", ")
 }
 
 // An explainer writes lines and tables until the first error.

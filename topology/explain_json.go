@@ -15,6 +15,7 @@ type (
 		Federation  string          `json:"federation"`
 		Certs       string          `json:"certs,omitempty"`
 		AllLoopback bool            `json:"all_loopback"`
+		Primary     bool            `json:"primary"` // views are told apart by the sites' weights
 		Sites       []explainedSite `json:"sites"`
 		Links       []explainedLink `json:"links"`
 		Groups      []explainedRule `json:"groups"`
@@ -26,6 +27,7 @@ type (
 		Name      string          `json:"name"`
 		ID        string          `json:"id"`
 		Multicast string          `json:"multicast,omitempty"`
+		Weight    int             `json:"weight"`               // its say in which view is primary
 		NoTransit bool            `json:"no_transit,omitempty"` // its gateways pass on nothing between other sites
 		Nodes     []explainedNode `json:"nodes"`
 	}
@@ -87,7 +89,7 @@ type (
 // ExplainJSON writes what Explain says as one JSON object on one line.
 func (t *Topology) ExplainJSON(w io.Writer) error {
 	x := explained{
-		Type: "topology", Federation: t.Name, Certs: t.Certs, AllLoopback: t.AllLoopback(),
+		Type: "topology", Federation: t.Name, Certs: t.Certs, AllLoopback: t.AllLoopback(), Primary: t.Primary,
 		Sites: []explainedSite{}, Links: []explainedLink{}, Groups: []explainedRule{}, Paths: []explainedPath{},
 		Access: explainAccess(&t.Access),
 		Timing: t.DerivedTiming(),
@@ -133,7 +135,7 @@ func explainAccess(a *Access) explainedAccess {
 }
 
 func explainSite(s *Site) explainedSite {
-	site := explainedSite{Name: s.Name, ID: s.ID.String(), NoTransit: s.NoTransit, Nodes: []explainedNode{}}
+	site := explainedSite{Name: s.Name, ID: s.ID.String(), Weight: s.Weight, NoTransit: s.NoTransit, Nodes: []explainedNode{}}
 	if s.Multicast.IsValid() {
 		site.Multicast = s.Multicast.String()
 	}

@@ -41,6 +41,7 @@ const (
 	maxCost      = 60_000           // ms
 	minSlowAfter = 100 * time.Millisecond
 	maxSlowAfter = time.Hour
+	maxWeight    = 1000 // of a site: enough to rank the largest federation
 	maxRules     = 1024 // entries of [[group]], and of [[access.allow]]; each name is held against all
 )
 
@@ -77,13 +78,14 @@ func (r *reader) federation(t *Topology, path string, top table) {
 	if !ok {
 		return
 	}
-	f.keys("name", "certs")
+	f.keys("name", "certs", "primary")
 	if name, ok := f.needed("name", "acme"); ok {
 		if problem := checkFederationName(name); problem != "" {
 			f.fault("name", "name %s %s", quote(name), problem)
 		}
 		t.Name = name
 	}
+	t.Primary = f.flag("primary", false)
 	certs, ok := f.text("certs", "certs")
 	switch {
 	case ok && (certs == "" || strings.ContainsRune(certs, 0)):
@@ -105,7 +107,7 @@ func (r *reader) site(s table) *Site {
 		}
 	}
 	r.sites[site] = s
-	s.keys("name", "multicast", "transport", "transit", "node")
+	s.keys("name", "multicast", "transport", "transit", "weight", "node")
 	if text, ok := s.text("multicast", groupAddress.example.String()); ok {
 		group, problem := parseAddress(text, groupAddress)
 		if problem != "" {
@@ -117,6 +119,9 @@ func (r *reader) site(s table) *Site {
 		s.fault("transport", "transport %s is not known: write transport = \"unicast\", or multicast = %q instead", quote(transport), groupAddress.example)
 	}
 	site.NoTransit = !s.flag("transit", true)
+	if site.Weight = 1; s.has("weight") {
+		site.Weight = s.integer("weight", "2", 0, maxWeight)
+	}
 	for _, n := range s.tables("node", numbered("node")) {
 		site.Nodes = append(site.Nodes, r.node(site, n))
 	}

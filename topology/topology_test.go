@@ -30,6 +30,7 @@ const everything = `
 [federation]
 name  = "acme"
 certs = "certs"
+primary = true
 
 [[site]]
 name      = "lon"
@@ -50,6 +51,7 @@ multicast = "239.192.7.1:4803"
 [[site]]
 name      = "fra"
 transport = "unicast"
+weight    = 3
 
   [[site.node]]
   name    = "fra-1"
@@ -92,8 +94,8 @@ hello      = "50ms"
 
 func TestEverything(t *testing.T) {
 	got := parse(t, everything)
-	lon := &Site{ID: membership.SiteIDOf("lon"), Name: "lon", Multicast: netip.MustParseAddrPort("239.192.7.1:4803")}
-	fra := &Site{ID: membership.SiteIDOf("fra"), Name: "fra"}
+	lon := &Site{ID: membership.SiteIDOf("lon"), Name: "lon", Weight: 1, Multicast: netip.MustParseAddrPort("239.192.7.1:4803")}
+	fra := &Site{ID: membership.SiteIDOf("fra"), Name: "fra", Weight: 3}
 	lon.Nodes = []*Node{{
 		ID: membership.NodeIDOf("lon-1"), Name: "lon-1", Site: lon,
 		Address: netip.MustParseAddrPort("10.1.0.1:4803"),
@@ -114,7 +116,7 @@ func TestEverything(t *testing.T) {
 		Admin:   netip.MustParseAddrPort("[::]:4805"),
 	}}
 	want := &Topology{
-		Path: "dir/fed.toml", Name: "acme", Certs: "dir/certs",
+		Path: "dir/fed.toml", Name: "acme", Certs: "dir/certs", Primary: true,
 		Sites: []*Site{lon, fra},
 		Links: []*Link{{
 			Between: [2]*Site{lon, fra}, Cost: 8 * time.Millisecond,

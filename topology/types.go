@@ -11,14 +11,17 @@ import (
 // A Topology is a validated, defaulted description of a federation. It is never
 // changed after Load returned it.
 type Topology struct {
-	Path   string // of the file; "" if it came from memory
-	Name   string // the federation's label
-	Certs  string // folder, absolute or relative to the working directory; "" if none
-	Sites  []*Site
-	Links  []*Link // as in the file, or every pair of sites
-	Groups []Group
-	Access Access
-	Timing Timing
+	Path  string // of the file; "" if it came from memory
+	Name  string // the federation's label
+	Certs string // folder, absolute or relative to the working directory; "" if none
+	// Primary says that views are told apart by whether they are primary: by the weights
+	// of their sites.
+	Primary bool
+	Sites   []*Site
+	Links   []*Link // as in the file, or every pair of sites
+	Groups  []Group
+	Access  Access
+	Timing  Timing
 }
 
 // A Site is one LAN and its nodes, in the order of the file.
@@ -26,6 +29,7 @@ type Site struct {
 	ID        membership.SiteID
 	Name      string
 	Multicast netip.AddrPort // invalid: unicast fan-out
+	Weight    int            // its say in which view is primary; 0: none
 	NoTransit bool           // its gateways pass on nothing between other sites
 	Nodes     []*Node
 }

@@ -100,13 +100,20 @@ func (t *table) heading(cells ...string) {
 }
 
 func viewState(v *admin.View) string {
+	state := "not complete"
 	switch {
 	case v.Frozen:
-		return "changing"
+		state = "changing"
 	case v.Complete:
-		return "complete"
+		state = "complete"
 	}
-	return "not complete"
+	switch v.Primary {
+	case admin.PrimaryYes:
+		return state + ", primary"
+	case admin.PrimaryNo:
+		return state + ", not primary"
+	}
+	return state
 }
 
 func ms(v float64) string { return fmt.Sprintf("%.1f ms", v) }

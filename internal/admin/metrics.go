@@ -40,6 +40,7 @@ var (
 	descRotation = desc("ring_token_rotations_total", "Token visits.")
 	descPackets  = desc("ring_packets_total", "Ring packets.", "direction")
 	descView     = desc("view_members", "Sites in the view.")
+	descPrimary  = desc("view_primary", "1 if the site view is primary; only where the topology asks for that.")
 	descComplete = desc("view_complete", "1 if every site of the topology is in the view.")
 	descLinkUp   = desc("link_up", "1 if the link is up.", "peer", "site")
 	descRTT      = desc("link_rtt_seconds", "Round trip time of the link.", "peer", "site")
@@ -96,6 +97,9 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 	count(descPackets, s.Ring.Resent, "retransmitted")
 	gauge(descView, float64(len(s.View.Members)))
 	gauge(descComplete, oneIf(s.View.Complete))
+	if s.View.Primary != PrimaryOff {
+		gauge(descPrimary, oneIf(s.View.Primary == PrimaryYes))
+	}
 	for _, l := range s.Links {
 		gauge(descLinkUp, oneIf(l.State == "up"), l.Peer, l.Site)
 		gauge(descRTT, l.RTT/1e3, l.Peer, l.Site)

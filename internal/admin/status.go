@@ -68,10 +68,18 @@ type View struct {
 	Instance   string   `json:"instance"`   // of the own site
 	Members    []string `json:"members"`    // sites
 	Configured int      `json:"configured"` // sites in the topology
+	Primary    string   `json:"primary"`    // "yes" or "no": whether the view is primary; "off": the topology does not ask
 	Complete   bool     `json:"complete"`   // every site of the topology is in the view
 	Frozen     bool     `json:"frozen"`     // a new view is being installed
 	Learning   bool     `json:"learning"`   // this node waits for the site's state
 }
+
+// What View.Primary says.
+const (
+	PrimaryOff = "off"
+	PrimaryYes = "yes"
+	PrimaryNo  = "no"
+)
 
 // Certificate is the node's own, and what it knows of revoked ones.
 type Certificate struct {

@@ -87,6 +87,7 @@ var predicates = []predicate{
 	{"P26", everythingArrives, lacksEnd},
 	{"P27", nothingLeft, func(h *history) string { return lacksFact(h, func(f *Facts) bool { return len(f.Ends) > 0 }) }},
 	{"P28", fewViews, lacksQuiet},
+	{"P29", primaryLine, lacksClock},
 }
 
 func lacksKeys(h *history) string {

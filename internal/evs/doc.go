@@ -49,6 +49,7 @@
 //	P26 everything arrives        in runs that settle; keyed, and outside
 //	P27 nothing left              Facts
 //	P28 few views                 as P25
+//	P29 one line of primary views clocks that can be compared
 //
 // Judge says which of them could not be checked, and why. Facts are what only the
 // simulator knows, who sees all nodes at once. Strict EVS, which also asks for equal

@@ -127,6 +127,7 @@ type Event struct {
 
 	ID       string   `json:"id,omitempty"`
 	Members  []string `json:"members,omitempty"`
+	Primary  bool     `json:"primary,omitempty"` // of a view
 	Together []string `json:"together,omitempty"`
 	With     []string `json:"with,omitempty"`
 	TS       []string `json:"ts,omitempty"`

@@ -23,6 +23,7 @@ type federation struct {
 	siteOf   map[membership.SiteID]*site
 	nodes    map[membership.NodeID]membership.SiteID
 	siteIDs  []membership.SiteID
+	weights  map[membership.SiteID]uint32 // for primary views: one or two, by turns
 	wan      *wan
 	talking  bool // clients send
 	over     bool // nothing more will happen
@@ -74,13 +75,14 @@ type Stats struct {
 func newFederation(s *Schedule) *federation {
 	f := &federation{seed: s.Seed,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
-		nodes: map[membership.NodeID]membership.SiteID{}, numbers: map[request]uint64{}}
+		nodes: map[membership.NodeID]membership.SiteID{}, weights: map[membership.SiteID]uint32{}, numbers: map[request]uint64{}}
 	f.stats.ByService, f.stats.Covered = map[membership.Service]int{}, evs.Coverage{}
 	for i, spec := range s.Sites {
 		x := &site{f: f, index: i, name: siteText(i), ahead: spec.Ahead}
 		x.id = membership.SiteIDOf(x.name)
 		f.siteOf[x.id] = x
 		f.siteIDs = append(f.siteIDs, x.id)
+		f.weights[x.id] = uint32(1 + i%2)
 		for j := range spec.Nodes {
 			at := &place{site: x, index: j, number: len(f.places), name: nodeText(len(f.places)), gateway: j < spec.Gateways}
 			at.id = membership.NodeIDOf(at.name)

@@ -27,6 +27,11 @@ func TestMutantsOfViews(t *testing.T) {
 			events[i].K++
 			return events
 		})},
+		{"both sides take themselves for the primary one", "P29", allOf(evs.View, func(e *evs.Event) { e.Primary = true })},
+		{"a view is primary at one node only", "P29", firstOf(evs.View, nil, func(events []evs.Event, i int) []evs.Event {
+			events[i].Primary = !events[i].Primary
+			return events
+		})},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			traces := copyTraces(clean.Traces)
@@ -53,6 +58,20 @@ func firstOf(kind evs.Kind, pass func(*facts, *evs.Event) bool, change func([]ev
 			}
 		}
 		return false
+	}
+}
+
+// allOf changes all events of a kind.
+func allOf(kind evs.Kind, change func(*evs.Event)) func([]evs.Trace) bool {
+	return func(traces []evs.Trace) bool {
+		for t := range traces {
+			for i := range traces[t].Events {
+				if traces[t].Events[i].Kind == kind {
+					change(&traces[t].Events[i])
+				}
+			}
+		}
+		return true
 	}
 }
 

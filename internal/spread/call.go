@@ -17,6 +17,7 @@ const TypeExtension = TypeGroupsState
 const (
 	CallGroups  = 1 // which groups there are
 	CallMembers = 2 // who is in a group
+	CallView    = 3 // which sites are in the order at present
 )
 
 // Bounds of calls and answers.
@@ -64,6 +65,74 @@ type MembersAnswer struct {
 	Total    int    // known at the node
 	Complete bool   // they are all that there are
 	Members  []string
+}
+
+// A ViewCall asks for the site view.
+type ViewCall struct{ Tag uint32 }
+
+// A ViewAnswer answers a ViewCall. Its names are the sites of the view, sorted.
+type ViewAnswer struct {
+	Tag      uint32
+	Weighed  bool // the topology asks for primary views
+	Primary  bool // the view is primary
+	Changing bool // another one is about to be installed
+	Total    int  // sites in the topology
+	Epoch    uint64
+	Sites    []string
+}
+
+// Flags of a ViewAnswer.
+const (
+	flagWeighed  = 1
+	flagPrimary  = 2
+	flagChanging = 4
+)
+
+// viewAnswerBytes: tag, flags, sites of the topology, epoch.
+const viewAnswerBytes = 20
+
+// AppendViewCall appends a call of a session.
+func AppendViewCall(b []byte, private string, c ViewCall) []byte {
+	return binary.LittleEndian.AppendUint32(extension(b, CallView, private, 0, 4), c.Tag)
+}
+
+// ParseViewCall reads the data behind a header.
+func ParseViewCall(h *Header, body []byte) (c ViewCall, err error) {
+	data, err := split(h, body, 0, 4, 4)
+	if err == nil {
+		c.Tag = h.Order().Uint32(data)
+	}
+	return c, err
+}
+
+// AppendViewAnswer appends an answer.
+func AppendViewAnswer(b []byte, a ViewAnswer) []byte {
+	b = extension(b, CallView, "", len(a.Sites), viewAnswerBytes)
+	for _, s := range a.Sites {
+		b = AppendGroup(b, s)
+	}
+	b = binary.LittleEndian.AppendUint32(b, a.Tag)
+	b = binary.LittleEndian.AppendUint32(b, flag(a.Weighed, flagWeighed)|flag(a.Primary, flagPrimary)|flag(a.Changing, flagChanging))
+	b = binary.LittleEndian.AppendUint32(b, uint32(a.Total))
+	return binary.LittleEndian.AppendUint64(b, a.Epoch)
+}
+
+// ParseViewAnswer reads the names and data behind a header.
+func ParseViewAnswer(h *Header, body []byte) (ViewAnswer, error) {
+	var a ViewAnswer
+	data, err := split(h, body, h.Groups, viewAnswerBytes, viewAnswerBytes)
+	if err != nil {
+		return a, err
+	}
+	order := h.Order()
+	flags := order.Uint32(data[4:])
+	a.Tag, a.Total, a.Epoch = order.Uint32(data), int(order.Uint32(data[8:])), order.Uint64(data[12:])
+	a.Weighed, a.Primary, a.Changing = flags&flagWeighed != 0, flags&flagPrimary != 0, flags&flagChanging != 0
+	for i := range h.Groups {
+		name, _ := GroupName(body[i*GroupBytes : (i+1)*GroupBytes])
+		a.Sites = append(a.Sites, string(name))
+	}
+	return a, nil
 }
 
 // Flags of answers.

@@ -76,6 +76,15 @@ func TestCallsAndAnswers(t *testing.T) {
 	if got, err := ParseGroupsAnswer(h, body); !reflect.DeepEqual(got, list) || err != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
+	view := ViewAnswer{Tag: 9, Weighed: true, Changing: true, Total: 3, Epoch: 1 << 40, Sites: []string{"fra", "lon"}}
+	h, body = message(t, AppendViewAnswer(nil, view))
+	if got, err := ParseViewAnswer(h, body); !reflect.DeepEqual(got, view) || err != nil || h.CallKind() != CallView {
+		t.Errorf("%+v, %v", got, err)
+	}
+	h, body = message(t, AppendViewCall(nil, "#a#d1", ViewCall{Tag: 9}))
+	if got, err := ParseViewCall(h, body); got.Tag != 9 || err != nil || h.CallKind() != CallView {
+		t.Errorf("%+v, %v", got, err)
+	}
 	who := MembersAnswer{Tag: 8, Total: 3, Complete: true, Members: []string{"#a#d1", "#b#d1"}}
 	h, body = message(t, AppendMembersAnswer(nil, who))
 	if got, err := ParseMembersAnswer(h, body); !reflect.DeepEqual(got, who) || err != nil {
@@ -110,6 +119,7 @@ func FuzzParseCalls(f *testing.F) {
 	f.Add(AppendMembersCall(nil, "#a#d1", MembersCall{Group: "g"}))
 	f.Add(AppendGroupsAnswer(nil, GroupsAnswer{Groups: []GroupInfo{{Name: "a"}}}))
 	f.Add(AppendMembersAnswer(nil, MembersAnswer{Members: []string{"#a#d1"}}))
+	f.Add(AppendViewAnswer(nil, ViewAnswer{Sites: []string{"lon"}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) < HeaderBytes {
 			return
@@ -130,6 +140,9 @@ func FuzzParseCalls(f *testing.F) {
 		}
 		if a, err := ParseMembersAnswer(&h, body); err == nil && len(a.Members) > MaxListed {
 			t.Errorf("%d members", len(a.Members))
+		}
+		if a, err := ParseViewAnswer(&h, body); err == nil && len(a.Sites) > MaxListed {
+			t.Errorf("%d sites", len(a.Sites))
 		}
 	})
 }

@@ -212,7 +212,7 @@ func (r *Recorder) configuration(e *merge.TraceEvent, out evs.Event) {
 	case merge.TraceView:
 		r.last = merge.TraceEvent{}
 		out.Kind = evs.View
-		out.Members = r.members(e.Members)
+		out.Members, out.Primary = r.members(e.Members), e.Primary
 	case merge.TraceSig:
 		out.Kind, out.TSN = evs.Sig, r.nodeNames(e.Nodes)
 		out.TS = r.members(e.Members)

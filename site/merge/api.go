@@ -27,6 +27,9 @@ type Config struct {
 	// of a group; zero: the group waits for it. A node may have another opinion than
 	// others. Nil: all wait.
 	SlowAfter func(group string) time.Duration
+	// Weights are those of all sites, for primary views: each node of the federation
+	// has to have the same. Nil: no view is primary.
+	Weights map[membership.SiteID]uint32
 	// Trace is told what the machine does, for simulators and checkers. It is
 	// called synchronously and must not keep the event. Nil: off.
 	Trace func(*TraceEvent)
@@ -138,6 +141,7 @@ type State struct {
 	Epoch    uint64             // highest epoch known
 	Wanted   uint64             // epoch that the next view should have at least, because clients saw one below it elsewhere; zero: none
 	Members  []SiteInstance     // of the view, ascending by instance
+	Primary  bool               // the view is primary
 	Logs     []membership.LogID // that this site pulls: one for each other member
 }
 

@@ -36,7 +36,8 @@ type control struct {
 	vectors       []promiseRow // with piece 0
 	data          []byte
 
-	stand // Sync
+	stand                  // Sync
+	claim membership.Claim // Sync
 
 	// Have
 	have    uint32 // pieces of the receiver's Fill
@@ -86,7 +87,7 @@ func (c *control) append(b []byte) []byte {
 		}
 		return append(b, c.data...)
 	case controlSync:
-		return c.stand.append(b)
+		return appendClaim(c.stand.append(b), &c.claim)
 	case controlHave:
 		b = wire.AppendBool(wire.AppendBool(wire.AppendUint32(b, c.have), c.synced), c.ready)
 		return wire.AppendUint64(b, uint64(c.missing))
@@ -117,6 +118,7 @@ func (c *control) read(data []byte) error {
 		}
 	case controlSync:
 		c.stand.read(&r)
+		c.claim = readClaim(&r)
 	case controlHave:
 		c.have, c.synced, c.ready, c.missing = r.Uint32(), r.Bool(), r.Bool(), membership.Set(r.Uint64())
 	}

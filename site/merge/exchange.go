@@ -31,6 +31,11 @@ type exchangePeer struct {
 	missing membership.Set
 }
 
+// syncOf is the Sync of this instance.
+func syncOf(own *part) *control {
+	return &control{kind: controlSync, stand: own.stand, claim: own.claim}
+}
+
 // keepPromise remembers a promise for Fills: the latest, and the newest of those whose
 // records are all there.
 func (x *exchange) keepPromise(members, self, src int, p *promise, inNext uint64) {
@@ -83,7 +88,7 @@ func (r *Replica) exchangeOut() {
 			r.sendFill(i, 0)
 		}
 		if sync {
-			r.sendControl(i, &control{kind: controlSync, stand: f.parts[f.self].stand})
+			r.sendControl(i, syncOf(&f.parts[f.self]))
 		}
 		if ready {
 			r.sendControl(i, &control{kind: controlReady})
@@ -174,7 +179,7 @@ func (r *Replica) haveIn(c *control) {
 		r.sendFill(i, c.have)
 	}
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
-		r.sendControl(i, &control{kind: controlSync, stand: f.parts[f.self].stand})
+		r.sendControl(i, syncOf(&f.parts[f.self]))
 	}
 	if !c.ready && r.mayReady(f) {
 		r.sendControl(i, &control{kind: controlReady})

@@ -50,6 +50,7 @@ type part struct {
 
 	synced bool
 	stand
+	claim    membership.Claim
 	ready    bool
 	readyPos ring.Position
 }
@@ -111,7 +112,7 @@ func (m *machine) control(c *control) bool {
 		m.fillPiece(p, c)
 	case controlSync:
 		if !p.synced {
-			p.synced, p.stand = true, c.stand
+			p.synced, p.stand, p.claim = true, c.stand, c.claim
 		}
 	case controlReady:
 		if !p.ready {
@@ -127,7 +128,7 @@ func (m *machine) flushStep() {
 	f := m.flush
 	own := &f.parts[f.self]
 	if !f.synced && f.all(func(p *part) bool { return p.filled }) {
-		own.stand = m.sync()
+		own.stand, own.claim = m.sync(), m.claim()
 		own.synced, f.synced, f.syncPos = true, true, m.pos
 		for i := range f.parts {
 			f.parts[i].evidence = nil // it has served
@@ -137,6 +138,7 @@ func (m *machine) flushStep() {
 		if m.cut == nil {
 			m.cut = m.newCut()
 		}
+		m.attempt()
 		own.ready, own.readyPos = true, m.pos
 		f.ready, f.readyPos = true, m.pos
 	}

@@ -107,6 +107,7 @@ func (r *Replica) found() {
 	}
 	m := newMachine(&r.cfg, &r.names, id, view)
 	m.voters = d.view.Members
+	m.foundPrimary()
 	d.settle(id, d.view.Members)
 	m.expect(d.present(), ring.ID{})
 	r.traceLineage(id, "founder", m.voters, m.voters)

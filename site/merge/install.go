@@ -33,6 +33,7 @@ func (m *machine) install() {
 	})
 	moves := m.takeLeave()
 	m.reset(f.view)
+	m.takePrimary(f)
 	m.installed = m.pos
 	m.traceView()
 	m.takeDirectories(f)
@@ -171,7 +172,7 @@ func (m *machine) rejoinAll(g *group, wait []waiter) {
 
 func (m *machine) traceView() {
 	if m.cfg.Trace != nil {
-		m.cfg.Trace(&TraceEvent{Kind: TraceView, View: m.view.ID, Members: m.view.Members, Instance: m.instance})
+		m.cfg.Trace(&TraceEvent{Kind: TraceView, Primary: m.primary, View: m.view.ID, Members: m.view.Members, Instance: m.instance})
 	}
 }
 

@@ -35,6 +35,7 @@ type machine struct {
 	exportState
 	importState
 	orderState
+	primaryState
 
 	groups    map[string]*group
 	preparing map[*group]bool                  // those with a preparation
@@ -242,7 +243,7 @@ func (m *machine) frozen() bool { return m.flush != nil }
 
 // state is what the overlay advertises.
 func (m *machine) state(site membership.SiteID) *State {
-	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Members: m.view.Members}
+	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Members: m.view.Members, Primary: m.primary}
 	if m.bumped {
 		s.Wanted = m.epoch + 1
 	}

@@ -39,7 +39,7 @@ func (p *part) append(b []byte) []byte {
 	b = wire.AppendBool(wire.AppendBlob(b, p.buf), p.filled)
 	b = wire.AppendBlob(p.key.append(b), p.dir)
 	b = appendRows(b, p.evidence)
-	b = p.stand.append(wire.AppendBool(b, p.synced))
+	b = appendClaim(p.stand.append(wire.AppendBool(b, p.synced)), &p.claim)
 	return appendPosition(wire.AppendBool(b, p.ready), p.readyPos)
 }
 
@@ -92,6 +92,7 @@ func (p *part) read(r *wire.Reader) {
 	p.key, p.dir = readFlushKey(r), r.Blob(maxListed)
 	p.evidence, p.synced = readRows(r, maxRows), r.Bool()
 	p.stand.read(r)
+	p.claim = readClaim(r)
 	p.ready, p.readyPos = r.Bool(), readPosition(r)
 }
 

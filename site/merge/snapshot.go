@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 3
+const snapshotVersion = 4
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -30,6 +30,7 @@ func (m *machine) snapshot() []byte {
 	b = appendPosition(appendPosition(b, m.installed), m.line)
 	b = wire.AppendUint64(wire.AppendUint32(b, m.local), m.epoch)
 	b = wire.AppendUint64(wire.AppendBool(b, m.bumped), m.ticks)
+	b = m.past.Append(wire.AppendBool(b, m.primary))
 	b = m.appendStreams(b)
 	b = m.appendOrder(b)
 	b = m.appendClients(b)
@@ -56,6 +57,7 @@ func restoreMachine(cfg *Config, names *interner, data []byte) (*machine, error)
 	m.installed, m.line = readPosition(&r), readPosition(&r)
 	m.local, m.epoch = r.Uint32(), r.Uint64()
 	m.bumped, m.ticks = r.Bool(), r.Uint64()
+	m.primary, m.past = r.Bool(), membership.ReadPrimary(&r)
 	m.readStreams(&r)
 	m.readOrder(&r)
 	m.readClients(&r)

@@ -272,6 +272,7 @@ func (r *Replica) Status() Status {
 		return s
 	}
 	s.Instance, s.View, s.Members, s.Frozen = m.instance, m.view.ID, m.view.Members, m.frozen()
+	s.Primary = m.primary
 	s.Clock, s.H, s.V, s.W, s.Line = m.clock, m.h, m.v, m.wself, m.line
 	s.Pending, s.Groups, s.Clients = len(m.pend)+len(m.fifoWait), len(m.groups), len(m.clients)
 	for _, rec := range m.held {

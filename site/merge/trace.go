@@ -15,7 +15,7 @@ const (
 	TraceDeliver                      // a record or local message takes effect here
 	TraceImport                       // a record of another site was taken in
 	TracePromise                      // a promise was released (Out) or applied
-	TraceView                         // a site view was installed
+	TraceView                         // a site view was installed, Primary or not
 	TraceSig                          // transitional signal of the view: Nodes or Members go on together
 	TraceLineage                      // a lineage was decided (Role), or learners became voters
 	TraceNamed                        // a message of this node's client, Tag in its Request, has the number Seq
@@ -44,6 +44,7 @@ type TraceEvent struct {
 	P, W      int64
 	V         int64 // TraceDeliver, TraceAttach: what the instance had delivered all of
 	Out       bool
+	Primary   bool
 	Why       string
 	Instance  membership.InstanceID
 	View      membership.ViewID

@@ -25,10 +25,11 @@ type Backend interface {
 	// has enough; LetGo ends that for all that the reader held. They never block.
 	Hold(reader membership.ClientID, sender merge.Member)
 	LetGo(reader membership.ClientID)
-	// Groups and Members tell what this node knows. They return false once the node
+	// Groups, Members and View tell what this node knows. They return false once the node
 	// stops.
 	Groups() ([]GroupInfo, bool)
 	Members(group string) (members []merge.Member, complete, ok bool)
+	View() (spread.ViewAnswer, bool)
 }
 
 // A GroupInfo is what a node knows of a group.

@@ -43,6 +43,18 @@ func (r *reader) call(h *spread.Header, body []byte) error {
 			return err
 		}
 		return r.listMembers(call)
+	case spread.CallView:
+		call, err := spread.ParseViewCall(h, body)
+		if err != nil {
+			return err
+		}
+		answer, ok := r.session.server.backend.View()
+		if !ok {
+			return errStops
+		}
+		answer.Tag = call.Tag
+		r.session.queue(spread.AppendViewAnswer(nil, answer), nil)
+		return nil
 	default:
 		return fmt.Errorf("extension call %d is not known", kind)
 	}

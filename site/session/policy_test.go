@@ -249,6 +249,11 @@ func TestCalls(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", c, answer, err)
 		}
 	}
+	conn.Write(spread.AppendViewCall(nil, "#asks#d1", spread.ViewCall{Tag: 4}))
+	h, body = extension(t, conn)
+	if v, err := spread.ParseViewAnswer(h, body); err != nil || v.Tag != 4 || !v.Primary || v.Epoch != 3 || fmt.Sprint(v.Sites) != "[lon]" {
+		t.Errorf("view: %+v, %v", v, err)
+	}
 	// Who did not negotiate it may not ask, and an unknown call is an error.
 	other.Write(spread.AppendGroupsCall(nil, "#other#d1", spread.GroupsCall{}))
 	unknown := spread.AppendGroupsCall(nil, "#asks#d1", spread.GroupsCall{})

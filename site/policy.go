@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"ringway/membership"
 	"ringway/topology"
 )
 
@@ -18,4 +19,16 @@ func slowAfter(t *topology.Topology) func(string) time.Duration {
 		}
 		return 0
 	}
+}
+
+// weights are those of all sites. Nil: no view is primary.
+func weights(t *topology.Topology) map[membership.SiteID]uint32 {
+	if !t.Primary {
+		return nil
+	}
+	all := map[membership.SiteID]uint32{}
+	for _, s := range t.Sites {
+		all[s.ID] = uint32(s.Weight)
+	}
+	return all
 }
