@@ -207,7 +207,7 @@ func TestEachLineOnce(t *testing.T) {
 	// has waits until a reader has printed all of a writer, and checks it.
 	has := func(reader, writer string) {
 		t.Helper()
-		next := 0
+		var next int
 		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			next = 0
 			text := outs[reader].String()
