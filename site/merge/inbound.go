@@ -68,7 +68,7 @@ func (m *machine) absorb(r *record) {
 	case kindInterestOff:
 		m.offIn(r)
 	case kindNodeLost:
-		m.lost[lostNode{r.node, r.boot}] = true
+		m.lose(lostNode{r.node, r.boot}, r.src)
 	}
 	m.place(r)
 }

@@ -38,7 +38,7 @@ func (m *machine) install() {
 	m.traceView()
 	m.takeDirectories(f)
 	for _, l := range m.lostLater {
-		m.lost[l] = true
+		m.lose(l, m.self)
 	}
 	m.showMoves(moves, keys)
 	later := m.lostLater

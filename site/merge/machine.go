@@ -43,7 +43,7 @@ type machine struct {
 	clients   map[membership.ClientID]*ownClient
 	nodes     map[membership.NodeID]attached
 	downT     map[membership.NodeID]int64 // of the NodeDown of a node that was lost in this view
-	lost      map[lostNode]bool           // lost, NodeDown not delivered yet
+	lost      map[lostNode]membership.Set // lost, as these places say; NodeDown not delivered yet
 	leaving   membership.Set              // while a view ends: members that do not go on with this site
 	tail      uint64                      // likewise: names who goes on, for ids of group views that others do not see
 	lostLater []lostNode                  // lost while frozen: their records follow the install
@@ -186,7 +186,7 @@ func (m *machine) here(c membership.ClientID) bool {
 // NodeDown that ends them is delivered.
 func (m *machine) hears() bool {
 	at, ok := m.nodes[m.cfg.Self]
-	return ok && at.boot == m.cfg.Boot && !m.lost[lostNode{m.cfg.Self, uint32(m.cfg.Boot)}]
+	return ok && at.boot == m.cfg.Boot && !m.lost[lostNode{m.cfg.Self, uint32(m.cfg.Boot)}].Has(m.self)
 }
 
 func newMachine(cfg *Config, names *interner, instance membership.InstanceID, view membership.SiteView) *machine {
@@ -210,7 +210,7 @@ func (m *machine) reset(view membership.SiteView) {
 		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]*record, n), late: make([]int64, n), reading: make([]int64, n)}
 	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, maxMoved: -1, delivered: record{t: -1},
 		pending: map[membership.ClientID]int{}}
-	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]bool{}
+	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]membership.Set{}
 	m.epoch, m.bumped = max(m.epoch, view.ID.Epoch), false
 	m.skipT, m.samples = -1, nil
 	for _, c := range m.clients {

@@ -38,21 +38,50 @@ func (m *machine) anyGone() bool { return len(m.parted) > 0 || len(m.lost) > 0 |
 
 // stays says whether a member, of the site at a place, is not known to be gone.
 func (m *machine) stays(from int, x Member) bool {
-	return !m.leaving.Has(from) && !m.parted[x.Client.Node] && !m.isLost(x.Client)
+	return !m.leaving.Has(from) && !m.parted[x.Client.Node] && !m.lost[runOf(x.Client)].Has(from)
 }
 
-// staying returns the function that says so of g's members.
+// staying returns the function that says so of g's members. A client whose node went from
+// one instance of a site to another is listed by both: it is gone when neither keeps it.
 func (m *machine) staying(g *group) func(Member) bool {
-	leaves := map[membership.ClientID]bool{}
-	if m.leaving != 0 {
-		g.EachRemote(func(from int, x Member) {
-			if m.leaving.Has(from) {
-				leaves[x.Client] = true
+	gone := map[membership.ClientID]bool{}
+	if m.anyGone() {
+		m.eachListing(g, func(from int, x Member) {
+			if !m.stays(from, x) {
+				gone[x.Client] = true
 			}
 		})
 	}
-	return func(x Member) bool { return m.stays(m.self, x) && !leaves[x.Client] }
+	if len(gone) > 0 && m.doubled {
+		m.eachListing(g, func(from int, x Member) {
+			if m.stays(from, x) {
+				delete(gone, x.Client)
+			}
+		})
+	}
+	return func(x Member) bool { return !gone[x.Client] }
 }
+
+// eachListing calls f for all members of g and the places that list them.
+func (m *machine) eachListing(g *group, f func(from int, x Member)) {
+	for _, x := range g.Own() {
+		f(m.self, x)
+	}
+	g.EachRemote(f)
+}
+
+// lose notes that the instance at a place has lost a node. Another instance of that site
+// may have it: what is listed there stays.
+func (m *machine) lose(l lostNode, from int) { m.lost[l] |= membership.SetOf(from) }
+
+// orderedOut forgets that, when the loss is ordered.
+func (m *machine) orderedOut(l lostNode, from int) {
+	if m.lost[l] = m.lost[l].Without(from); m.lost[l] == 0 {
+		delete(m.lost, l)
+	}
+}
+
+func runOf(c membership.ClientID) lostNode { return lostNode{c.Node, uint32(c.Session >> 32)} }
 
 // survive is a decided lineage: of the attached nodes only those stay that are heirs
 // with the same boot (J7).
@@ -84,7 +113,7 @@ func (m *machine) loseNodes(gone []lostNode) {
 		return
 	}
 	for _, l := range gone {
-		m.lost[l] = true
+		m.lose(l, m.self)
 		if m.frozen() {
 			m.lostLater = append(m.lostLater, l)
 			continue
@@ -108,7 +137,7 @@ func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 		top[l] = -1
 	}
 	for id, c := range m.clients {
-		l := lostNode{id.Node, uint32(id.Session >> 32)}
+		l := runOf(id)
 		if t, ok := top[l]; ok {
 			top[l] = max(t, c.last)
 			if m.frozen() {
@@ -126,7 +155,7 @@ func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
 	l := lostNode{r.node, r.boot}
 	m.dropNodes([]lostNode{l}, r.src, r, id, t)
-	delete(m.lost, l)
+	m.orderedOut(l, r.src)
 }
 
 // dropNodes removes the clients of nodes, which their groups see as one change each.

@@ -201,10 +201,6 @@ func (m *machine) signalLost(groups []string) {
 	}
 }
 
-func (m *machine) isLost(c membership.ClientID) bool {
-	return m.lost[lostNode{c.Node, uint32(c.Session >> 32)}]
-}
-
 func (m *machine) tellLeft(c membership.ClientID, name string) {
 	if m.here(c) {
 		m.fx.Outputs = append(m.fx.Outputs, Output{Kind: OutLeft, To: []membership.ClientID{c}, Group: name})

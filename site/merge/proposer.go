@@ -397,9 +397,12 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 		if m.scoped(name) || m.solo() && !m.frozen() {
 			return true
 		}
+		if m.frozen() { // the machine would refuse it, again and again
+			return false
+		}
 		if r.prepares(name) {
 			f.federated = true
-			return !m.frozen()
+			return true
 		}
 		g := m.groups[name]
 		d, above = g.Interest, g.offT

@@ -321,7 +321,7 @@ func (m *machine) appendClients(b []byte) []byte {
 	}
 	b = wire.AppendUint32(b, uint32(len(m.lost)))
 	for _, l := range m.sortedLost() {
-		b = wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot)
+		b = wire.AppendUint64(wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot), uint64(m.lost[l]))
 	}
 	b = wire.AppendUint32(b, uint32(len(m.lostLater)))
 	for _, l := range m.lostLater {
@@ -358,8 +358,12 @@ func (m *machine) readClients(r *wire.Reader) {
 		id := membership.NodeID(r.Uint32())
 		m.downT[id] = r.Int64()
 	}
-	for range r.Count(maxListed, 8) {
-		m.lost[lostNode{membership.NodeID(r.Uint32()), r.Uint32()}] = true
+	for range r.Count(maxListed, 16) {
+		l := lostNode{membership.NodeID(r.Uint32()), r.Uint32()}
+		if m.lost[l] = membership.Set(r.Uint64()) & m.view.All(); m.lost[l] == 0 {
+			r.Fail(errors.New("node is lost to no member of the view"))
+			return
+		}
 	}
 	for range r.Count(maxListed, 8) {
 		m.lostLater = append(m.lostLater, lostNode{membership.NodeID(r.Uint32()), r.Uint32()})

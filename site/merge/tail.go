@@ -11,7 +11,8 @@ import (
 // as everybody delivers it; then comes the transitional signal, and after it what else
 // will be delivered by all that go on together. Before the first safe message that is
 // not known stable the signal comes earlier: not all may get it. Views of groups up to the
-// limit are those that everybody has, with the same sets.
+// limit are those that everybody has; from the signal on, their sets leave out who does
+// not go on together: nobody is to see those come along whom it will part from.
 type ending struct {
 	limit int64
 	from  membership.Set     // sources that go on
@@ -29,7 +30,6 @@ func (m *machine) endView(e *ending) {
 		for _, g := range m.sortedGroups(m.losing) {
 			m.signal(g)
 		}
-		m.leaving = 0
 		if !told {
 			told = true
 			e.trace()
@@ -42,7 +42,7 @@ func (m *machine) endView(e *ending) {
 		m.closeOne()
 	}
 	signal()
-	m.leaving, m.tail = leaving, e.name
+	m.tail = e.name
 	m.dropBut(e.keeps)
 	clear(m.pending)
 	for _, r := range m.pend {
