@@ -40,7 +40,7 @@ func NewGroup(name string) *Group { return &Group{Name: name, names: []string{na
 func (g *Group) Names() []string { return g.names }
 
 // Own returns the members at this site. The slice is shared: see M3.
-func (g *Group) Own() []Member { return g.own }
+func (g *Group) Own() []Member { return slices.Clip(g.own) }
 
 // Len returns the number of members everywhere.
 func (g *Group) Len() int { return len(g.own) + len(g.remote) }
@@ -80,7 +80,9 @@ func (g *Group) Join(m Member) bool {
 	if g.HasOwn(m.Client) {
 		return false
 	}
-	g.own = append(slices.Clip(g.own), m)
+	// Behind the end of what was handed out: nobody sees it there, and g.own is the only
+	// list that grows in that memory.
+	g.own = append(g.own, m)
 	g.toOK = false
 	return true
 }

@@ -236,7 +236,17 @@ func (m *machine) prepareIn(r *record) {
 // acceptedMembers are the own clients that are in, or will be when their joins are
 // delivered.
 func (m *machine) acceptedMembers(g *group) []membership.Member {
-	var members []membership.Member
+	members := make([]membership.Member, 0, g.acceptedOwn)
+	for _, x := range g.Own() {
+		if c := m.clients[x.Client]; c != nil && c.groups.has(g) {
+			members = append(members, x)
+		}
+	}
+	if len(members) == g.acceptedOwn { // as nearly always: no join is under way
+		slices.SortFunc(members, func(a, b Member) int { return a.Client.Compare(b.Client) })
+		return members
+	}
+	members = members[:0]
 	for _, id := range m.sortedClients() {
 		if c := m.clients[id]; c.groups.has(g) {
 			members = append(members, membership.Member{Client: id, Name: c.name})

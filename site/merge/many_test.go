@@ -1,0 +1,108 @@
+package merge
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"ringway/membership"
+)
+
+// manyClients is how many clients a site of manyGroups has: each joins as many groups.
+const manyClients = 1000
+
+// BenchmarkManyGroups prints what groups cost that have a member in each of two sites: the
+// machine's own time, both sites together, for a join, a leave, a message, and for a site
+// view without the other site and the merge of the two.
+//
+//	go test ./site/merge -run '^$' -bench ManyGroups -benchtime 1x
+func BenchmarkManyGroups(b *testing.B) {
+	for _, groups := range []int{10_000, 100_000} {
+		b.Run(fmt.Sprint(groups), func(b *testing.B) {
+			for b.Loop() {
+				manyGroups(b, groups)
+			}
+		})
+	}
+}
+
+func manyGroups(b *testing.B, groups int) {
+	opt := plainOptions(2, 1)
+	opt.unchecked, opt.timing = true, hasty
+	opt.delay = func(_, _ int) time.Duration { return 5 * time.Millisecond }
+	w := newWorld(1, opt, nil)
+	w.runUntil(10*time.Second, "sites meet", w.federated)
+	before := heapBytes()
+	step := func(what string, units int, ok func() bool) {
+		begin := time.Now()
+		w.runUntil(10*time.Minute, what, ok)
+		b.ReportMetric(float64(time.Since(begin).Microseconds())/float64(units), what)
+		if len(w.faults) > 0 {
+			b.Fatal(w.faults)
+		}
+	}
+	name := func(i int) string { return fmt.Sprintf("group-%d", i) }
+	clients := map[*simNode][]membership.ClientID{}
+	for _, n := range w.nodes {
+		for i := range manyClients {
+			id := membership.ClientID{Node: n.id, Session: n.boot<<32 | uint64(i+1)}
+			n.replica.Connect(w.now, id, fmt.Sprint("c", i), &n.fx)
+			clients[n] = append(clients[n], id)
+		}
+	}
+	ask := func(n *simNode, c int, kind RequestKind, group string) {
+		q := Request{Kind: kind, Groups: []string{group}}
+		if kind == Send {
+			q.Service, q.Data = membership.Agreed, make([]byte, 100)
+		}
+		n.replica.Submit(w.now, clients[n][c%manyClients], q, &n.fx)
+		n.carry()
+	}
+	for i := range groups {
+		for n := range clients {
+			ask(n, i, Join, name(i))
+		}
+	}
+	all := func(per int) func() bool {
+		return func() bool {
+			for n := range clients {
+				m := n.replica.m
+				if len(m.groups) < groups || !w.quiet() || m.groups[name(groups-1)].Len() != per {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	step("µs/join", 2*groups, all(2))
+	b.ReportMetric(float64(heapBytes()-before)/float64(2*groups), "B/group")
+	const some = 1000
+	for i := range some {
+		for n := range clients {
+			ask(n, i, Send, name(i))
+		}
+	}
+	step("µs/message", 2*some, w.quiet)
+	for i := range some {
+		for n := range clients {
+			ask(n, i, Leave, name(i))
+		}
+	}
+	step("µs/leave", 2*some, w.quiet)
+	w.parts("ab")
+	step("µs/cut", 1, func() bool { return w.inView(0, 0) && w.inView(1, 1) })
+	w.heal()
+	step("µs/merge", 1, w.federated)
+	if got := w.sites[0].nodes[0].replica.m.groups[name(groups-1)].Len(); got != 2 {
+		b.Fatalf("%d members after the merge", got)
+	}
+}
+
+// heapBytes is what is in use.
+func heapBytes() int64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}
