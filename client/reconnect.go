@@ -117,7 +117,9 @@ func (s *Session) drop(conn *Conn, cause error) {
 	if s.conn != conn {
 		return // somebody else has noticed
 	}
-	conn.abandon()
+	if s.ended == nil { // else Close is at it, and takes its leave
+		conn.abandon()
+	}
 	s.conn, s.cause, s.lost = nil, cause, time.Now()
 	s.backoff.lost(s.lost)
 }

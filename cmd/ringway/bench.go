@@ -17,7 +17,8 @@ import (
 const maxWarmUp = 2 * time.Second
 
 func newBench() *cobra.Command {
-	var connect, service string
+	var c connection
+	var service string
 	var asJSON bool
 	cfg := bench.Config{}
 	cmd := &cobra.Command{
@@ -26,18 +27,15 @@ func newBench() *cobra.Command {
 		Long: `Measure throughput and latency through real client connections. Senders connect to the
 addresses in turn, the receiver to the last one. Without --rate they send as fast as
 --window lets them, and latency is that of a full queue; for the latency of an idle or
-half-loaded federation, give a --rate.`,
+half-loaded federation, give a --rate. A connection that is lost ends the measurement.`,
 		Args: args(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			addresses, err := fromEnv(cmd, "connect", connect, "RINGWAY_CONNECT")
-			if err != nil {
+			var err error
+			if cfg.Connect, err = c.addresses(cmd); err != nil {
 				return err
 			}
-			cfg.Connect = strings.Split(addresses, ",")
-			for _, a := range cfg.Connect {
-				if _, _, err := client.ParseAddress(a); err != nil {
-					return usage("bench: --connect: %v", err)
-				}
+			if err := c.credentials(&cfg.Options); err != nil {
+				return usage("bench: %v", err)
 			}
 			if cfg.Service, err = membership.ParseService(service); err != nil {
 				return usage("bench: %v", err)
@@ -50,7 +48,8 @@ half-loaded federation, give a --rate.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&connect, "connect", "", "addresses of nodes; the last one receives (default $RINGWAY_CONNECT)")
+	flags.StringVar(&c.connect, "connect", "", "addresses of nodes; the last one receives (default $RINGWAY_CONNECT)")
+	c.flags(flags)
 	flags.StringVar(&service, "service", "agreed", "unreliable, reliable, fifo, causal, agreed or safe")
 	flags.IntVar(&cfg.Size, "size", 1000, "bytes of data in a message")
 	flags.IntVar(&cfg.Senders, "senders", 1, "connections that send")
@@ -64,7 +63,7 @@ half-loaded federation, give a --rate.`,
 }
 
 func newBenchJoins() *cobra.Command {
-	var connect string
+	var c connection
 	var asJSON bool
 	cfg := bench.JoinConfig{}
 	cmd := &cobra.Command{
@@ -75,11 +74,13 @@ their groups at once. With --witness one session more, at that address, joins al
 when its node is lost, the time of the first and of the last new view is printed.`,
 		Args: args(0, 0, "none"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			addresses, err := fromEnv(cmd, "connect", connect, "RINGWAY_CONNECT")
-			if err != nil {
+			var err error
+			if cfg.Connect, err = c.addresses(cmd); err != nil {
 				return err
 			}
-			cfg.Connect = strings.Split(addresses, ",")
+			if err := c.credentials(&cfg.Options); err != nil {
+				return usage("bench joins: %v", err)
+			}
 			if err := cfg.Check(); err != nil {
 				return usage("bench joins: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 			}
@@ -94,7 +95,8 @@ when its node is lost, the time of the first and of the last new view is printed
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&connect, "connect", "", "addresses of nodes (default $RINGWAY_CONNECT)")
+	flags.StringVar(&c.connect, "connect", "", "addresses of nodes (default $RINGWAY_CONNECT)")
+	c.flags(flags)
 	flags.IntVar(&cfg.Sessions, "sessions", 100, "connections")
 	flags.IntVar(&cfg.Groups, "groups", 10_000, "groups in all")
 	flags.IntVar(&cfg.Each, "each", 200, "groups that each session joins")

@@ -36,6 +36,12 @@ type (
 		Type  string `json:"type"` // "transition"
 		Group string `json:"group"`
 	}
+	gapJSON struct {
+		Type  string  `json:"type"`   // "gap": the connection was lost, messages may be missing
+		Down  float64 `json:"down_s"` // seconds without one
+		Name  string  `json:"name"`   // private group from here on
+		Cause string  `json:"cause"`
+	}
 )
 
 // An eventWriter prints events as text or JSON. Errors of the writer below are its
@@ -68,6 +74,10 @@ func (e *eventWriter) write(event client.Event) {
 	case *client.View:
 		if e.views {
 			e.view(event)
+		}
+	case *client.Gap:
+		if e.json != nil { // as text it is said beside the output
+			_ = e.json.Encode(gapJSON{Type: "gap", Down: event.Down.Seconds(), Name: event.Name, Cause: event.Cause.Error()})
 		}
 	case *client.Transition:
 		switch {

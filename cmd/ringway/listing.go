@@ -30,7 +30,7 @@ type listedMembers struct {
 }
 
 func newGroups() *cobra.Command {
-	var address string
+	c := connection{giveUp: connectTime}
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "groups --connect ADDR [PATTERN]",
@@ -45,7 +45,7 @@ site is in; for other groups a + stands behind the number.`,
 			if len(args) > 0 {
 				pattern = args[0]
 			}
-			return listing(cmd, address, func(ctx context.Context, conn *client.Conn, out io.Writer) error {
+			return listing(cmd, &c, func(ctx context.Context, conn *client.Session, out io.Writer) error {
 				groups, err := conn.Groups(ctx, pattern)
 				if err != nil {
 					return err
@@ -54,12 +54,12 @@ site is in; for other groups a + stands behind the number.`,
 			})
 		},
 	}
-	listingFlags(cmd, &address, &asJSON)
+	listingFlags(cmd, &c, &asJSON)
 	return cmd
 }
 
 func newMembers() *cobra.Command {
-	var address string
+	c := connection{giveUp: connectTime}
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "members --connect ADDR GROUP",
@@ -68,7 +68,7 @@ func newMembers() *cobra.Command {
 without a member of its own does not know those at other sites, and says so: ask another.`,
 		Args: args(1, 1, "one GROUP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return listing(cmd, address, func(ctx context.Context, conn *client.Conn, out io.Writer) error {
+			return listing(cmd, &c, func(ctx context.Context, conn *client.Session, out io.Writer) error {
 				members, complete, err := conn.Members(ctx, args[0])
 				if err != nil {
 					return err
@@ -88,25 +88,26 @@ without a member of its own does not know those at other sites, and says so: ask
 			})
 		},
 	}
-	listingFlags(cmd, &address, &asJSON)
+	listingFlags(cmd, &c, &asJSON)
 	return cmd
 }
 
-func listingFlags(cmd *cobra.Command, address *string, asJSON *bool) {
-	cmd.Flags().StringVar(address, "connect", "", "the node to ask (default $RINGWAY_CONNECT)")
+func listingFlags(cmd *cobra.Command, c *connection, asJSON *bool) {
+	cmd.Flags().StringVar(&c.connect, "connect", "", "the node to ask; of several, with commas between, the first that answers (default $RINGWAY_CONNECT)")
+	c.flags(cmd.Flags())
 	cmd.Flags().BoolVar(asJSON, "json", false, "one JSON object per line")
 }
 
 // listing connects and asks, while somebody receives.
-func listing(cmd *cobra.Command, address string, ask func(context.Context, *client.Conn, io.Writer) error) error {
-	conn, err := connect(cmd, address, client.Options{})
+func listing(cmd *cobra.Command, c *connection, ask func(context.Context, *client.Session, io.Writer) error) error {
+	conn, err := c.open(cmd, client.Options{})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithCancelCause(cmd.Context())
 	defer cancel(nil)
-	go watch(ctx, conn, cancel)
+	go watch(ctx, cmd, conn, cancel)
 	if err := ask(ctx, conn, cmd.OutOrStdout()); err != nil {
 		return fmt.Errorf("%s: %w", cmd.Name(), err)
 	}

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/time/rate"
@@ -28,25 +26,27 @@ const (
 
 // pubFlags are those of `pub`.
 type pubFlags struct {
-	connect, service, name string
-	size, count            int
-	rate                   float64
+	connection
+	service, name string
+	size, count   int
+	rate          float64
 }
 
 func newPub() *cobra.Command {
 	var f pubFlags
 	cmd := &cobra.Command{
-		Use:   "pub --connect ADDR GROUP…",
+		Use:   "pub --connect ADDR[,ADDR…] GROUP…",
 		Short: "Send messages: each line of standard input, or generated ones",
 		Long: `Send each line of standard input as a message to the groups. With --size, --count or
---rate, generate messages instead.
+--rate, generate messages instead. When the connection is lost, pub goes on over another
+one, and says so: what went out just before may be lost, and is not sent again.
 
 ` + addressHelp,
 		Args: args(1, membership.MaxGroups, "one GROUP to 100"),
 		RunE: func(cmd *cobra.Command, groups []string) error { return f.run(cmd, groups) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.connect, "connect", "", "the node to connect to (default $RINGWAY_CONNECT)")
+	f.connection.comeBack(flags)
 	flags.StringVar(&f.service, "service", "agreed", "unreliable, reliable, fifo, causal, agreed or safe")
 	flags.StringVar(&f.name, "name", "", "private name (default: the node invents one)")
 	flags.IntVar(&f.size, "size", 100, "bytes of each generated message")
@@ -63,13 +63,13 @@ func (f *pubFlags) run(cmd *cobra.Command, groups []string) error {
 	if f.size < 0 || f.size > client.MaxMessageBytes || f.count < 0 || f.rate < 0 || math.IsNaN(f.rate) {
 		return usage("pub: --size, --count and --rate are not negative, and --size at most %d", client.MaxMessageBytes)
 	}
-	conn, err := connect(cmd, f.connect, client.Options{Name: f.name})
+	conn, err := f.open(cmd, client.Options{Name: f.name})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(cmd.Context())
 	defer cancel(nil)
-	go watch(ctx, conn, cancel)
+	go watch(ctx, cmd, conn, cancel)
 
 	p := &publisher{conn: conn, message: client.Message{Service: service, Groups: groups}}
 	generated := cmd.Flags().Changed("size") || cmd.Flags().Changed("count") || cmd.Flags().Changed("rate")
@@ -90,84 +90,6 @@ func (f *pubFlags) run(cmd *cobra.Command, groups []string) error {
 		return fmt.Errorf("pub: after %d messages: %w", p.sent, err)
 	}
 	return nil
-}
-
-// connect dials the node that the flag or the environment names. Wrong usage is a
-// usage error.
-func connect(cmd *cobra.Command, address string, options client.Options) (*client.Conn, error) {
-	address, err := fromEnv(cmd, "connect", address, "RINGWAY_CONNECT")
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := client.ParseAddress(address); err != nil {
-		return nil, usage("%s: --connect: %v", cmd.Name(), err)
-	}
-	if err := credentials(&options); err != nil {
-		return nil, usage("%s: %v", cmd.Name(), err)
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), connectTime)
-	defer cancel()
-	conn, err := client.Dial(ctx, address, options)
-	switch {
-	case errors.Is(err, client.ErrTLS) && options.TLS == nil:
-		err = fmt.Errorf("%w: set %s to the federation's ca.pem", err, envCA)
-	case errors.Is(err, client.ErrMethod):
-		err = fmt.Errorf("%w: %s names the file of a token, which `ringway keys token` makes", err, envTokenFile)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cmd.Name(), err)
-	}
-	return conn, nil
-}
-
-// Environment of commands that are clients.
-const (
-	envCA        = "RINGWAY_CA"         // ca.pem, for tls:// addresses
-	envTokenFile = "RINGWAY_TOKEN_FILE" // of nodes that admit by method TOKEN
-)
-
-const addressHelp = `ADDR is HOST:PORT, PORT@HOST, PORT for the unix socket /tmp/PORT, unix:PATH, or
-tls://HOST:PORT with RINGWAY_CA naming the federation's ca.pem. RINGWAY_TOKEN_FILE names a
-file with the token for nodes that want one.`
-
-// credentials adds what the environment has for connecting.
-func credentials(options *client.Options) error {
-	if path := os.Getenv(envCA); path != "" {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("%s: %w", envCA, err)
-		}
-		if options.TLS, err = client.TLSConfig(pem, ""); err != nil {
-			return fmt.Errorf("%s=%s: %w", envCA, path, err)
-		}
-	}
-	if path := os.Getenv(envTokenFile); path != "" {
-		token, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("%s: %w", envTokenFile, err)
-		}
-		options.Token = string(bytes.TrimSpace(token))
-	}
-	return nil
-}
-
-// connectTime bounds connecting to a node, which is near.
-const connectTime = 10 * time.Second
-
-// watch reads a connection on which nothing but its end is of interest.
-func watch(ctx context.Context, conn *client.Conn, cancel context.CancelCauseFunc) {
-	for {
-		event, err := conn.Receive(ctx)
-		if rejected, ok := event.(*client.Rejected); ok {
-			err = fmt.Errorf("the node's access rules refuse a message to %q", rejected.Groups)
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				cancel(err)
-			}
-			return
-		}
-	}
 }
 
 // A publisher sends messages that are alike but for their data.

@@ -13,7 +13,8 @@ import (
 
 // subFlags are those of `sub`.
 type subFlags struct {
-	connect, name    string
+	connection
+	name, slowReader string
 	json, membership bool
 	count            int
 }
@@ -21,17 +22,20 @@ type subFlags struct {
 func newSub() *cobra.Command {
 	var f subFlags
 	cmd := &cobra.Command{
-		Use:   "sub --connect ADDR GROUP…",
+		Use:   "sub --connect ADDR[,ADDR…] GROUP…",
 		Short: "Join groups and print their messages, and views, as they come",
 		Long: `Join groups and print their messages as they come. With --membership, print views too.
+When the connection is lost, sub comes back over another one, joins again, and says that
+messages may be missing.
 
 ` + addressHelp,
 		Args: args(1, membership.MaxGroups, "one GROUP to 100"),
 		RunE: func(cmd *cobra.Command, groups []string) error { return f.run(cmd, groups) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.connect, "connect", "", "the node to connect to (default $RINGWAY_CONNECT)")
+	f.connection.comeBack(flags)
 	flags.StringVar(&f.name, "name", "", "private name (default: the node invents one)")
+	flags.StringVar(&f.slowReader, "slow-reader", "", "what the node does while this reads too slowly: disconnect, drop-oldest or block (default: what its topology says)")
 	flags.BoolVar(&f.json, "json", false, "one JSON object per line")
 	flags.BoolVar(&f.membership, "membership", false, "print views too")
 	flags.IntVar(&f.count, "count", 0, "stop after so many messages (default: when interrupted)")
@@ -43,7 +47,12 @@ func (f *subFlags) run(cmd *cobra.Command, groups []string) error {
 		return usage("sub: --count %d: want a number of messages", f.count)
 	}
 	// Views are asked for in any case: they tell when a join is done.
-	conn, err := connect(cmd, f.connect, client.Options{Name: f.name, Membership: true})
+	switch policy := client.SlowReader(f.slowReader); policy {
+	case "", client.Disconnect, client.DropOldest, client.Block:
+	default:
+		return usage("sub: --slow-reader %s: want disconnect, drop-oldest or block", f.slowReader)
+	}
+	conn, err := f.open(cmd, client.Options{Name: f.name, Membership: true, SlowReader: client.SlowReader(f.slowReader)})
 	if err != nil {
 		return err
 	}
@@ -55,7 +64,7 @@ func (f *subFlags) run(cmd *cobra.Command, groups []string) error {
 		}
 	}
 	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
-	s := &subscriber{out: newEventWriter(out, f.json, f.membership), limit: f.count}
+	s := &subscriber{out: newEventWriter(out, f.json, f.membership), limit: f.count, lost: func(gap *client.Gap) { sayGap(cmd, gap) }}
 	if isTerminal(cmd.ErrOrStderr()) {
 		s.joined = func(group string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "joined %s as %s\n", group, conn.Name())
@@ -64,7 +73,7 @@ func (f *subFlags) run(cmd *cobra.Command, groups []string) error {
 	return s.run(ctx, conn, out)
 }
 
-// A receiveBatcher is a *client.Conn, or a test's.
+// A receiveBatcher is a *client.Session, or a test's.
 type receiveBatcher interface {
 	Name() string
 	ReceiveBatch(context.Context, []client.Event) (int, error)
@@ -75,6 +84,7 @@ type subscriber struct {
 	out    *eventWriter
 	limit  int                // messages; 0: no limit
 	joined func(group string) // told of the own joins; nil: nobody is
+	lost   func(*client.Gap)  // told of losses of the connection; nil: nobody is
 }
 
 // run prints until the limit, the end of the context or that of the connection. Output
@@ -95,6 +105,9 @@ func (s *subscriber) run(ctx context.Context, conn receiveBatcher, out *bufio.Wr
 			}
 			if view, ok := event.(*client.View); ok && s.joined != nil && isOwnJoin(view, conn.Name()) {
 				s.joined(view.Group)
+			}
+			if gap, ok := event.(*client.Gap); ok && s.lost != nil {
+				s.lost(gap)
 			}
 			if rejected, ok := event.(*client.Rejected); ok {
 				out.Flush()

@@ -24,6 +24,8 @@ type Config struct {
 	Rate     float64       // messages a second, of all senders together; 0: as fast as it goes
 	Window   int           // messages under way, of all senders together
 
+	Options client.Options // how to connect: TLS, Token
+
 	prefix string // of the groups' names; "": one of this run alone
 }
 
@@ -115,6 +117,12 @@ func (r *run) close() {
 	}
 }
 
+// asMember adds that views are wanted.
+func asMember(o client.Options) client.Options {
+	o.Membership = true
+	return o
+}
+
 // connect opens all sessions and waits until the receiver is in all groups.
 func (r *run) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTime)
@@ -124,7 +132,7 @@ func (r *run) connect(ctx context.Context) error {
 		groups[i] = r.cfg.groupName(i)
 	}
 	last := len(r.cfg.Connect) - 1
-	conn, err := client.Dial(ctx, r.cfg.Connect[last], client.Options{Membership: true})
+	conn, err := client.Dial(ctx, r.cfg.Connect[last], asMember(r.cfg.Options))
 	if err != nil {
 		return err
 	}
@@ -134,7 +142,7 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	for i := range r.cfg.Senders {
 		address := r.cfg.Connect[i%max(1, last)]
-		conn, err := client.Dial(ctx, address, client.Options{})
+		conn, err := client.Dial(ctx, address, r.cfg.Options)
 		if err != nil {
 			return err
 		}

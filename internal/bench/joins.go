@@ -25,6 +25,7 @@ type JoinConfig struct {
 	// Witness, if it is set, is an address where one session more joins all groups.
 	// When its node is lost, every group has a new view.
 	Witness string
+	Options client.Options // how to connect: TLS, Token
 }
 
 // MaxSessions bounds the sessions of a measurement: each takes a socket here and there.
@@ -129,7 +130,7 @@ func dialJoiners(ctx context.Context, cfg *JoinConfig, prefix string) ([]*joiner
 		}
 		all[i] = j
 		dials.Go(func() (err error) {
-			j.conn, err = client.Dial(dialing, cfg.Connect[i%len(cfg.Connect)], client.Options{Membership: true})
+			j.conn, err = client.Dial(dialing, cfg.Connect[i%len(cfg.Connect)], asMember(cfg.Options))
 			return err
 		})
 	}
@@ -218,7 +219,7 @@ func awaitLoss(ctx context.Context, cfg *JoinConfig, all []*joiner, prefix strin
 		witness.groups = append(witness.groups, fmt.Sprintf("%s%d", prefix, i))
 	}
 	var err error
-	if witness.conn, err = client.Dial(ctx, cfg.Witness, client.Options{Membership: true}); err != nil {
+	if witness.conn, err = client.Dial(ctx, cfg.Witness, asMember(cfg.Options)); err != nil {
 		return nil, err
 	}
 	defer witness.conn.Close()

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,8 +94,22 @@ func (r *SessionsResult) WriteText(w io.Writer) error {
 			milli(p.Without.P50), milli(p.Without.P99), milli(p.With.P50), milli(p.With.P99),
 			float64(p.With.P50)/float64(p.Without.P50), float64(p.With.P99)/float64(p.Without.P99))
 	}
+	if n := len(r.Pairs); n > 0 {
+		fmt.Fprintf(&b, "medians of %d pairs: p50 %.2f, p99 %.2f of that without stuck readers\n", n,
+			r.median(func(l Latency) float64 { return float64(l.P50) }), r.median(func(l Latency) float64 { return float64(l.P99) }))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// median returns that of the ratios of a figure, with stuck readers to without.
+func (r *SessionsResult) median(of func(Latency) float64) float64 {
+	ratios := make([]float64, 0, len(r.Pairs))
+	for _, p := range r.Pairs {
+		ratios = append(ratios, of(p.With)/of(p.Without))
+	}
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2]
 }
 
 func milli(microseconds int64) float64 { return float64(microseconds) / 1000 }

@@ -46,7 +46,7 @@ func TestSessions(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	var text strings.Builder
-	if err := r.WriteText(&text); err != nil || strings.Count(text.String(), "\n") != 2 {
+	if err := r.WriteText(&text); err != nil || strings.Count(text.String(), "\n") != 3 {
 		t.Errorf("%v\n%s", err, text.String())
 	}
 }
