@@ -247,8 +247,10 @@ func (g *Gateway) Broadcast(data []byte) {
 }
 
 // Control sends a message to a gateway of another instance. It arrives, in order,
-// while routes and links stay as they are; otherwise it may be lost. False says that it
-// was refused: too large, or too much waits already.
+// while routes and links stay as they are; otherwise it may be lost, and nobody is told:
+// whoever sends one repeats it until it is answered (docs/decisions/, "Controls are
+// repeated by whoever needs the answer"). False says that it was refused, as if it were
+// lost at once: too large, or too much waits already. Refusals are counted.
 func (g *Gateway) Control(to membership.SiteInstance, data []byte) bool {
 	if len(data) > MaxControlBytes {
 		g.log.Error("control message refused: too large", "bytes", len(data), "limit", MaxControlBytes)

@@ -61,7 +61,9 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 		w.gateway.Broadcast(promise)
 	}
 	for _, control := range fx.Controls {
-		w.gateway.Control(control.To, control.Data)
+		// A refusal is counted there, and to the core it is one of the ways to get lost on
+		// the way: what is not answered is said again.
+		_ = w.gateway.Control(control.To, control.Data)
 	}
 	if now := w.loop.now(); now-w.refreshed >= pullRefresh {
 		w.pull()

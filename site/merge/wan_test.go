@@ -177,7 +177,7 @@ func (s *simSite) broadcast(n *simNode, data []byte) {
 
 func (s *simSite) control(from membership.InstanceID, c Control) {
 	for _, t := range s.w.sites {
-		if t.id != c.To.Site || s.w.rng.Float64() < s.w.opt.loss/2 {
+		if t.id != c.To.Site || s.w.rng.Float64() < s.w.opt.loss/2 || s.w.dropControl != nil && s.w.dropControl(s.index, t.index, controlKind(c.Data[0])) {
 			continue
 		}
 		s.w.after(s.w.way(s.index, t.index), func() {

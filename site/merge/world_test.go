@@ -28,6 +28,9 @@ type world struct {
 	hooks   *hooks
 	outputs int  // given to clients, if unchecked
 	blames  bool // faults that machines report are expected
+	// dropControl, if not nil, says of a control message from one site to another whether
+	// it gets lost.
+	dropControl func(from, to int, kind controlKind) bool
 }
 
 type options struct {
