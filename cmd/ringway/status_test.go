@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -123,16 +122,5 @@ func TestStatusOfSomethingElse(t *testing.T) {
 		if code != 1 || !strings.Contains(errs, want) {
 			t.Errorf("%q: exit code %d, %s", body, code, errs)
 		}
-	}
-}
-
-// TestFramesOfTop: each line ends what stood there before, and a node that is away is told.
-func TestFramesOfTop(t *testing.T) {
-	good := string(frame("h:1", []byte(`{"node":"n1","ring":{"state":"operational"}}`), nil))
-	if !strings.HasPrefix(good, homeCursor+"h:1") || !strings.Contains(good, "n1 in site") || !strings.HasSuffix(good, clearLine+"\r\n"+clearBelow) {
-		t.Errorf("%q", good)
-	}
-	if away := string(frame("h:1", nil, errors.New("no answer"))); !strings.Contains(away, "no status: no answer; asking again") {
-		t.Errorf("%q", away)
 	}
 }

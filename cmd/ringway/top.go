@@ -28,9 +28,10 @@ func newTop() *cobra.Command {
 	var address string
 	cmd := &cobra.Command{
 		Use:   "top --admin ADDR",
-		Short: "Watch a node live in a terminal; Ctrl-C ends it",
+		Short: "Watch a node live in a terminal; q ends it",
 		Long: `Watch a node live in a terminal: ring, view, links with RTT and loss, streams and their
-lag, clients. A node that does not answer is asked again. Ctrl-C ends it.
+lag, clients. Arrows, Page Up and Down, Home and End (or k, j, space, b, g, G) move in what
+is longer than the screen; q or Ctrl-C ends it. A node that does not answer is asked again.
 
 Into a pipe it prints the status once, as text; status --watch and --json print it again and
 again.`,
@@ -46,37 +47,48 @@ again.`,
 			}
 			fmt.Fprint(out, enterScreen)
 			defer fmt.Fprint(out, leaveScreen)
-			return top(cmd, address, out)
+			keys, restore := readKeys(cmd.InOrStdin())
+			defer restore()
+			return top(cmd, address, out, keys)
 		},
 	}
 	cmd.Flags().StringVar(&address, "admin", "", "the node's admin address, HOST:PORT (default $RINGWAY_ADMIN)")
 	return cmd
 }
 
-// top paints until the command's context ends.
-func top(cmd *cobra.Command, address string, out io.Writer) error {
+// top paints until the command's context ends, or a key says so.
+func top(cmd *cobra.Command, address string, out io.Writer, keys <-chan key) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	for {
-		raw, err := fetchStatus(cmd.Context(), address)
-		if interrupted(cmd.Context()) {
-			return nil
+	var p pager
+	for ask := true; ; {
+		if ask {
+			raw, err := fetchStatus(cmd.Context(), address)
+			if interrupted(cmd.Context()) {
+				return nil
+			}
+			p.lines = statusLines(raw, err)
 		}
-		if _, err := out.Write(frame(address, raw, err)); err != nil {
+		p.columns, p.rows = screenSize(out)
+		if _, err := out.Write(p.frame(address)); err != nil {
 			return fmt.Errorf("top: write: %w", err)
 		}
 		select {
 		case <-tick.C:
+			ask = true
+		case k := <-keys:
+			if ask = false; !p.press(k) {
+				return nil
+			}
 		case <-cmd.Context().Done():
 			return nil
 		}
 	}
 }
 
-// frame returns a screenful, painted over the one before so that nothing flickers.
-func frame(address string, raw []byte, err error) []byte {
+// statusLines returns a node's answer as text.
+func statusLines(raw []byte, err error) []string {
 	var text bytes.Buffer
-	fmt.Fprintf(&text, "%s  %s  Ctrl-C ends\n\n", address, time.Now().Format(time.TimeOnly))
 	var s admin.Status
 	if err == nil && json.Unmarshal(raw, &s) != nil {
 		err = errors.New("the answer is not a node's status")
@@ -87,5 +99,5 @@ func frame(address string, raw []byte, err error) []byte {
 	if err != nil {
 		fmt.Fprintf(&text, "no status: %v; asking again\n", err)
 	}
-	return []byte(homeCursor + strings.ReplaceAll(text.String(), "\n", clearLine+"\r\n") + clearBelow)
+	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 }
