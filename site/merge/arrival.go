@@ -16,6 +16,8 @@ import (
 //	A1  Those who come along with the instance are one part.
 //	A2  Nodes whose clients left the same state together and stayed together since
 //	    are one part; its name is their company.
+//	    A client that was not in a group when its node left, because its join had not got
+//	    through there, is a part of its own.
 //	A3  Sets stand in the order of the rings that the parts come from.
 //	A4  Nodes that saw something of the same view elsewhere come in when the instance
 //	    has delivered as much: they must not be told of groups of this site before what
@@ -149,7 +151,12 @@ func (m *machine) admitClient(a *arrival, x attachedClient, meetings map[*group]
 			meetings[g] = meet
 		}
 		m.joinNow(c, g)
-		meet.party(a).members = append(meet.party(a).members, Member{Client: id, Name: c.name})
+		company := a.company
+		if x.apart[name] {
+			company = hashOf(company, uint64(id.Node), id.Session)
+		}
+		p := meet.party(a, company)
+		p.members = append(p.members, Member{Client: id, Name: c.name})
 	}
 }
 
@@ -180,13 +187,13 @@ func (m *machine) readmit(c *ownClient, g *group) {
 	}
 }
 
-func (t *meeting) party(a *arrival) *party {
+func (t *meeting) party(a *arrival, company uint64) *party {
 	for _, p := range t.parties {
-		if p.company == a.company {
+		if p.company == company {
 			return p
 		}
 	}
-	p := &party{company: a.company, from: a.from}
+	p := &party{company: company, from: a.from}
 	t.parties = append(t.parties, p)
 	return p
 }

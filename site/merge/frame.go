@@ -307,7 +307,11 @@ type attachedClient struct {
 	next    uint64 // its next request's number
 	name    string
 	groups  []string
+	apart   map[string]bool // of groups: those it was not in when its node left its instance
 }
+
+// apartBit marks a group of a client that it was not in. Tables are far shorter.
+const apartBit = 1 << 31
 
 // attachedClientBytes is the least that a client takes in an attach.
 const attachedClientBytes = 8 + 8 + 1 + 4
@@ -337,7 +341,11 @@ func (a *attach) append(b []byte) []byte {
 		b = wire.AppendString(wire.AppendUint64(wire.AppendUint64(b, c.session), c.next), c.name)
 		b = wire.AppendUint32(b, uint32(len(c.groups)))
 		for _, g := range c.groups {
-			b = wire.AppendUint32(b, index[g])
+			at := index[g]
+			if c.apart[g] {
+				at |= apartBit
+			}
+			b = wire.AppendUint32(b, at)
 		}
 	}
 	return b
@@ -357,12 +365,18 @@ func (a *attach) read(r *wire.Reader, names *interner) error {
 		c.name = names.name(readName(r, membership.MaxPrivateName))
 		c.groups = make([]string, r.Count(maxListed, 4))
 		for k := range c.groups {
-			at := r.Uint32()
+			word := r.Uint32()
+			at := word &^ apartBit
 			if int(at) >= len(table) {
 				r.Fail(fmt.Errorf("%w: group %d of %d", wire.ErrLimit, at, len(table)))
 				break
 			}
-			c.groups[k] = table[at]
+			if c.groups[k] = table[at]; word != at {
+				if c.apart == nil {
+					c.apart = map[string]bool{}
+				}
+				c.apart[table[at]] = true
+			}
 		}
 	}
 	return r.Done()

@@ -198,6 +198,7 @@ func (r *Replica) closeAlone() {
 		}
 		r.closed, r.closedIn, r.closedMinT = m.view.ID, m.instance, max(r.closedMinT, minT)
 		r.company = r.descent.branch
+		r.proposer.noteApart(m.where)
 		r.forgetEnded()
 		r.leaveInstance()
 	}

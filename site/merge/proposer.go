@@ -45,6 +45,7 @@ type client struct {
 	downed   bool   // its Down is accepted
 	bytes    int
 	wanted   map[string]bool // groups it is in, or will be, as far as accepted
+	apart    map[string]bool // of those, where it was in none when its node left an instance last
 	entering string          // group whose join is accepted and waits for other sites
 	rejoins  bool            // there may be more of them: its node has come into an instance
 }
@@ -503,10 +504,31 @@ func (p *proposer) sorted() []membership.ClientID {
 func (p *proposer) memberships() (list []attachedClient) {
 	for _, id := range p.sorted() {
 		if c := p.clients[id]; len(c.wanted) > 0 && !c.gone {
-			list = append(list, attachedClient{id.Session, c.next, c.name, slices.Sorted(maps.Keys(c.wanted))})
+			list = append(list, attachedClient{id.Session, c.next, c.name, slices.Sorted(maps.Keys(c.wanted)), c.apart})
 		}
 	}
 	return list
+}
+
+// noteApart notes which groups clients are said to be in but are not, at the end of an
+// instance: their joins had not got through, or not again. They have not seen what the
+// members have.
+func (p *proposer) noteApart(in map[membership.ClientID]groupSet) {
+	for id, c := range p.clients {
+		c.apart = nil
+		members := map[string]bool{}
+		for g := range in[id] {
+			members[g.Name] = true
+		}
+		for name := range c.wanted {
+			if !members[name] {
+				if c.apart == nil {
+					c.apart = map[string]bool{}
+				}
+				c.apart[name] = true
+			}
+		}
+	}
 }
 
 // renumber gives a queue new numbers, in its order. Numbers only grow.
