@@ -122,6 +122,23 @@ func TestTokensThatAreTakenBack(t *testing.T) {
 	}
 }
 
+// Who was in its handshake when the rules changed comes in by the new ones or not at all.
+func TestATokenTakenBackDuringAHandshake(t *testing.T) {
+	access := topology.Access{Methods: []string{"TOKEN"}, Tokens: []topology.Token{{Hash: topology.HashToken([]byte("old")), Client: "*"}}}
+	node, tcp, _ := start(t, func(c *Config) { c.Access = access })
+	conn := raw(t, "tcp", tcp)
+	fmt.Fprint(conn, hello("web"))
+	readMethods(t, conn) // the server has its rules at hand by now
+	access.Tokens = []topology.Token{{Hash: topology.HashToken([]byte("new")), Client: "*"}}
+	node.server.SetAccess(access)
+	fmt.Fprint(conn, methods("TOKEN")+string(spread.AppendToken(nil, []byte("old"))))
+	expect(t, conn, "\xf7")
+	expectEnd(t, conn)
+	// It left nothing behind: neither its name nor a place is taken.
+	next := shake(t, tcp, "web", methods("TOKEN")+string(spread.AppendToken(nil, []byte("new"))))
+	expect(t, next, verdictFor("web"))
+}
+
 func TestAddresses(t *testing.T) {
 	elsewhere, here := netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("127.0.0.0/8")
 	node, tcp, unix := start(t, func(c *Config) {

@@ -47,8 +47,8 @@ func (s *Server) accept(conn net.Conn) (*Session, error) {
 	// The session must be known before the client hears that it is accepted: its
 	// first request may follow at once. So its writer begins with the verdict.
 	session.verdict = spread.AppendVerdict(nil, &hello, private)
-	if !s.enlist(session) {
-		return nil, errStops
+	if err := s.enlist(session); err != nil {
+		return nil, s.refuse(conn, err)
 	}
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		session.end(err.Error())
@@ -209,21 +209,27 @@ func (r *handshakeReader) token() ([]byte, error) {
 	}
 }
 
-// enlist makes the session known to Deliver and to the backend.
-func (s *Server) enlist(session *Session) bool {
+// enlist makes the session known to Deliver and to the backend. The rules may have
+// changed while the client proved itself or waited for its name: SetAccess does not see
+// who is in a handshake, so the newest are asked here, under the lock that it takes after
+// it has put others in force.
+func (s *Server) enlist(session *Session) error {
 	s.mu.Lock()
-	closed := s.closed
-	if !closed {
+	err := s.rules.Load().check(&session.admission, session.id.Name)
+	if s.closed {
+		err = errStops
+	}
+	if err == nil {
 		s.byID[session.id.ID] = session
 	}
 	s.mu.Unlock()
-	if closed {
+	if err != nil {
 		s.backOut(session)
-		return false
+		return err
 	}
 	s.stats.accepted.Add(1)
 	s.backend.Connect(session)
-	return true
+	return nil
 }
 
 // backOut undoes take for a session that never was.
