@@ -32,7 +32,7 @@ type Primary struct {
 type Claim struct {
 	SiteInstance
 	Weight uint32 // of its site; zero: it has no say
-	Whole  bool   // it has more than half of the nodes of its site, or half with the lowest
+	Whole  bool   // it has all nodes of its site
 	Primary
 }
 

@@ -71,18 +71,26 @@ type Stats struct {
 	Covered                                                            evs.Coverage // what else happened, for a summary
 }
 
+// primaryProfile names schedules whose topology asks for primary views.
+const primaryProfile = "primary"
+
 // newFederation builds the sites and networks of a schedule.
 func newFederation(s *Schedule) *federation {
 	f := &federation{seed: s.Seed,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
-		nodes: map[membership.NodeID]membership.SiteID{}, weights: map[membership.SiteID]uint32{}, numbers: map[request]uint64{}}
+		nodes: map[membership.NodeID]membership.SiteID{}, numbers: map[request]uint64{}}
 	f.stats.ByService, f.stats.Covered = map[membership.Service]int{}, evs.Coverage{}
+	if s.Profile == primaryProfile {
+		f.weights = map[membership.SiteID]uint32{}
+	}
 	for i, spec := range s.Sites {
 		x := &site{f: f, index: i, name: siteText(i), ahead: spec.Ahead}
 		x.id = membership.SiteIDOf(x.name)
 		f.siteOf[x.id] = x
 		f.siteIDs = append(f.siteIDs, x.id)
-		f.weights[x.id] = uint32(1 + i%2)
+		if s.Profile == primaryProfile {
+			f.weights[x.id] = uint32(1 + i%2)
+		}
 		for j := range spec.Nodes {
 			at := &place{site: x, index: j, number: len(f.places), name: nodeText(len(f.places)), gateway: j < spec.Gateways}
 			at.id = membership.NodeIDOf(at.name)

@@ -1,8 +1,6 @@
 package merge
 
 import (
-	"slices"
-
 	"ringway/internal/wire"
 	"ringway/membership"
 )
@@ -26,17 +24,22 @@ func (m *machine) claim() membership.Claim {
 	return c
 }
 
-// whole says whether the electorate has more than half of the site's nodes, or half with
-// the lowest: no two instances of a site can say so at one time.
+// whole says whether all nodes of the site are in the electorate: then no other instance
+// of it lives that may remember more.
 func (m *machine) whole() bool {
-	var nodes []membership.NodeID
-	for id, site := range m.cfg.Nodes {
+	n := 0
+	for _, site := range m.cfg.Nodes {
 		if site == m.cfg.Site {
-			nodes = append(nodes, id)
+			n++
 		}
 	}
-	half := 2*len(m.voters) == len(nodes) && slices.Contains(m.voters, slices.Min(nodes))
-	return 2*len(m.voters) > len(nodes) || half
+	return len(m.voters) == n
+}
+
+// mayBegin says whether this instance, whole by now, may bring about the first primary view.
+func (m *machine) mayBegin() bool {
+	return m.cfg.Weights != nil && !m.primary && len(m.past.Formed.Votes)+len(m.past.Attempts) == 0 &&
+		len(m.view.Members) >= len(m.cfg.Weights) && m.whole()
 }
 
 // decide says whether the proposed view will be primary. All Syncs are there.

@@ -22,6 +22,7 @@ type viewProposer struct {
 	progress flushProgress
 	waiting  []time.Duration // of members in the view: since when their promise is missing
 	slow     slowWatch
+	wasWhole bool   // the site had all its nodes when the view began
 	evicted  uint64 // slow sites that a view was asked for without
 	due      time.Duration
 }
@@ -150,6 +151,9 @@ func (r *Replica) viewNeeded(want []SiteInstance) bool {
 		return true
 	}
 	if m.flush == nil && m.bumped {
+		return true
+	}
+	if m.flush == nil && !r.views.wasWhole && m.mayBegin() {
 		return true
 	}
 	for _, x := range want {

@@ -202,6 +202,9 @@ func (r *Replica) answer(f *localSend, id membership.ClientID, v verdict) {
 	c.known = c.known || v != rejectNode
 	if v == rejectT {
 		p.slack = min(maxSlack, p.slack+p.slack/2)
+		// What was refused binds nobody. Without this, a client whose node's clock has
+		// leapt proposes above the leap until the site's clock is there.
+		c.lastT = -1
 	}
 	p.goBack(c, v == rejectBody)
 }
@@ -447,7 +450,9 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	for rest := d.Without(m.self); rest != 0; rest &= rest - 1 {
 		lead = max(lead, m.leads[rest.First()])
 	}
-	f.t = max(r.viewNow(now)+int64(r.proposer.slack)+lead, m.nextT(d), last+1, above+1)
+	// Ticks come at least each quietInterval: what is further from the latest is a clock
+	// that leapt, or a ring that stands still.
+	f.t = max(min(r.viewNow(now), m.clock+int64(quietInterval))+int64(r.proposer.slack)+lead, m.nextT(d), last+1, above+1)
 	return true
 }
 

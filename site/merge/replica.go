@@ -340,7 +340,7 @@ func (r *Replica) viewChanged() {
 	r.importer = importer{sources: make([]source, len(m.view.Members))}
 	r.gatewayReset()
 	r.exchange.rows, r.exchange.id, r.views.waiting = nil, membership.ViewID{}, nil
-	r.views.slow = slowWatch{}
+	r.views.slow, r.views.wasWhole = slowWatch{}, m.whole()
 	r.stateChanged()
 	if r.attached {
 		r.newest = m.view.ID
