@@ -46,12 +46,14 @@ func TestGatewaysDieAtAnyMoment(t *testing.T) {
 // each of which knows what its site's ring would tell its node.
 type pairStream struct {
 	m     *mesh
+	size  int        // of a record; at least 200 bytes
 	n     uint64     // records so far
 	log   []LogEntry // all of them
 	have  []bool     // by number, whether site b has it
 	next  uint64     // first that site b lacks
 	moved time.Time  // when next moved last
 	stall time.Duration
+	limit time.Duration  // of stall; 0: half a second
 	seen  map[string]int // records taken from each recorder
 }
 
@@ -74,7 +76,7 @@ func (s *pairStream) restore(name string) {
 // run lets the stream flow for that long, one record a millisecond.
 func (s *pairStream) run(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		e := entries(s.n, 1, 200, "b")
+		e := entries(s.n, 1, max(s.size, 200), "b")
 		s.log = append(s.log, e...)
 		s.have = append(s.have, false)
 		s.n++
@@ -118,7 +120,7 @@ func (s *pairStream) finish() {
 	s.m.t.Helper()
 	s.m.until("all records", 30*time.Second, func() bool { s.look(); return s.next == s.n })
 	s.m.t.Logf("the longest stall of the stream was %v", s.stall)
-	if s.stall >= 500*time.Millisecond {
+	if s.stall >= max(s.limit, 500*time.Millisecond) {
 		s.m.t.Errorf("the stream stood still for %v", s.stall)
 	}
 	for _, name := range []string{"b-1", "b-2"} {
