@@ -26,33 +26,32 @@ func siteViews(t *evs.Trace, from time.Duration) (members []int, at []time.Durat
 func TestSlowSite(t *testing.T) {
 	const begin = 5 * time.Second
 	slow := []string{"5s hold s2 s0 900ms 8s", "5s hold s2 s1 900ms 8s"}
-	for seed := uint64(1); seed <= 2; seed++ {
-		waits := Play(threeSitesIn("g0", seed, slow...))
-		if !judge(t, waits) {
-			return
+	const seed = 1
+	waits := Play(threeSitesIn("g0", seed, slow...))
+	if !judge(t, waits) {
+		return
+	}
+	for i := range waits.Traces {
+		if views, _ := siteViews(&waits.Traces[i], begin); len(views) > 0 {
+			t.Errorf("seed %d, %s: the group waits, but there are views of %v sites", seed, waits.Traces[i].Node, views)
 		}
-		for i := range waits.Traces {
-			if views, _ := siteViews(&waits.Traces[i], begin); len(views) > 0 {
-				t.Errorf("seed %d, %s: the group waits, but there are views of %v sites", seed, waits.Traces[i].Node, views)
-			}
+	}
+	evicts := Play(threeSitesIn("e0", seed, slow...))
+	if !judge(t, evicts) {
+		return
+	}
+	for i := range evicts.Traces {
+		views, at := siteViews(&evicts.Traces[i], begin)
+		want := [][]int{{2, 3}}
+		if i >= 4 {
+			want = [][]int{{1, 3}} // the slow one itself
 		}
-		evicts := Play(threeSitesIn("e0", seed, slow...))
-		if !judge(t, evicts) {
-			return
+		if !slices.ContainsFunc(want, func(w []int) bool { return slices.Equal(w, views) }) {
+			t.Errorf("seed %d, %s: views of %v sites at %v, want %v", seed, evicts.Traces[i].Node, views, at, want)
+			continue
 		}
-		for i := range evicts.Traces {
-			views, at := siteViews(&evicts.Traces[i], begin)
-			want := [][]int{{2, 3}}
-			if i >= 4 {
-				want = [][]int{{1, 3}} // the slow one itself
-			}
-			if !slices.ContainsFunc(want, func(w []int) bool { return slices.Equal(w, views) }) {
-				t.Errorf("seed %d, %s: views of %v sites at %v, want %v", seed, evicts.Traces[i].Node, views, at, want)
-				continue
-			}
-			if wait := at[0] - begin; wait < impatience || wait > impatience+2*time.Second {
-				t.Errorf("seed %d, %s: the site was taken out after %v, want a little more than %v", seed, evicts.Traces[i].Node, wait, impatience)
-			}
+		if wait := at[0] - begin; wait < impatience || wait > impatience+2*time.Second {
+			t.Errorf("seed %d, %s: the site was taken out after %v, want a little more than %v", seed, evicts.Traces[i].Node, wait, impatience)
 		}
 	}
 }
