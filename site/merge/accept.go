@@ -72,6 +72,9 @@ func (m *machine) destinations(groups []string) (d membership.Set, offT int64) {
 			offT = max(offT, g.offT)
 		}
 	}
+	if m.off(noOff) {
+		offT = -1
+	}
 	return d, offT
 }
 

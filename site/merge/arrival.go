@@ -47,7 +47,7 @@ func (m *machine) excuse(node membership.NodeID) {
 
 // attach notes that a node wants in.
 func (m *machine) attach(node membership.NodeID, a *attach) {
-	if a.instance != m.instance || m.view.ID.Compare(a.closed) < 0 || !slices.Contains(m.voters, node) || m.present[node] != a.boot {
+	if a.instance != m.instance || m.view.ID.Compare(a.closed) < 0 && !m.off(backInTime) || !slices.Contains(m.voters, node) || m.present[node] != a.boot {
 		return
 	}
 	if at, ok := m.nodes[node]; ok && at.boot == a.boot || m.arrives(node) {
@@ -119,7 +119,7 @@ func (m *machine) admitNode(a *arrival) {
 	if t, ok := m.downT[a.node]; ok {
 		at.min = t
 	}
-	if a.closed == m.view.ID {
+	if a.closed == m.view.ID && !m.off(noMinT) {
 		at.min = max(at.min, a.minT)
 	}
 	m.nodes[a.node] = at

@@ -313,7 +313,7 @@ func (m *machine) interestOff(g *group, t int64) {
 		}
 		return
 	}
-	if m.frozen() || !g.Interest.Has(m.self) || g.prep != nil || len(g.Own()) > 0 || g.acceptedOwn > 0 || g.pendingOwn > 0 {
+	if m.frozen() || !g.Interest.Has(m.self) || g.prep != nil || len(g.Own()) > 0 || g.acceptedOwn > 0 || g.pendingOwn > 0 && !m.off(offEarly) {
 		return
 	}
 	g.Interest = g.Interest.Without(m.self)

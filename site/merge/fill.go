@@ -105,7 +105,7 @@ func (m *machine) fillRecord(from int, raw []byte) {
 	if m.ahead[r.src] == nil {
 		m.ahead[r.src] = map[uint64]*record{}
 	}
-	if m.ahead[r.src][idx] = nil; r.ordered() {
+	if m.ahead[r.src][idx] = nil; r.ordered() || m.off(outOfTurn) {
 		m.absorb(r)
 	} else {
 		m.ahead[r.src][idx] = r

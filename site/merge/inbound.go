@@ -68,7 +68,9 @@ func (m *machine) absorb(r *record) {
 	case kindInterestOff:
 		m.offIn(r)
 	case kindNodeLost:
-		m.lose(lostNode{r.node, r.boot}, r.src)
+		if !m.off(noNodeLost) {
+			m.lose(lostNode{r.node, r.boot}, r.src)
+		}
 	}
 	m.place(r)
 }

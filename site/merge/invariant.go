@@ -28,6 +28,17 @@ const (
 	noSafeF                          // X4: F without safe records that may have been delivered
 	noSplit                          // X6: no signal before a safe record that is not stable
 	keepAll                          // X6: what comes from lost sources is delivered above K too
+	orderedTick                      // S1: H counts before every member of the ring holds its Tick
+	wOrdered                         // S3: W says more than the Tick that announced it
+	selfStable                       // D2 without the own stable line
+	silentSource                     // C3: H without members that have sent nothing yet
+	noOff                            // J4 without the T of what emptied a group
+	offEarly                         // J4 without looking at joins that are not delivered
+	noNodeLost                       // D3: no signal for who was lost at another site
+	noMinT                           // N8: who closed a view comes back to it anywhere
+	backInTime                       // N8: and into an older view
+	noFreeze                         // X2: deliveries go on while a view changes
+	outOfTurn                        // X3: what is acted on at arrival does not wait for what lies before it
 )
 
 func (m *machine) off(x mutant) bool { return m.cfg.hooks != nil && m.cfg.hooks.off&x != 0 }

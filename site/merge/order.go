@@ -24,15 +24,21 @@ func (m *machine) tick(t *tick) {
 		}
 		h := m.clock
 		for i := range m.view.Members {
-			if i != m.self {
+			if i != m.self && (m.inNext[i] > 0 || !m.off(silentSource)) {
 				h = min(h, m.prom[i])
 			}
 		}
 		m.addHorizon(h)
+		if m.off(orderedTick) {
+			m.h = h
+		}
 	}
 	m.line = maxPosition(m.line, t.line)
 	if m.frozen() {
-		m.flushTick()
+		if m.flushTick(); m.off(noFreeze) && m.frozen() {
+			m.applyLine()
+			m.advance()
+		}
 		return
 	}
 	m.applyLine()
@@ -88,6 +94,9 @@ func (m *machine) addSnap() {
 		pos: m.pos, floor: slices.Clone(m.floor), outIdx: slices.Clone(m.outIdx), inNext: slices.Clone(m.inNext),
 		w: m.h, reading: m.clock,
 	})
+	if n := len(m.horizons); n > 0 && m.off(wOrdered) {
+		m.snaps[len(m.snaps)-1].w = m.horizons[n-1].h
+	}
 }
 
 // advance delivers what H allows (D1).
@@ -131,7 +140,7 @@ func (m *machine) unpend() {
 func (m *machine) stable(r *record) bool {
 	for rest := r.dests; rest != 0; rest &= rest - 1 {
 		i := rest.First()
-		if i == m.self && m.wself < r.t || i != m.self && m.w[i] < r.t {
+		if i == m.self && m.wself < r.t && !m.off(selfStable) || i != m.self && m.w[i] < r.t {
 			return false
 		}
 	}
