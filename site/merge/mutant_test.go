@@ -10,10 +10,7 @@ import (
 
 // mutants are the rules that can be switched off, each with the lives in which that
 // must be noticed. A checker that does not notice proves nothing when it is silent.
-//
-// Not noticed in sixty lives of aWildRun and aHarshRun, so that they rest on argument
-// until a life is written for them: noClose, noExclusion, noSafeF and noSplit. keepAll
-// was noticed once in forty harsh lives (group views that differ behind K).
+// TestRules has those for which a machine fed by hand is enough; docs/rules.md has all.
 var mutants = []struct {
 	name string
 	off  mutant
