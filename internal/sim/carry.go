@@ -57,16 +57,14 @@ func (w *wan) oneCopy(from *life, at *place, data []byte) {
 	})
 }
 
-// A channel carries the controls of one gateway to one instance: in order, sent again
-// over another way or to another gateway when one breaks, and dropped as a whole when
-// there is none.
+// A channel carries the controls of one gateway to one instance, in order. As in the real
+// overlay nothing is sent again: what is on its way when a link or a gateway on it fails,
+// or finds no way, is lost, and a few are lost for no reason. Whoever waits for an answer
+// has to ask.
 type channel struct {
 	from    *life
 	to      merge.SiteInstance
-	queue   []letter // not delivered
-	bytes   int
-	round   int  // grows when all is sent again
-	waits   bool // all is sent again soon
+	bytes   int // under way
 	arrival time.Duration
 }
 
@@ -77,8 +75,6 @@ type letter struct {
 }
 
 const (
-	// retryControl is after how long controls that did not arrive are sent again.
-	retryControl = 100 * time.Millisecond
 	// maxChannel bounds the bytes of controls that wait for an instance.
 	maxChannel = 16 << 20
 )
@@ -103,81 +99,52 @@ func (w *wan) control(from *life, c merge.Control) {
 		ch = &channel{from: from, to: c.To}
 		from.links.channels = append(from.links.channels, ch)
 	}
-	if ch.bytes += len(c.Data); ch.bytes > maxChannel {
-		ch.drop()
+	if ch.bytes+len(c.Data) > maxChannel {
+		ch.lost("too many")
 		return
 	}
-	x := letter{merge.SiteInstance{Instance: from.links.said.state.Instance, Site: from.site.id}, c.Data}
-	if ch.queue = append(ch.queue, x); !ch.waits {
-		ch.send(x)
-	}
+	ch.send(letter{merge.SiteInstance{Instance: from.links.said.state.Instance, Site: from.site.id}, c.Data})
 }
 
-// drop forgets all that waits.
-func (ch *channel) drop() {
-	ch.from.f.stats.Covered["overlay: controls dropped, no way or too many"] += len(ch.queue)
-	ch.round++
-	ch.queue, ch.bytes, ch.waits = nil, 0, false
-}
+func (ch *channel) lost(why string) { ch.from.f.stats.Covered["overlay: controls lost, "+why]++ }
 
 // send puts one message on its way.
 func (ch *channel) send(x letter) {
 	w := ch.from.f.wan
 	at := ch.from.nearest(w.gate[ch.from.place], ch.to.Instance, nil)
 	if at == nil {
-		ch.drop()
+		ch.lost("no way")
 		return
 	}
 	wait, ok := w.trip(ch.from.links.routes, ch.from.place, at)
 	if !ok {
-		// Nobody knows yet that the way is broken.
-		ch.again()
+		ch.lost("a way that nobody knows to be broken")
 		return
 	}
 	ch.arrival = max(ch.arrival, w.f.now+wait+w.resend(ch.from.links.routes, ch.from.place, at))
-	round := ch.round
+	ch.bytes += len(x.data)
 	w.f.at(ch.arrival, func() {
-		if ch.round == round && ch.from.alive() {
-			ch.arrive(at, x)
-		}
+		ch.bytes -= len(x.data)
+		ch.arrive(at, x)
 	})
 }
 
-// again sends everything anew in a while.
-func (ch *channel) again() {
-	ch.from.f.stats.Covered["overlay: controls sent again"] += len(ch.queue)
-	ch.round++
-	ch.waits = true
-	round := ch.round
-	ch.from.f.after(retryControl, func() {
-		if ch.round != round || !ch.from.alive() {
-			return
-		}
-		ch.arrival, ch.waits = 0, false
-		for _, x := range ch.queue {
-			if ch.send(x); ch.round != round {
-				return
-			}
-		}
-	})
-}
-
-// arrive delivers a message, if the way and the gateway are still there.
+// arrive delivers a message, if the way and both gateways are still there.
 func (ch *channel) arrive(at *place, x letter) {
 	w, from := ch.from.f.wan, ch.from
 	l := at.life
 	_, works := w.trip(w.real, from.place, at)
-	if !works || l == nil || !l.links.up || l.links.said.state.Instance != ch.to.Instance {
-		ch.again()
+	if !works || !from.alive() || l == nil || !l.links.up || l.links.said.state.Instance != ch.to.Instance {
+		ch.lost("broken on its way")
 		return
 	}
-	if w.rand.percent(controlTwice) {
-		ch.again() // the answer was lost: all comes again
-	} else {
-		ch.queue, ch.bytes = ch.queue[1:], ch.bytes-len(x.data)
+	if w.rand.percent(min(controlLost, w.spec.PromiseLoss)) {
+		ch.lost("for no reason")
+		return
 	}
 	l.step(func(now time.Duration, fx *core.Effects) { l.core.ControlIn(now, x.from, x.data, fx) })
 }
 
-// controlTwice is how often, in percent, a control comes twice.
-const controlTwice = 0.5
+// controlLost is how many controls of a hundred are lost on ways that work, at most: where
+// the WAN loses promises.
+const controlLost = 1.0

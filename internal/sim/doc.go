@@ -69,8 +69,8 @@
 //     each instance is pulled by the gateway of each other instance that is nearest to
 //     it, for a while by two, in order and resumed from its import position after every
 //     break, with back-pressure. Promises are datagrams that get lost, doubled, late and
-//     out of order. Controls go to one gateway of an instance, in order, again over
-//     another way when one breaks, and are dropped as a whole when there is none. Link
+//     out of order. Controls go to one gateway of an instance, in order; those on a way that
+//     breaks are lost, and one in a hundred of the others where promises get lost. Link
 //     state shows each instance once; it is flooded with the ways' delays, can be late,
 //     blind and wrong about delays.
 //   - Clocks: a node's may leap ahead by up to an hour; a site's wall clocks may be
