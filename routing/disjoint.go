@@ -11,7 +11,7 @@ import (
 // gateway in between, the shorter first. Where the shortest of all has a partner, they are
 // it and the shortest that avoids it: what is urgent should not pay for being sent twice.
 // Where it has none, they are the pair that is shortest together, if there is one; then
-// neither is the shortest. Without a pair there is the shortest alone.
+// neither is the shortest. Without a pair there is the shortest alone. (Decision 0027.)
 func (r *Routes) DisjointPaths(to membership.NodeID) [][]membership.NodeID {
 	i, ok := r.graph.index[to]
 	if !ok || r.self < 0 || i == r.self {

@@ -47,7 +47,7 @@
 //     unless a new key is asked for. A revoked key is never used again.
 //  6. What is cached is bounded, and outlives neither the certificate's validity nor
 //     the authorities and lists it was checked against.
-//  7. A list never goes back to an older one while a node runs.
+//  7. A list never goes back to an older one while a node runs and trusts its authority.
 //
 // It imports nothing of Ringway's.
 package pki

@@ -40,7 +40,8 @@ func caPublic(ca *x509.Certificate) ed25519.PublicKey {
 	return key
 }
 
-// appendLedger notes a certificate. It is called before the certificate can be used.
+// appendLedger notes a certificate. It is called before the certificate can be used. What
+// a full disk or a crash has left of an entry stays a line of its own.
 func appendLedger(dir string, ca, cert *x509.Certificate, owner name) error {
 	line, err := json.Marshal(ledgerEntry{
 		Serial: serialText(cert.SerialNumber), Node: owner.node, Site: owner.site, Expires: cert.NotAfter.UTC(),
@@ -49,12 +50,29 @@ func appendLedger(dir string, ca, cert *x509.Certificate, owner name) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(ledgerFile(dir), os.O_WRONLY|os.O_CREATE|os.O_APPEND, certMode)
+	file, err := os.OpenFile(ledgerFile(dir), os.O_RDWR|os.O_CREATE|os.O_APPEND, certMode)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(append(line, '\n'))
+	torn, err := endsTorn(file)
+	if err == nil {
+		if torn {
+			line = append([]byte{'\n'}, line...)
+		}
+		_, err = file.Write(append(line, '\n'))
+	}
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// endsTorn says whether the file's last line has no end.
+func endsTorn(file *os.File) (bool, error) {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return false, err
+	}
+	var last [1]byte
+	_, err = file.ReadAt(last[:], info.Size()-1)
+	return last[0] != '\n', err
 }
 
 // readLedger returns what was issued in a folder, oldest first.
@@ -72,13 +90,13 @@ func readLedger(dir string) ([]ledgerEntry, error) {
 func parseLedger(path string, data []byte) ([]ledgerEntry, error) {
 	var list []ledgerEntry
 	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
+	for n := 1; lines.Scan(); n++ {
+		if line := bytes.TrimSpace(lines.Bytes()); len(line) == 0 || line[0] == '{' && !bytes.HasSuffix(line, []byte("}")) {
+			continue // an entry that was not written to its end: its certificate never came to be
 		}
 		var e ledgerEntry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, len(list)+1, err)
+			return nil, fmt.Errorf("%s: line %d: %w", path, n, err)
 		}
 		list = append(list, e)
 	}

@@ -18,8 +18,9 @@ const revokedName = "revoked"
 
 const (
 	listBlock = "X509 CRL"
-	// maxListBytes bounds the file of revocation lists: 40 bytes a certificate.
-	maxListBytes = 1 << 20
+	// maxListBytes bounds the file of revocation lists: 60 bytes of PEM a certificate, and
+	// the full lists of several authorities.
+	maxListBytes = 4 << 20
 	// maxRevoked bounds the certificates on one authority's list. It has only those that
 	// have not expired by themselves.
 	maxRevoked = 10_000
@@ -188,6 +189,13 @@ func extendList(dir string, ca *x509.Certificate, key signer, entries []x509.Rev
 		if other != authorityKeyOf(ca) {
 			blocks = append(blocks, &pem.Block{Type: listBlock, Bytes: list.raw})
 		}
+	}
+	size := 0
+	for _, block := range blocks {
+		size += len(pem.EncodeToMemory(block))
+	}
+	if size > maxListBytes {
+		return nil, fmt.Errorf("%w: the lists of %d authorities take %d bytes, and nodes read %d: take an authority whose certificates have expired out of %s%s", ErrRevocationList, len(blocks), size, maxListBytes, caName, extension)
 	}
 	return added, replaceFile(certFile(dir, revokedName), certMode, blocks...)
 }

@@ -113,6 +113,27 @@ func TestRevocationCoversFormerCertificates(t *testing.T) {
 	}
 }
 
+// TestTornLedger: an entry that a full disk has cut off keeps nobody from issuing and
+// revoking; what is no entry at all does.
+func TestTornLedger(t *testing.T) {
+	ca := folder(t, "lon-1", "lon-2")
+	ledger, err := os.ReadFile(ledgerFile(ca))
+	must(t, err)
+	must(t, os.WriteFile(ledgerFile(ca), ledger[:len(ledger)-20], 0o600))
+	must(t, Issue(ca, "acme", "lon", "lon-3", year))
+	for _, node := range []string{"lon-1", "lon-3"} {
+		serials, err := Revoke(ca, "acme", node)
+		must(t, err)
+		if len(serials) != 1 {
+			t.Errorf("%s: revoked %v", node, serials)
+		}
+	}
+	must(t, os.WriteFile(ledgerFile(ca), append(ledger, "{}}\n"...), 0o600))
+	if _, err := Revoke(ca, "acme", "lon-2"); err == nil || !strings.Contains(err.Error(), "line 3") {
+		t.Errorf("a ledger with rubbish in line 3: %v", err)
+	}
+}
+
 func TestRevocationListsThatCannotBeUsed(t *testing.T) {
 	ca, strange := folder(t, "lon-1", "lon-2", "lon-3"), folder(t, "lon-2")
 	for _, dir := range []string{ca, strange} {

@@ -134,6 +134,36 @@ func TestWhatIsUnderWayIsNoReadersFault(t *testing.T) {
 	}
 }
 
+// TestHoldingIsTakenBack: where new rules have no block_time, who held senders back lets
+// them go with the next write and is no slow reader for it; the bound of messages is for
+// it, too.
+func TestHoldingIsTakenBack(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	access := topology.Access{Limits: topology.Limits{QueueMessages: 100}, BlockTime: time.Hour}
+	server := NewServer(Config{Access: access}, deafSenders{})
+	s := newSession(server, near, Identity{}, "#a#d1")
+	s.admission.policy = topology.Block
+	message := append(spread.AppendHeader(nil, spread.TypeAgreed, "#a#d1", 0, [4]byte{}, 8), make([]byte, 8)...)
+	from := &merge.Message{Sender: membership.ClientID{Node: 2}}
+	for range 150 {
+		s.queue(message, from)
+	}
+	if s.holding == nil || s.ended {
+		t.Fatalf("holding %v, ended %v", s.holding != nil, s.ended)
+	}
+	access.BlockTime = 0
+	server.SetAccess(access)
+	s.written(1, len(message))
+	if s.holding != nil || s.ended {
+		t.Errorf("holding %v, ended %v (%s)", s.holding != nil, s.ended, s.why)
+	}
+	s.queue(message, from)
+	if !s.ended {
+		t.Errorf("%d messages are queued, and 100 may be", s.queued)
+	}
+}
+
 // TestWhoHoldsSendersBackAndReadsNothingEnds: there is a bound.
 func TestWhoHoldsSendersBackAndReadsNothingEnds(t *testing.T) {
 	node, tcp, _ := start(t, func(c *Config) {

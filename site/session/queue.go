@@ -60,7 +60,7 @@ func (s *Session) queue(message []byte, from *merge.Message) {
 // full says whether the message is too much, with the lock held.
 func (s *Session) full(message []byte, rules *rules) bool {
 	limits := &rules.Limits
-	if s.queued >= limits.QueueMessages && counts(message) == 1 && s.admission.policy != topology.Block {
+	if s.queued >= limits.QueueMessages && counts(message) == 1 && !s.holds(rules) {
 		return true
 	}
 	return s.bytes+len(message) > limits.QueueBytes+s.overrun() && len(s.out) > 0
@@ -123,10 +123,15 @@ type holding struct {
 	stuck   *time.Timer // ends the session unless something is written
 }
 
+// holds says whether the session may hold senders back by the rules of now.
+func (s *Session) holds(rules *rules) bool {
+	return s.admission.policy == topology.Block && rules.BlockTime > 0
+}
+
 // hold tells the sender of a message that is about to be queued to wait, if that must be.
 // The lock is held, so that the backend hears of holding and letting go in their order.
 func (s *Session) hold(from *merge.Message, size int, rules *rules) {
-	if s.admission.policy != topology.Block || rules.BlockTime == 0 || s.queued+1 < rules.blockAt.messages && s.bytes+size < rules.blockAt.bytes {
+	if !s.holds(rules) || s.queued+1 < rules.blockAt.messages && s.bytes+size < rules.blockAt.bytes {
 		return
 	}
 	if s.holding == nil {
@@ -152,7 +157,7 @@ func (s *Session) written(messages, size int) {
 	s.mu.Lock()
 	s.queued -= messages
 	s.bytes -= size
-	low := s.queued <= rules.resumeAt.messages && s.bytes <= rules.resumeAt.bytes
+	low := s.queued <= rules.resumeAt.messages && s.bytes <= rules.resumeAt.bytes || !s.holds(rules)
 	if s.holding != nil && !low {
 		s.holding.stuck.Reset(rules.BlockTime)
 	}
