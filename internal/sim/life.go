@@ -43,7 +43,8 @@ type life struct {
 	names    map[string]bool // of sessions, until their ends have gone round
 	counter  uint64          // of sessions
 	recorder *trace.Recorder
-	links    links // to other gateways
+	had      map[string]bool // instances of its site that it was in
+	links    links           // to other gateways
 }
 
 // boot begins a life at a place.

@@ -30,6 +30,11 @@ func (l *life) emit(e evs.Event) {
 	case evs.GView:
 		l.f.stats.GroupViews++
 		l.looked(&e)
+	case evs.Lineage:
+		if l.had == nil {
+			l.had = map[string]bool{}
+		}
+		l.had[e.Inst] = true
 	case evs.Named:
 		l.f.number(l.name, request{e.Msg.Client, e.Msg.Seq}, e.N)
 		return
