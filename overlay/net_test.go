@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/lockedbuf"
 	"ringway/internal/pki"
 	"ringway/membership"
 	"ringway/topology"
@@ -152,7 +153,7 @@ type federation struct {
 	rec  map[string]*recorder
 	wire map[string]*cutConn
 	stop map[string]func()
-	logs bytes.Buffer
+	logs lockedbuf.Buffer               // of all gateways
 	plug func(name string, cfg *Config) // changes a gateway's configuration
 	fast bool                           // plain sockets, with all that quic-go can do with them
 }
@@ -197,28 +198,15 @@ func newFederation(t *testing.T, gateways []string, links ...string) *federation
 	return f
 }
 
-// lockedWriter lets several gateways log into one buffer.
-type lockedWriter struct {
-	mu sync.Mutex
-	b  *bytes.Buffer
-}
-
-func (w *lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.b.Write(p)
-}
-
 func (f *federation) start(names ...string) *federation {
 	f.t.Helper()
-	out := &lockedWriter{b: &f.logs}
 	for _, name := range names {
 		n := f.node[name]
 		id, err := pki.Throwaway(f.top.Name, n.Site.Name, name)
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", name)
+		log := slog.New(slog.NewTextHandler(&f.logs, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", name)
 		cfg := Config{Topology: f.top, Node: n, Identity: id, Conn: f.wire[name], Incarnation: uint64(time.Now().UnixNano()), Log: log}
 		if f.fast {
 			cfg.Conn = f.wire[name].PacketConn
