@@ -207,7 +207,7 @@ func (m *machine) setPrep(g *group, p *preparation) {
 func (m *machine) startPrepare(g *group) {
 	m.clearRemote(g)
 	g.Interest |= membership.SetOf(m.self)
-	m.setPrep(g, &preparation{maxT: -1})
+	m.setPrep(g, &preparation{maxT: m.maxT}) // this site's own messages so far do not go to it
 	all := m.view.All()
 	m.export(&record{kind: kindPrepare, t: m.nextT(all), dests: all, mark: -1, groups: g.Names()})
 }
