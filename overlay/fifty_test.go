@@ -96,17 +96,7 @@ func TestFiftySites(t *testing.T) {
 			t.Errorf("a change is known everywhere after %v, want less than %v", longest, diameter+20*time.Millisecond)
 		}
 
-		const seconds = 5
-		was := m.traffic()
-		time.Sleep(seconds * time.Second)
-		most := 0
-		for way, bytes := range m.traffic() {
-			most = max(most, bytes-was[way])
-		}
-		t.Logf("an idle link carries at most %d bytes/s, one way", most/seconds)
-		if most/seconds >= 50_000 {
-			t.Errorf("an idle link carries %d bytes/s", most/seconds)
-		}
+		m.idle(5)
 
 		var after runtime.MemStats
 		runtime.GC()
