@@ -63,8 +63,23 @@ func (s *Server) refuse(conn net.Conn, err error) error {
 		if _, werr := conn.Write(spread.AppendRefusal(nil, refusal.Code)); werr != nil {
 			return errors.Join(err, werr)
 		}
+		linger(conn)
 	}
 	return err
+}
+
+// lingerTime is how long a client that was refused may take to hang up.
+const lingerTime = time.Second
+
+// linger lets a refusal arrive. A node that is full refuses before it reads anything, and
+// a socket that is closed with input unread resets the connection: the client's system
+// then throws the answer away with it.
+func linger(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || conn.SetDeadline(time.Now().Add(lingerTime)) != nil || half.CloseWrite() != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxHandshakeBytes)) // for its end only
 }
 
 // authenticate lets the client choose methods, and holds it to them. Versions before

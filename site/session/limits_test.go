@@ -49,6 +49,20 @@ func TestAFullNodeSaysSoBeforeTheHello(t *testing.T) {
 	dial(t, tcp, client.Options{})
 }
 
+// TestARefusalArrives: also at a client that has sent ahead what the node never reads.
+func TestARefusalArrives(t *testing.T) {
+	_, tcp, _ := start(t, func(c *Config) { c.Access.Limits.Sessions = 1 })
+	dial(t, tcp, client.Options{})
+	for range 50 {
+		conn := raw(t, "tcp", tcp)
+		fmt.Fprint(conn, "\x05\x00\x01\x01\x01a"+choice)
+		if answer, err := io.ReadAll(conn); err != nil || string(answer) != "\xfd" {
+			t.Fatalf("answer %q, error %v", answer, err)
+		}
+		conn.Close()
+	}
+}
+
 // TestALastPlaceGoesToWhoIsFirstThrough: a handshake takes no place and no name until it
 // is through, so that who cannot show anything keeps nobody out.
 func TestALastPlaceGoesToWhoIsFirstThrough(t *testing.T) {
