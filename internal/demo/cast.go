@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,8 @@ type cast struct {
 	stop       context.CancelFunc
 	context    context.Context // of all receiving
 	running    sync.WaitGroup
+	cut        atomic.Bool // sites are cut off from each other, or only just come together
+	apart      atomic.Pointer[func(*errApart)]
 
 	mu      sync.Mutex
 	members []*member // only ever added to
@@ -60,8 +63,11 @@ func gather(ctx context.Context, p *plan, now func() time.Duration) (c *cast, er
 	if _, err := c.awaitMembers(ctx, feedGroup, c.everybody); err != nil {
 		return nil, err
 	}
-	_, err = c.awaitMembers(ctx, localGroup, siteSet(0))
-	return c, err
+	if _, err = c.awaitMembers(ctx, localGroup, siteSet(0)); err != nil {
+		return nil, err
+	}
+	c.settle()
+	return c, nil
 }
 
 func (c *cast) connect(ctx context.Context, p *plan) error {
@@ -91,7 +97,7 @@ func (c *cast) connectMember(ctx context.Context, n planNode, site int) (*member
 	c.mu.Lock()
 	c.members = append(c.members, m)
 	c.mu.Unlock()
-	c.running.Go(func() { m.receive(c.context, c.now) })
+	c.running.Go(func() { m.receive(c.context, c.now, c.lookAround) })
 	return m, nil
 }
 

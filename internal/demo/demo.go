@@ -34,19 +34,38 @@ const wholeTime = 4 * time.Minute
 const startTries = 3
 
 // Run runs a demo. The error is ErrNotHeld, or says what went wrong.
-func Run(ctx context.Context, cfg Config) (err error) {
+func Run(ctx context.Context, cfg Config) error {
 	if cfg.Sites < MinSites || cfg.Sites > MaxSites {
 		return fmt.Errorf("%d sites: want %d to %d", cfg.Sites, MinSites, MaxSites)
 	}
+	report := newReporter(cfg.Out, cfg.JSON, cfg.Terminal)
+	var apart *errApart
+	for i, patience := range patiences {
+		last := i == len(patiences)-1
+		err := run(ctx, cfg, report, patience, last)
+		if last || !errors.As(err, &apart) {
+			return err
+		}
+		report.again(apart, patiences[i+1])
+	}
+	return nil // not reached: there is a patience
+}
+
+// run shows everything once. If it is not the last attempt and members lose sight of each
+// other, nothing of it is kept.
+func run(ctx context.Context, cfg Config, report *reporter, patience patience, last bool) (err error) {
 	interrupted := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, fmt.Errorf("the demo took more than %v", wholeTime))
 	defer cancel()
-	d := &demo{cfg: cfg, began: time.Now(), report: newReporter(cfg.Out, cfg.JSON, cfg.Terminal)}
+	d := &demo{cfg: cfg, began: time.Now(), report: report, patience: patience}
 	if d.feed, err = d.openFeed(); err != nil {
 		return err
 	}
 	defer d.feed.close()
-	defer func() { err = errors.Join(err, d.cleanUp(err)) }()
+	defer func() {
+		var apart *errApart
+		err = errors.Join(err, d.cleanUp(err, !last && errors.As(err, &apart)))
+	}()
 	if err := d.start(ctx); err != nil {
 		return err
 	}
@@ -60,14 +79,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 // A demo is one run.
 type demo struct {
-	cfg    Config
-	began  time.Time
-	report *reporter
-	feed   feed
-	dir    string
-	plan   *plan
-	fleet  *fleet
-	cast   *cast
+	cfg      Config
+	began    time.Time
+	report   *reporter
+	patience patience
+	feed     feed
+	dir      string
+	plan     *plan
+	fleet    *fleet
+	cast     *cast
 }
 
 func (d *demo) now() time.Duration { return time.Since(d.began) }
@@ -95,7 +115,7 @@ func (d *demo) start(ctx context.Context) error {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
-		if d.plan, err = newPlan(dir, d.cfg.Sites, unicast); err != nil {
+		if d.plan, err = newPlan(dir, d.cfg.Sites, unicast, d.patience); err != nil {
 			return err
 		}
 		if try == 1 {
@@ -127,21 +147,21 @@ func (d *demo) portTaken() bool {
 }
 
 // cleanUp ends what runs, shows the nodes' logs if something went wrong with them, and
-// removes the folder unless it is to be kept.
-func (d *demo) cleanUp(err error) error {
+// removes the folder unless it is to be kept. Of an attempt that does not count, nothing is.
+func (d *demo) cleanUp(err error, void bool) error {
 	if d.cast != nil {
 		d.cast.close()
 	}
 	if d.fleet != nil {
 		err = errors.Join(err, d.fleet.ended())
 		d.fleet.stop()
-		if err != nil && !errors.Is(err, context.Canceled) && d.cfg.Fault == "" {
+		if err != nil && !void && !errors.Is(err, context.Canceled) && d.cfg.Fault == "" {
 			d.fleet.showLogs(d.cfg.Err)
 		}
 	}
 	switch {
 	case d.dir == "":
-	case d.cfg.Keep:
+	case d.cfg.Keep && !void:
 		d.report.say("\nTopology, certificates and logs: %s", d.plan.dir)
 	default:
 		return os.RemoveAll(d.dir)
@@ -158,11 +178,12 @@ func (d *demo) show(ctx context.Context) error {
 	d.report.ready(d.now(), d.cast.all())
 	stopPicture := d.showPicture()
 	defer stopPicture()
-	if err := d.publish(ctx); err != nil {
-		return err
+	ctx, cancel := d.cast.watchOver(ctx)
+	defer cancel()
+	feed, isolation, strike, err := d.acts(ctx)
+	if apart := apartCause(ctx); apart != nil {
+		return apart
 	}
-	feed := d.cast.sentEach()
-	isolation, strike, err := d.breakThings(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,6 +197,16 @@ func (d *demo) show(ctx context.Context) error {
 	d.report.local(d.plan.sites[0].name, isolation.then)
 	d.report.say("\nWhat must hold:")
 	return d.judge(histories, append(isolation.checks(d.plan), strike.checks()...))
+}
+
+// acts are what is shown, with how much of the feed each publisher sent.
+func (d *demo) acts(ctx context.Context) (feed []int, i *isolation, s *strike, err error) {
+	if err := d.publish(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	feed = d.cast.sentEach()
+	i, s, err = d.breakThings(ctx)
+	return feed, i, s, err
 }
 
 // breakThings is the part in which everybody speaks all the time, a site is cut off and

@@ -198,7 +198,7 @@ func TestPicture(t *testing.T) {
 func TestPlanIsAValidTopology(t *testing.T) {
 	for sites := MinSites; sites <= MaxSites; sites++ {
 		for _, unicast := range []bool{false, true} {
-			p, err := newPlan(t.TempDir(), sites, unicast)
+			p, err := newPlan(t.TempDir(), sites, unicast, patiences[sites%len(patiences)])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -329,7 +329,7 @@ func TestScheduleDealsRoundRobin(t *testing.T) {
 }
 
 func TestReportsAreObjects(t *testing.T) {
-	p, err := newPlan(t.TempDir(), 3, false)
+	p, err := newPlan(t.TempDir(), 3, false, patiences[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,6 +337,7 @@ func TestReportsAreObjects(t *testing.T) {
 	r := newReporter(&out, true, false)
 	r.start(p, "/tmp/x")
 	r.ready(time.Second, nil)
+	r.again(&errApart{"a", "b"}, patiences[1])
 	r.progress(progressJSON{Published: 1, Total: 2})
 	r.latencies(p, []latency{{from: 0, to: 1, samples: []time.Duration{25 * time.Millisecond}}})
 	r.local("lon", []time.Duration{time.Millisecond})
@@ -354,7 +355,7 @@ func TestReportsAreObjects(t *testing.T) {
 		}
 		types = append(types, object.Type)
 	}
-	if want := "start ready progress latency local_latency cut kill running check result"; strings.Join(types, " ") != want {
+	if want := "start ready again progress latency local_latency cut kill running check result"; strings.Join(types, " ") != want {
 		t.Errorf("got %v", types)
 	}
 	if !strings.Contains(out.String(), `"link_ms":20,"path_ms":20,"farthest_ms":40,"p50_ms":25,"p99_ms":25,"p50_per_farthest":0.625`) {

@@ -23,13 +23,18 @@
 //     byte; each message is everywhere where it had to arrive, once, and nowhere else;
 //     each publisher's messages in its order; the same between the same two views.
 //
+// A node that does not get to run for as long as the others wait is given up by them, as it
+// should be; what was sent meanwhile is then not everywhere. Members who lose sight of each
+// other with nothing cut between them therefore end the attempt, with that as the reason, and
+// all begins again with longer time-outs (apart.go); the second time it is an error.
+//
 // With Config.Keep all of it then goes on running until interrupted.
 //
 // # Output
 //
 // Text tells this as a story; on a terminal, a picture of sites, links and counters
 // stands below it (picture.go). With JSON, each line is an object with a "type": start,
-// ready, progress, cut, kill, latency, local_latency, check, result, running; their
+// ready, again, progress, cut, kill, latency, local_latency, check, result, running; their
 // fields are those of the types in report.go, and are only ever added to.
 //
 // # Rules

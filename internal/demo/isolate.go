@@ -45,6 +45,7 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 	}
 	local := c.local.count()
 	cutAt := d.now()
+	c.cut.Store(true)
 	d.fleet.cutOff(r.cut)
 	defer d.fleet.cutOff(0)
 	for _, side := range sides {
@@ -94,6 +95,7 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 		return nil, err
 	}
 	r.merged = at - healed
+	c.cut.Store(false)
 	c.address(all, audience{all, all})
 	d.report.say("   One view of all again, %.2f s after healing; the sites came back together in it.", r.merged.Seconds())
 	r.before, r.then, err = d.localTimes(ctx, local, end)

@@ -40,6 +40,7 @@ type member struct {
 	mu      sync.Mutex
 	got     map[string][]delivery  // by group
 	views   map[string][]groupView // of each group, in order
+	settled bool                   // everybody knows it
 	dead    bool                   // its node was killed
 	failed  error
 	changed chan struct{} // closed and replaced with every change
@@ -69,12 +70,13 @@ func newMember(ctx context.Context, n planNode, site int) (*member, error) {
 	}, nil
 }
 
-// receive records until the context or the connection ends.
-func (m *member) receive(ctx context.Context, now func() time.Duration) {
+// receive records until the context or the connection ends, and tells after each batch.
+func (m *member) receive(ctx context.Context, now func() time.Duration, tell func(*member)) {
 	events := make([]client.Event, 256)
 	for {
 		n, err := m.conn.ReceiveBatch(ctx, events)
 		m.record(events[:n], err, now())
+		tell(m)
 		if err != nil {
 			return
 		}
@@ -175,6 +177,27 @@ func (m *member) lastView(group string) groupView {
 		return groupView{}
 	}
 	return views[len(views)-1]
+}
+
+// settledView returns the latest view of the group, of a living member whom everybody
+// knows.
+func (m *member) settledView(group string) (groupView, bool) {
+	if !m.isSettled() {
+		return groupView{}, false
+	}
+	return m.lastView(group), true
+}
+
+func (m *member) isSettled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.settled && !m.dead
+}
+
+// has says whether the view has a member; its list is in order.
+func (v *groupView) has(name string) bool {
+	_, found := slices.BinarySearch(v.members, name)
+	return found
 }
 
 // die is told before the member's node is killed.

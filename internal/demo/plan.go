@@ -41,10 +41,6 @@ var oneWay = [MaxSites][MaxSites]int{
 // federation is the name in the demo's topology and certificates.
 const federation = "demo"
 
-// hello is between gateways, twice the default: a machine that runs everything at once,
-// and perhaps tests beside it, is not to take a busy moment for a dead link.
-const hello = 200 * time.Millisecond
-
 // certValid is longer than a demo lasts.
 const certValid = 24 * time.Hour
 
@@ -65,6 +61,7 @@ type plan struct {
 	topology string // file
 	sites    []planSite
 	unicast  bool // multicast does not work on this machine's loopback
+	patience patience
 }
 
 type planSite struct {
@@ -88,8 +85,8 @@ func (s *planSite) anchor() int {
 }
 
 // newPlan picks names and free ports, and writes topology and certificates to dir.
-func newPlan(dir string, sites int, unicast bool) (*plan, error) {
-	p := &plan{dir: dir, topology: filepath.Join(dir, "demo.toml"), unicast: unicast}
+func newPlan(dir string, sites int, unicast bool, patience patience) (*plan, error) {
+	p := &plan{dir: dir, topology: filepath.Join(dir, "demo.toml"), unicast: unicast, patience: patience}
 	ports := newPorts()
 	for s := range sites {
 		site := planSite{name: siteNames[s]}
@@ -137,7 +134,10 @@ func (p *plan) nodes() []planNode {
 // text returns the topology file.
 func (p *plan) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# written by `ringway demo`\n[federation]\nname  = %q\ncerts = \"certs\"\n\n[timing]\nhello = %q\n", federation, hello.String())
+	fmt.Fprintf(&b, "# written by `ringway demo`\n[federation]\nname  = %q\ncerts = \"certs\"\n\n[timing]\nhello = \"%v\"\n", federation, p.patience.hello)
+	if loss := p.patience.tokenLoss; loss > 0 {
+		fmt.Fprintf(&b, "token_loss = \"%v\"\n", loss)
+	}
 	for _, s := range p.sites {
 		fmt.Fprintf(&b, "\n[[site]]\nname = %q\n", s.name)
 		if p.unicast {

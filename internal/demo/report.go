@@ -28,6 +28,10 @@ type (
 		After   float64  `json:"after_ms"`
 		Members []string `json:"members"`
 	}
+	againJSON struct {
+		Type string `json:"type"` // "again": what was shown so far does not count
+		Why  string `json:"why"`
+	}
 	progressJSON struct {
 		Type      string `json:"type"` // "progress"
 		Published int    `json:"published"`
@@ -163,6 +167,12 @@ func (r *reporter) start(p *plan, folder string) {
 	}
 	r.say("\nStarting %d nodes (ring by %s, links with mutual TLS); logs in %s", len(object.Nodes), object.Transport, folder)
 	r.object(object)
+}
+
+// again says that all begins anew, and why.
+func (r *reporter) again(why *errApart, next patience) {
+	r.object(againJSON{"again", why.Error()})
+	r.say("\n%s%s.\nBeginning again, with more patience: a node may be silent for %v.\n", "This does not count: ", why, next.tokenLoss)
 }
 
 func (r *reporter) ready(after time.Duration, members []*member) {

@@ -64,6 +64,7 @@ func (d *demo) strike(ctx context.Context) (*strike, error) {
 		return nil, err
 	}
 	m.born = d.now()
+	c.settle()
 	r.back = at - began
 	d.report.say("   It is back with a member in the group, %.2f s later.", r.back.Seconds())
 	d.report.strike(r)
