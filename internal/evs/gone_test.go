@@ -76,3 +76,37 @@ func TestPastOfAClosing(t *testing.T) {
 		t.Errorf("a cause is missing and not found: %v", got)
 	}
 }
+
+// TestFIFOAtTheEndOfAView: a fifo message has to come to who was in its group when its site
+// took it in, whatever the keys say, and not to who came or went before or behind that (P7).
+func TestFIFOAtTheEndOfAView(t *testing.T) {
+	sender := life("a", connect("c1"), view(1, "A", "A", "B"), kjoin("c1", "g", 10), submit("c1", 1, FIFO, "g"), keyed("c1", 1, FIFO, "A", 90, 1, "A", "B"), kdlv("c1", "c1", 1, "A", 90, 1),
+		sig(1, "A", "A", "B"), view(2, "A", "A", "B"))
+	early, late, gone := kjoin("c2", "g", 11), kjoin("c2", "g", 50), inView(leave("c2", "g"), 1)
+	gone.Src, gone.T = "B", 95
+	record, signal := imported("A", 1, 90), sig(1, "B", "A", "B")
+	receiver := func(start int64, events ...Event) Trace {
+		all := append([]Event{connect("c2"), view(1, "B", "A", "B")}, events...)
+		return after(life("b", append(all, view(2, "B", "A", "B"))...), start)
+	}
+	for _, test := range []struct {
+		name   string
+		broken bool
+		opts   Options
+		start  int64 // of the receiver's node; what is sent is submitted at 4e6
+		events []Event
+	}{
+		{"it was there", true, during, 0, []Event{early, record, signal}},
+		{"it joined behind the sending, before the record came", true, during, 0, []Event{late, record, signal}},
+		{"it joined behind the record", false, oneClock, 0, []Event{record, late, signal}},
+		{"it left behind the record, before it may have come", false, oneClock, 0, []Event{early, record, gone, signal}},
+		{"it left behind the signal", true, during, 0, []Event{early, record, signal, gone}},
+		{"the record never came", true, Options{OneClock: true}, 0, []Event{early, signal}},
+		{"the record never came, and it joined behind the sending", false, oneClock, 3e6, []Event{late, signal}},
+	} {
+		got := violated([]Trace{sender, receiver(test.start, test.events...)}, test.opts)
+		if slices.Contains(got, "P7") != test.broken {
+			t.Errorf("%s: P7 should be found: %v; found %v", test.name, test.broken, got)
+		}
+	}
+}

@@ -49,12 +49,45 @@ func (h *history) sameOfView(r *report, p, q passage, of map[*node][]*client) {
 				switch {
 				case both && c.items[at].phase != d.items[other].phase:
 					r.parts++
-				case !both && (Ordered(m.service) || h.there(d, m, c.items[at], d.periodAt(q.from))):
+				case !both && (Ordered(m.service) || h.stoodBy(d, m, q)):
 					r.add(Violation{Client: d.name, Message: m.Message, View: p.fromView, Explain: fmt.Sprintf("clients %s and %s left view %v together, but only the first got %v", c.name, d.name, p.fromView, m.Message)}, send, c.items[at].Event, q.signal)
 				}
 			}
 		}
 	}
+}
+
+// stoodBy says whether a fifo or reliable message had to reach a client whose node leaves a
+// view. Such a message comes when it comes, not at its key: who joined behind it does not get
+// it although the join has a lower T, as others then have it already. So the client has to
+// have been in a group of it from where its own node's machine took the record in until the
+// view ended. Of one that was never taken in, the same is asked from before it was sent on.
+func (h *history) stoodBy(d *client, m *message, q passage) bool {
+	k := keyOf(m.accepted)
+	taken := slices.IndexFunc(d.node.Events, func(e Event) bool {
+		return e.View == q.fromView && (e.Kind == Send && e.Msg == m.Message || e.Kind == Import && e.Src == k.src && e.N == k.n)
+	})
+	if taken < 0 {
+		return h.there(d, m, item{Event: q.signal, when: d.node.now(q.signal)}, d.periodAt(q.from))
+	}
+	if i := slices.IndexFunc(d.node.Events, func(e Event) bool { return e.Kind == Connect && e.Client == d.name }); slices.Contains(m.groups, d.private) {
+		return i < taken
+	}
+	in := map[string]bool{} // groups that it was in when the record was taken in, and still is
+	for i := range d.node.Events {
+		e := &d.node.Events[i]
+		switch {
+		case e == q.signal:
+			return len(in) > 0
+		case e.Kind == Attach, e.Kind == Lineage && e.Role != "heir":
+			clear(in)
+		case e.Kind == Join && e.Client == d.name && i < taken && slices.Contains(m.groups, e.Group):
+			in[e.Group] = true
+		case e.Kind == Leave && e.Client == d.name:
+			delete(in, e.Group)
+		}
+	}
+	return false
 }
 
 // periodAt is the client's last attach period in the view that an event of its node

@@ -107,8 +107,7 @@
 // the rare ones: site, site-large, site-quiet (together: one-site); fed-calm
 // (federations). Rare are:
 //
-//   - fed-wan: slow to run. Of some 400 fresh seeds two failed; the cause of one is mended,
-//     7000220 (P7: a fifo message at the end of a view) is open.
+//   - fed-wan: slow to run.
 //   - fed-lan, fed-gateways: everything that can happen in a site of a federation, and to
 //     its gateways. No seed is known that fails; too few were played to draw from them.
 //   - six-regions, fed-chaos: slow to run, and few were played.
