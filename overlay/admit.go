@@ -142,7 +142,7 @@ func (c *core) succeed(l *link, old, lane *lane) {
 	l.lanes[lane.index] = lane
 	c.moveSubscriptions(old)
 	for _, frame := range old.control.take() {
-		lane.control.put(frame)
+		lane.control.put(frame.to, frame.data)
 	}
 	wait := successionTime
 	if !l.dials {

@@ -185,14 +185,17 @@ func (s *store) draft() *draft {
 	dests := map[membership.InstanceID]struct{}{}
 	for bytes := 0; i < len(s.entries) && len(d.entries) < maxBlockEntries && bytes < maxBlockBytes; i++ {
 		e := &s.entries[i]
+		added := 0
+		for _, dest := range e.Dests {
+			if _, has := dests[dest]; !has {
+				added++
+			}
+		}
+		if len(dests)+added > membership.MaxSites { // more than a seal takes: the next block's
+			break
+		}
 		for _, dest := range e.Dests {
 			dests[dest] = struct{}{}
-		}
-		if len(dests) > membership.MaxSites { // more than a seal takes: the next block's
-			for _, dest := range e.Dests {
-				delete(dests, dest)
-			}
-			break
 		}
 		d.entries = append(d.entries, e.LogEntry)
 		d.seal.High = e.N + 1

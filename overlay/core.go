@@ -38,8 +38,11 @@ type core struct {
 	heard    map[membership.NodeID]*promiseWindows
 	controls uint64 // control messages signed so far
 	// controlled tells which control messages of each gateway have come.
-	controlled map[membership.NodeID]*promiseWindow
-	seconds    [][]membership.NodeID // second paths of broadcasts
+	controlled map[membership.NodeID]*controlWindow
+	// stranded control messages wait for new routes, because their lane has ended.
+	stranded      [][]byte
+	strandedBytes int
+	seconds       [][]membership.NodeID // second paths of broadcasts
 
 	helloAt    time.Duration
 	lanesAt    time.Duration // when lanes are looked at next
@@ -96,7 +99,7 @@ func newCore(ctx context.Context, g *Gateway) *core {
 		Gateway: g, site: g.self.Site.ID, incarnation: g.cfg.Incarnation,
 		links: map[membership.NodeID]*link{}, db: routing.NewDatabase(g.self.ID),
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
-		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*promiseWindow{},
+		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*controlWindow{},
 	}
 	for _, peer := range g.gateways {
 		cost, ok := adjacent(g.cfg.Topology, g.self, peer)
@@ -178,6 +181,13 @@ func (c *core) deadline() time.Duration {
 			next = min(next, f.wakeAt)
 		}
 	}
+	if c.draining {
+		for _, at := range []time.Duration{c.toldAt(), c.drainTo} {
+			if at > c.now() {
+				next = min(next, at)
+			}
+		}
+	}
 	return next
 }
 
@@ -232,9 +242,11 @@ func (c *core) drained() bool {
 	}
 	now := c.now()
 	connected := slices.ContainsFunc(c.order, func(l *link) bool { return l.lanes[0] != nil })
-	told := now >= c.drainTo-drainTime+4*floodDelay
-	return !connected || told && len(c.branches) == 0 && !c.relieved() || now >= c.drainTo
+	return !connected || now >= c.toldAt() && len(c.branches) == 0 && !c.relieved() || now >= c.drainTo
 }
+
+// toldAt is when the neighbours of a gateway that drains have been told.
+func (c *core) toldAt() time.Duration { return c.drainTo - drainTime + 4*floodDelay }
 
 // relieved says whether another gateway of the site takes over a log that this one still
 // imports: until that one has begun, this one goes on.

@@ -25,7 +25,9 @@
 //     second path that shares no gateway with it.
 //
 //   - Control messages: to one gateway of an instance, hop by hop, on a stream of their
-//     own. One that is at a gateway that dies is lost; senders repeat until answered.
+//     own. They arrive in order, at most once. Those under way over a link that falls
+//     silent take another way (reroute.go); one that is at a gateway that dies is lost:
+//     senders repeat until answered.
 //
 //   - Certificates. Links are made anew when certificates change, the new connection
 //     before the old one goes, and closed when a peer's no longer counts (admit.go).

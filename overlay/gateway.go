@@ -246,7 +246,7 @@ func (g *Gateway) Broadcast(data []byte) {
 	g.in.signal()
 }
 
-// Control sends a message to a gateway of another instance. It arrives, in order,
+// Control sends a message to a gateway of another instance. It arrives in order and once
 // while routes and links stay as they are; otherwise it may be lost, and nobody is told:
 // whoever sends one repeats it until it is answered (docs/decisions/, "Controls are
 // repeated by whoever needs the answer"). False says that it was refused, as if it were

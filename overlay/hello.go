@@ -46,11 +46,11 @@ func (m *meter) send(now time.Duration) hello {
 }
 
 // takeAnswer takes an answer that came at now, when the wall clock showed wall.
-// Answers to hellos never sent, or from the future, are ignored.
-func (m *meter) takeAnswer(now time.Duration, wall int64, a answer) {
+// Answers to hellos never sent, or from the future, are ignored: then it returns false.
+func (m *meter) takeAnswer(now time.Duration, wall int64, a answer) bool {
 	rtt := now - a.Sent
 	if a.Seq > m.nextSeq || a.Seq == 0 || rtt < 0 || a.Sent < 0 {
-		return
+		return false
 	}
 	m.heard, m.answered = max(m.heard, now), max(m.answered, now)
 	m.missed, m.unanswered = 0, 0
@@ -65,6 +65,7 @@ func (m *meter) takeAnswer(now time.Duration, wall int64, a answer) {
 		m.offRTT = rtt
 		m.offset = time.Duration(a.Wall - (wall - int64(rtt/2)))
 	}
+	return true
 }
 
 // nextHello returns when the next hello is due. A peer of whom nothing has come for

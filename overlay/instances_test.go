@@ -96,3 +96,27 @@ func TestSplitSiteIsTwoInstances(t *testing.T) {
 		return r.has(&r.promises, "promise")
 	})
 }
+
+// TestSealsOfMoreInstancesThanFit: a block's entries are for more instances, new and old
+// ones of split sites, than a seal has room for. The entry that would be too much begins
+// the next block, and what is before it stays under the seal.
+func TestSealsOfMoreInstancesThanFit(t *testing.T) {
+	f := newCertified(t, []string{"a-1", "b-1"}, "a-b")
+	origin, v := f.idle("a-1"), f.idle("b-1").verifier
+	log := logOf("a")
+	common := membership.InstanceID(1)
+	var list []LogEntry
+	for n := range uint64(200) {
+		list = append(list, LogEntry{N: n, Dests: []membership.InstanceID{common, membership.InstanceID(2 + n)}, Data: []byte{byte(n)}})
+	}
+	s := newStore(log, true, 1<<20)
+	s.appendOwn(list)
+	sealBy(origin, s)
+	for dest, numbers := range map[membership.InstanceID][]uint64{common: upTo(200, 1), 2: {0}, 64: {62}, 65: {63}, 66: {64}, 201: {199}} {
+		wants := []want{{dest, 0}}
+		got, err := prove(v, log, wants, stream(t, s, wants, 0))
+		if err != nil || !slices.Equal(got, numbers) {
+			t.Errorf("instance %d got %d entries, want %d: %v", dest, len(got), len(numbers), err)
+		}
+	}
+}

@@ -157,10 +157,11 @@ func (l *lane) writeControl() error {
 			return nil
 		case <-l.control.wake:
 		}
-		for _, frame := range l.control.take() {
+		for frame := l.control.next(); frame != nil; frame = l.control.next() {
 			if _, err := s.Write(frame); err != nil {
 				return err
 			}
+			l.control.wrote(l.g.now())
 		}
 	}
 }
@@ -179,7 +180,7 @@ func (l *lane) writeGrams() error {
 		for _, b := range grams {
 			err := l.conn.SendDatagram(b)
 			if _, tooLarge := errors.AsType[*quic.DatagramTooLargeError](err); tooLarge {
-				if !l.control.put(endFrame(append(beginFrame(nil, framePromise), b[1:]...), 0)) {
+				if !l.control.put(membership.SiteInstance{}, endFrame(append(beginFrame(nil, framePromise), b[1:]...), 0)) {
 					l.g.count.promisesDropped.Add(1)
 				}
 			} else if err != nil {

@@ -1,10 +1,12 @@
 package overlay
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -125,4 +127,31 @@ func TestThroughputByLanes(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTurnIsTakenOnce: whatever a parent sends on its streams, the batches of one
+// subscription are taken one at a time, and none before what comes without numbers.
+func TestTurnIsTakenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := newTurn()
+		early := make(chan error, 1)
+		go func() { early <- turn.await(t.Context(), 1) }()
+		if synctest.Wait(); len(early) > 0 {
+			t.Fatal("batch 1 is taken while entries without numbers may come")
+		}
+		turn.done()
+		if err := <-early; err != nil {
+			t.Fatal(err)
+		}
+		if err := turn.await(t.Context(), 1); !errors.Is(err, errBreach) {
+			t.Errorf("batch 1 while it is taken: %v", err)
+		}
+		turn.done()
+		if err := turn.await(t.Context(), 1); !errors.Is(err, errBreach) {
+			t.Errorf("batch 1 after it was taken: %v", err)
+		}
+		if err := turn.await(t.Context(), 2); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -50,6 +50,10 @@ const (
 	// when it is full.
 	maxControlQueue      = 4096
 	maxControlQueueBytes = 32 << 20
+	// maxUnprovedBytes bounds the control messages that were written to a link and that
+	// are kept until the peer has answered a later hello, a round trip and one or two
+	// hellos: four of the largest. The oldest go first.
+	maxUnprovedBytes = 4 * (MaxControlBytes + controlHeaderBytes + frameHeaderBytes)
 	// maxPromiseBacklog is how many promises of one origin may wait for one link or
 	// for the Handler; then the oldest, superseded ones go.
 	maxPromiseBacklog = 4

@@ -3,6 +3,7 @@ package overlay
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,7 @@ func (c *core) laneDown(lane *lane, cause error) {
 func (c *core) laneLost(l *link, lane *lane, planned bool) {
 	l.lanes[lane.index] = nil
 	c.moveSubscriptions(lane)
+	c.strand(lane)
 	if lane.index == 0 {
 		c.closeLanes(l)
 	}
@@ -138,7 +140,11 @@ func (c *core) heardHello(lane *lane, now time.Duration, h hello) {
 
 func (c *core) heardAnswer(lane *lane, now time.Duration, wall int64, a answer) {
 	if l := c.links[lane.peer.ID]; l.lanes[0] == lane {
-		l.meter.takeAnswer(now, wall, a)
+		if l.meter.takeAnswer(now, wall, a) {
+			// What was written before that hello has come as well, but for what was lost and
+			// sent again: the time between two hellos is for that.
+			lane.control.proved(a.Sent - c.cfg.Topology.Timing.Hello)
+		}
 	}
 }
 
@@ -179,11 +185,20 @@ func (c *core) publish(now time.Duration) {
 	signed := &routing.Signed{Advertisement: said, Body: body, Certificate: signer.CertificateDER(), Signature: signer.Sign(pki.Advertisement, body)}
 	if c.db.Expire(now-advertLife) > 0 {
 		c.throttle.Change(now)
+		c.forget()
 	}
 	former, _ := c.db.Get(c.self.ID)
 	c.db.PutOwn(now, signed)
 	c.flood(signed, nil)
 	c.changed(former, signed, now)
+}
+
+// forget drops what is known of gateways that advertise nothing any more: one that comes
+// back after so long may number its messages from lower on, and nobody would tell it.
+func (c *core) forget() {
+	gone := func(id membership.NodeID) bool { _, ok := c.db.Get(id); return !ok }
+	maps.DeleteFunc(c.heard, func(id membership.NodeID, _ *promiseWindows) bool { return gone(id) })
+	maps.DeleteFunc(c.controlled, func(id membership.NodeID, _ *controlWindow) bool { return gone(id) })
 }
 
 // changed asks for new routes if an advertisement says anything new. One that is
@@ -221,8 +236,11 @@ func (c *core) advertCame(from *lane, s *routing.Signed) {
 			from.state.put(ours)
 		}
 	case routing.OwnNewer:
-		// An earlier run of this gateway, whose clock was ahead: out-number it.
-		c.incarnation = max(c.incarnation, s.Incarnation)
+		// An earlier run of this gateway, whose clock was ahead: out-number it, and what it
+		// broadcast and sent.
+		if s.Incarnation > c.incarnation {
+			c.incarnation = s.Incarnation + 1
+		}
 		c.publisher.Outnumber(s.Counter)
 	case routing.Full:
 		c.warn("link-state database is full: advertisement ignored", "gateway", s.Gateway, "limit", routing.MaxGateways)
@@ -243,6 +261,7 @@ func (c *core) recompute() {
 	c.throttle.Took(c.now() - began)
 	c.count.recomputes.Add(1)
 	c.tellRoutes(former)
+	c.rerouteControls()
 	c.secondPaths()
 	for _, f := range c.feeds {
 		c.rerouted(f)

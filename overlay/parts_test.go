@@ -234,17 +234,36 @@ func TestStoreHoldsBackUpstream(t *testing.T) {
 
 func TestQueuesAreBounded(t *testing.T) {
 	q := newFrameQueue()
+	to := membership.SiteInstance{Instance: 1, Site: 2}
 	for range maxControlQueue {
-		if !q.put([]byte("x")) {
+		if !q.put(to, []byte("x")) {
 			t.Fatal("full too early")
 		}
 	}
-	if q.put([]byte("x")) {
+	if q.put(to, []byte("x")) {
 		t.Error("frames beyond the bound")
 	}
 	q.take()
-	if !q.put(make([]byte, maxControlQueueBytes)) || q.put([]byte("x")) {
+	if !q.put(to, make([]byte, maxControlQueueBytes)) || q.put(to, []byte("x")) {
 		t.Error("bytes beyond the bound")
+	}
+	if frames, bytes := q.size(); frames != 1 || bytes != maxControlQueueBytes {
+		t.Errorf("%d frames, %d bytes wait", frames, bytes)
+	}
+	q.take()
+	for range 2 * maxControlQueue { // what the peer never proves to have
+		q.put(to, []byte("x"))
+		q.next()
+	}
+	if n := len(q.unproved.frames); n != maxControlQueue {
+		t.Errorf("%d frames are kept that may not have arrived", n)
+	}
+	for range 8 {
+		q.put(to, make([]byte, MaxControlBytes))
+		q.next()
+	}
+	if q.unproved.bytes > maxUnprovedBytes || q.unproved.bytes < maxUnprovedBytes/2 {
+		t.Errorf("%d bytes are kept that may not have arrived", q.unproved.bytes)
 	}
 	o := newOutbox()
 	for i := range maxControlQueue + 1 {

@@ -61,43 +61,6 @@ func (q *stateQueue) take() (digest []routing.Summary, adverts []*routing.Signed
 	return digest, adverts
 }
 
-// A frameQueue has encoded frames that wait for one stream, bounded in number and
-// bytes.
-type frameQueue struct {
-	signalled
-	frames [][]byte
-	bytes  int
-}
-
-func newFrameQueue() *frameQueue { return &frameQueue{signalled: newSignalled()} }
-
-// put adds a frame; false: the queue is full.
-func (q *frameQueue) put(frame []byte) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.frames) >= maxControlQueue || q.bytes+len(frame) > maxControlQueueBytes {
-		return false
-	}
-	q.frames = append(q.frames, frame)
-	q.bytes += len(frame)
-	q.signal()
-	return true
-}
-
-func (q *frameQueue) take() [][]byte {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	frames := q.frames
-	q.frames, q.bytes = nil, 0
-	return frames
-}
-
-func (q *frameQueue) len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.frames)
-}
-
 // A gramQueue has datagrams that wait for one lane: the newest hello, the newest
 // answer, and a few promises of each origin.
 type gramQueue struct {

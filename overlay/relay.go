@@ -3,7 +3,6 @@ package overlay
 import (
 	"bytes"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"ringway/internal/pki"
@@ -31,7 +30,7 @@ func (w *promiseWindow) first(incarnation, number uint64) bool {
 	if number > w.newest {
 		shift := number - w.newest
 		w.newest = number
-		w.seen = w.seen<<min(shift, bits.UintSize) | 1
+		w.seen = w.seen<<shift | 1
 		return true
 	}
 	age := w.newest - number
@@ -60,7 +59,7 @@ func (c *core) broadcast(data []byte) {
 	c.numbered++
 	p := promise{
 		Hops: maxHops, Origin: c.self.ID, Instance: c.state.Instance,
-		Incarnation: c.cfg.Incarnation, Number: c.numbered, Data: data,
+		Incarnation: c.incarnation, Number: c.numbered, Data: data,
 	}
 	p.Stamp = c.sign(pki.Promise, p.text())
 	c.count.promisesSent.Add(1)
@@ -223,7 +222,7 @@ func (c *core) route(m controlMessage) {
 	m.Hops--
 	next, _ := c.routes.NextHop(nearest)
 	lane := c.links[next].first()
-	if lane == nil || !lane.control.put(m.append(nil)) {
+	if lane == nil || !lane.control.put(m.To, m.append(nil)) {
 		c.count.controlsDropped.Add(1)
 		return
 	}
@@ -233,7 +232,7 @@ func (c *core) route(m controlMessage) {
 // sendControl signs a control message of the own instance and sends it on its way.
 func (c *core) sendControl(m controlMessage) {
 	c.controls++
-	m.From, m.Gateway, m.Incarnation, m.Number = c.instance(), c.self.ID, c.cfg.Incarnation, c.controls
+	m.From, m.Gateway, m.Incarnation, m.Number = c.instance(), c.self.ID, c.incarnation, c.controls
 	m.Stamp = c.sign(pki.Control, m.text())
 	c.route(m)
 }
@@ -255,11 +254,11 @@ func (c *core) controlCame(from *lane, m controlMessage) {
 	if m.To == c.instance() {
 		w := c.controlled[m.Gateway]
 		if w == nil {
-			w = &promiseWindow{}
+			w = &controlWindow{}
 			c.controlled[m.Gateway] = w
 		}
-		if !w.first(m.Incarnation, m.Number) {
-			c.count.controlsDropped.Add(1)
+		if !w.pass(m.Incarnation, m.Number) {
+			c.count.controlsLate.Add(1)
 			return
 		}
 	}

@@ -180,3 +180,31 @@ func TestThroughput(t *testing.T) {
 		}
 	}
 }
+
+// TestSubscriptionsThatLeaveTakeNoPlace: subscriptions wait for an own log that does not
+// begin, and those whose child has left do not count.
+func TestSubscriptionsThatLeaveTakeNoPlace(t *testing.T) {
+	inMesh(t, "ab", 1, map[string]time.Duration{"a-b": 10 * time.Millisecond}, func(m *mesh) {
+		m.all().converged()
+		log := logOf("a")
+		for i := range uint64(maxStreams + 20) {
+			log.View.Epoch = 1000 + i // views that site a has not begun
+			m.gate["b-1"].Pull([]Position{{Log: log}})
+			time.Sleep(50 * time.Millisecond)
+		}
+		time.Sleep(2 * linger)
+		parked := make(chan int, 1)
+		m.gate["b-1"].Pull(nil)
+		m.gate["b-1"].Pull([]Position{{Log: log}})
+		time.Sleep(time.Second)
+		m.gate["a-1"].post(func(c *core) { parked <- len(c.parked) })
+		if n := <-parked; n == 0 || n > maxStreams/2 {
+			t.Errorf("%d subscriptions wait", n)
+		}
+		if n := m.gate["a-1"].count.snapshot()["ringway_overlay_refusals_sent_total"]; n != 0 {
+			t.Errorf("%d were refused", n)
+		}
+		m.gate["a-1"].Append(log, entries(0, 3, 100, "b"))
+		m.until("its records", time.Second, func() bool { return m.rec["b-1"].count(log) == 3 })
+	})
+}

@@ -17,7 +17,7 @@ type counters struct {
 	advertsSent, advertsReceived, recomputes                                                atomic.Uint64
 	entriesReceived, subscriptions, refusals, resets, ownDropped                            atomic.Uint64
 	promisesSent, promisesReceived, promisesDuplicate, promisesDropped                      atomic.Uint64
-	controlsSent, controlsDropped                                                           atomic.Uint64
+	controlsSent, controlsDropped, controlsRerouted, controlsLate                           atomic.Uint64
 }
 
 // Status is what an operator sees of a gateway's overlay.
@@ -47,7 +47,9 @@ type LinkStatus struct {
 	// Of QUIC, all lanes.
 	BytesSent, BytesReceived, PacketsSent, PacketsLost uint64
 	CongestionWindow                                   uint64
-	ControlQueue                                       int
+	// ControlQueue control messages of ControlBytes wait for the link; maxControlQueue and
+	// maxControlQueueBytes bound them.
+	ControlQueue, ControlBytes int
 }
 
 // An AdvertisementStatus describes what a gateway advertises.
@@ -106,34 +108,36 @@ func (g *Gateway) Status() Status {
 
 func (n *counters) snapshot() map[string]uint64 {
 	return map[string]uint64{
-		"ringway_overlay_breaches_total":                 n.breaches.Load(),
-		"ringway_overlay_bad_signatures_total":           n.badSignatures.Load(),
-		"ringway_overlay_peers_refused_total":            n.refused.Load(),
-		"ringway_overlay_peers_expelled_total":           n.expelled.Load(),
-		"ringway_overlay_untrusted_origins_total":        n.untrusted.Load(),
-		"ringway_overlay_seals_made_total":               n.sealsMade.Load(),
-		"ringway_overlay_tampered_total":                 n.tampered.Load(),
-		"ringway_overlay_lanes_renewed_total":            n.renewed.Load(),
-		"ringway_overlay_wrong_federation_total":         n.wrongFederation.Load(),
-		"ringway_overlay_garbage_packets_total":          n.garbage.Load(),
-		"ringway_overlay_warnings_suppressed_total":      n.warningsSuppressed.Load(),
-		"ringway_overlay_dial_failures_total":            n.dialFailures.Load(),
-		"ringway_overlay_silences_total":                 n.silences.Load(),
-		"ringway_overlay_adverts_sent_total":             n.advertsSent.Load(),
-		"ringway_overlay_adverts_received_total":         n.advertsReceived.Load(),
-		"ringway_overlay_route_computations_total":       n.recomputes.Load(),
-		"ringway_overlay_route_changes_total":            n.routeChanges.Load(),
-		"ringway_overlay_entries_received_total":         n.entriesReceived.Load(),
-		"ringway_overlay_subscriptions_total":            n.subscriptions.Load(),
-		"ringway_overlay_refusals_sent_total":            n.refusals.Load(),
-		"ringway_overlay_relay_resets_total":             n.resets.Load(),
-		"ringway_overlay_own_entries_dropped_total":      n.ownDropped.Load(),
-		"ringway_overlay_promises_sent_total":            n.promisesSent.Load(),
-		"ringway_overlay_promises_received_total":        n.promisesReceived.Load(),
-		"ringway_overlay_promises_duplicate_total":       n.promisesDuplicate.Load(),
-		"ringway_overlay_promises_superseded_total":      n.promisesDropped.Load(),
-		"ringway_overlay_control_messages_sent_total":    n.controlsSent.Load(),
-		"ringway_overlay_control_messages_dropped_total": n.controlsDropped.Load(),
+		"ringway_overlay_breaches_total":                  n.breaches.Load(),
+		"ringway_overlay_bad_signatures_total":            n.badSignatures.Load(),
+		"ringway_overlay_peers_refused_total":             n.refused.Load(),
+		"ringway_overlay_peers_expelled_total":            n.expelled.Load(),
+		"ringway_overlay_untrusted_origins_total":         n.untrusted.Load(),
+		"ringway_overlay_seals_made_total":                n.sealsMade.Load(),
+		"ringway_overlay_tampered_total":                  n.tampered.Load(),
+		"ringway_overlay_lanes_renewed_total":             n.renewed.Load(),
+		"ringway_overlay_wrong_federation_total":          n.wrongFederation.Load(),
+		"ringway_overlay_garbage_packets_total":           n.garbage.Load(),
+		"ringway_overlay_warnings_suppressed_total":       n.warningsSuppressed.Load(),
+		"ringway_overlay_dial_failures_total":             n.dialFailures.Load(),
+		"ringway_overlay_silences_total":                  n.silences.Load(),
+		"ringway_overlay_adverts_sent_total":              n.advertsSent.Load(),
+		"ringway_overlay_adverts_received_total":          n.advertsReceived.Load(),
+		"ringway_overlay_route_computations_total":        n.recomputes.Load(),
+		"ringway_overlay_route_changes_total":             n.routeChanges.Load(),
+		"ringway_overlay_entries_received_total":          n.entriesReceived.Load(),
+		"ringway_overlay_subscriptions_total":             n.subscriptions.Load(),
+		"ringway_overlay_refusals_sent_total":             n.refusals.Load(),
+		"ringway_overlay_relay_resets_total":              n.resets.Load(),
+		"ringway_overlay_own_entries_dropped_total":       n.ownDropped.Load(),
+		"ringway_overlay_promises_sent_total":             n.promisesSent.Load(),
+		"ringway_overlay_promises_received_total":         n.promisesReceived.Load(),
+		"ringway_overlay_promises_duplicate_total":        n.promisesDuplicate.Load(),
+		"ringway_overlay_promises_superseded_total":       n.promisesDropped.Load(),
+		"ringway_overlay_control_messages_sent_total":     n.controlsSent.Load(),
+		"ringway_overlay_control_messages_dropped_total":  n.controlsDropped.Load(),
+		"ringway_overlay_control_messages_rerouted_total": n.controlsRerouted.Load(),
+		"ringway_overlay_control_messages_late_total":     n.controlsLate.Load(),
 	}
 }
 
@@ -179,7 +183,9 @@ func (c *core) linkStatus(l *link) LinkStatus {
 		s.PacketsSent += q.PacketsSent
 		s.PacketsLost += q.PacketsLost
 		s.CongestionWindow += q.CongestionWindow
-		s.ControlQueue += lane.control.len()
+		frames, bytes := lane.control.size()
+		s.ControlQueue += frames
+		s.ControlBytes += bytes
 		if lane.index == 0 {
 			s.Address = lane.conn.RemoteAddr().String()
 		}

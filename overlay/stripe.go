@@ -150,25 +150,28 @@ func (c *core) joined(l *lane, s *quic.Stream, id uint32) {
 	s.CancelWrite(streamDone)
 }
 
-// A turn lets the stripes of an upstream append their batches in order.
+// A turn lets the stripes of an upstream append their batches in order. First, as batch 0,
+// the stream that the subscription began with appends what comes without numbers.
 type turn struct {
 	mu    sync.Mutex
 	next  uint64
+	taken bool // by the stripe whose turn it is
 	moved chan struct{}
 }
 
-func newTurn() turn { return turn{next: 1, moved: make(chan struct{})} }
+func newTurn() turn { return turn{taken: true, moved: make(chan struct{})} }
 
 // await waits for the turn of a batch.
 func (t *turn) await(ctx context.Context, seq uint64) error {
 	for {
 		t.mu.Lock()
-		next, moved := t.next, t.moved
+		turn, again, moved := seq == t.next && !t.taken, seq < t.next || seq == t.next && t.taken, t.moved
+		t.taken = t.taken || turn
 		t.mu.Unlock()
 		switch {
-		case seq == next:
+		case turn:
 			return nil
-		case seq < next:
+		case again: // two of one number must not be taken at the same time either
 			return breach(fmt.Errorf("batch %d came again", seq))
 		}
 		select {
@@ -184,6 +187,7 @@ func (t *turn) done() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next++
+	t.taken = false
 	signal(&t.moved)
 }
 

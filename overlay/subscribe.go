@@ -149,11 +149,29 @@ func (c *core) serveOwn(b *branch) {
 		}
 	case c.own != nil && c.own.id.Instance == id.Instance && id.View.Compare(c.own.id.View) < 0:
 		c.refuse(b, refusedGone)
-	case len(c.parked) >= maxStreams*max(len(c.order), 1):
-		c.refuse(b, refusedLimit)
 	default:
-		c.parked = append(c.parked, b)
+		c.park(b)
 	}
+}
+
+// park lets a subscription wait for an own log that has not begun. A peer has as many
+// places as it may have streams; those whose child has left are free again.
+func (c *core) park(b *branch) {
+	mine := 0
+	c.parked = slices.DeleteFunc(c.parked, func(p *branch) bool {
+		if p.stream.Context().Err() != nil {
+			return true
+		}
+		if p.lane.peer == b.lane.peer {
+			mine++
+		}
+		return false
+	})
+	if mine >= maxStreams {
+		c.refuse(b, refusedLimit)
+		return
+	}
+	c.parked = append(c.parked, b)
 }
 
 // unpark looks again at the subscriptions that wait for an own log.

@@ -49,6 +49,7 @@ func (u *upstream) pull(ctx context.Context) error {
 	if err := u.pullPlain(ctx, in); err != nil {
 		return err
 	}
+	u.turn.done()
 	for {
 		if err := u.takeBatch(ctx, in); err != nil {
 			return err

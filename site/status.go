@@ -226,7 +226,7 @@ func (n *node) addOverlay(s *admin.Status, o overlay.Status) {
 			Peer: l.Peer, Site: l.Site, Address: l.Address, State: l.State.String(), RTT: admin.Milliseconds(l.RTT),
 			Jitter: admin.Milliseconds(l.Jitter), Loss: float64(l.LossPPM) / 1e6,
 			Cost: admin.Milliseconds(routing.Cost(l.RTT, l.LossPPM, 0)), Lanes: l.Lanes,
-			Up: l.Since.Seconds(), Sent: l.BytesSent, Received: l.BytesReceived,
+			Up: l.Since.Seconds(), Sent: l.BytesSent, Received: l.BytesReceived, Waiting: l.ControlQueue, WaitingBytes: l.ControlBytes,
 		})
 	}
 	for _, r := range o.Routes {

@@ -17,7 +17,7 @@ func sampleStatus() admin.Status {
 		Ring: admin.Ring{State: admin.Operational, Members: []string{"lon-1", "lon-2"}, Configured: 3, LANMode: "multicast", Rotations: 4, Sent: 5, Received: 6, Resent: 1},
 		View: admin.View{ID: "7.00ab", Members: []string{"fra", "lon"}, Configured: 2, Complete: true},
 		Links: []admin.Link{
-			{Peer: "fra-1", Site: "fra", State: "up", RTT: 40.25, Jitter: 0.5, Loss: 0.001, Sent: 2048, Received: 100},
+			{Peer: "fra-1", Site: "fra", State: "up", RTT: 40.25, Jitter: 0.5, Loss: 0.001, Sent: 2048, Received: 100, Waiting: 3, WaitingBytes: 5 << 10},
 			{Peer: "nyc-1", Site: "nyc", State: "down", Reason: "no answer"},
 		},
 		Routes:  []admin.Route{{Site: "fra", Cost: 20.1, Path: []string{"lon-1", "fra-1"}}, {Site: "nyc"}},
@@ -43,9 +43,9 @@ export      record 9, held everywhere up to 7, 3.0 MiB not yet
 groups      2
 clients     3
 
-LINK   SITE  STATE            RTT      JITTER  LOSS   SENT     RECEIVED
-fra-1  fra   up               40.2 ms  0.5 ms  0.10%  2.0 KiB  100 B
-nyc-1  nyc   down: no answer  0.0 ms   0.0 ms  0.00%  0 B      0 B
+LINK   SITE  STATE            RTT      JITTER  LOSS   SENT     RECEIVED  WAITING
+fra-1  fra   up               40.2 ms  0.5 ms  0.10%  2.0 KiB  100 B     3 (5.0 KiB)
+nyc-1  nyc   down: no answer  0.0 ms   0.0 ms  0.00%  0 B      0 B       -
 
 TO   COST     PATH
 fra  20.1 ms  lon-1 fra-1

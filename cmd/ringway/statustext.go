@@ -31,13 +31,13 @@ func writeStatus(out io.Writer, s *admin.Status) error {
 	w.row("groups", fmt.Sprint(s.Groups))
 	w.row("clients", fmt.Sprint(s.Clients))
 	if len(s.Links) > 0 {
-		w.heading("LINK", "SITE", "STATE", "RTT", "JITTER", "LOSS", "SENT", "RECEIVED")
+		w.heading("LINK", "SITE", "STATE", "RTT", "JITTER", "LOSS", "SENT", "RECEIVED", "WAITING")
 		for _, l := range s.Links {
 			state := l.State
 			if l.Reason != "" {
 				state += ": " + l.Reason
 			}
-			w.row(l.Peer, l.Site, state, ms(l.RTT), ms(l.Jitter), fmt.Sprintf("%.2f%%", l.Loss*100), size(l.Sent), size(l.Received))
+			w.row(l.Peer, l.Site, state, ms(l.RTT), ms(l.Jitter), fmt.Sprintf("%.2f%%", l.Loss*100), size(l.Sent), size(l.Received), waiting(&l))
 		}
 	}
 	if len(s.Routes) > 0 {
@@ -132,6 +132,14 @@ func size(n uint64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	return fmt.Sprintf("%.1f %s", v, [...]string{"B", "KiB", "MiB", "GiB", "TiB"}[unit])
+}
+
+// waiting writes what is queued for a link.
+func waiting(l *admin.Link) string {
+	if l.Waiting == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d (%s)", l.Waiting, size(uint64(l.WaitingBytes)))
 }
 
 // certificateState says until when the node's certificate counts, and what to do.

@@ -51,9 +51,10 @@ function show(s) {
     ["groups", String(s.groups), ""],
     ["version", s.version, ring.lan_mode],
   ]);
-  fill("links", ["peer", "site", "state", "rtt", "jitter", "loss", "sent", "received"], s.links.map((l) => [
+  fill("links", ["peer", "site", "state", "rtt", "jitter", "loss", "sent", "received", "waiting"], s.links.map((l) => [
     l.peer, l.site, judged(l.state === "up", l.state + (l.reason ? ": " + l.reason : "")), ms(l.rtt_ms), ms(l.jitter_ms),
-    (l.loss * 100).toFixed(2) + " %", bytes(l.bytes_sent), bytes(l.bytes_received)]), "this node is no gateway, or has no link");
+    (l.loss * 100).toFixed(2) + " %", bytes(l.bytes_sent), bytes(l.bytes_received),
+    l.control_messages_waiting ? `${l.control_messages_waiting} (${bytes(l.control_bytes_waiting)})` : ""]), "this node is no gateway, or has no link");
   fill("routes", ["to", "cost", "path"], s.routes.map((r) =>
     [r.site, r.path.length ? ms(r.cost_ms) : "", r.path.length ? r.path.join(" → ") : ["unreachable", "bad"]]));
   fill("streams", ["origin", "position", "lag", "behind", "slow"], s.streams.map((t) =>

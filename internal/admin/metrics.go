@@ -46,6 +46,8 @@ var (
 	descRTT      = desc("link_rtt_seconds", "Round trip time of the link.", "peer", "site")
 	descLoss     = desc("link_loss_ratio", "Share of packets that the link loses.", "peer", "site")
 	descBytes    = desc("link_bytes_total", "Bytes over the link.", "peer", "site", "direction")
+	descWaiting  = desc("link_control_messages_waiting", "Control messages that are queued for the link.", "peer", "site")
+	descWaitSize = desc("link_control_bytes_waiting", "Bytes of the control messages that are queued for the link.", "peer", "site")
 	descRoute    = desc("route_cost_seconds", "Cost of the path to a site; absent while there is none.", "site")
 	descPosition = desc("stream_position", "Next record that is imported from a site's log.", "origin")
 	descLag      = desc("stream_lag_records", "Records of a site's log that are known and not delivered.", "origin")
@@ -106,6 +108,8 @@ func (c *statusCollector) Collect(out chan<- prometheus.Metric) {
 		gauge(descLoss, l.Loss, l.Peer, l.Site)
 		count(descBytes, l.Sent, l.Peer, l.Site, "sent")
 		count(descBytes, l.Received, l.Peer, l.Site, "received")
+		gauge(descWaiting, float64(l.Waiting), l.Peer, l.Site)
+		gauge(descWaitSize, float64(l.WaitingBytes), l.Peer, l.Site)
 	}
 	for _, r := range s.Routes {
 		if len(r.Path) > 0 {

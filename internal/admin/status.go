@@ -106,6 +106,10 @@ type Link struct {
 	Up       float64 `json:"up_seconds"`
 	Sent     uint64  `json:"bytes_sent"`
 	Received uint64  `json:"bytes_received"`
+	// Waiting control messages of WaitingBytes are queued for the link; at most 4096 of
+	// 32 MiB, what is more is dropped and counted (overlay_control_messages_dropped).
+	Waiting      int `json:"control_messages_waiting"`
+	WaitingBytes int `json:"control_bytes_waiting"`
 }
 
 // A Route is the path to another site.
