@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 10 * time.Second
+// patience bounds every wait; a test that passes does not use it up.
+const patience = 30 * time.Second
 
 // daemon is the other end of a connection: it accepts one client as #me#d1, refusing
 // large messages if it is an old one.

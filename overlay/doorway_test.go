@@ -69,10 +69,20 @@ func TestDoorway(t *testing.T) {
 	}
 }
 
-// A muteConn lets so many packets out, and then none.
+// A muteConn lets so many packets out, and then none. It hears nothing: who was asked to
+// show that he gets answers must not be able to, even if the question comes while he is
+// still sending.
 type muteConn struct {
 	net.PacketConn
 	left atomic.Int64
+}
+
+func (c *muteConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		if n, from, err := c.PacketConn.ReadFrom(b); err != nil {
+			return n, from, err
+		}
+	}
 }
 
 func (c *muteConn) WriteTo(b []byte, to net.Addr) (int, error) {

@@ -125,7 +125,7 @@ func rawDial(t *testing.T, address string) net.Conn {
 func TestAccessIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	file, tokens := filepath.Join(dir, "fed.toml"), filepath.Join(dir, "tokens")
-	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"127.0.0.1:%d\"\nadmin = \"127.0.0.1:%d\"\n[access]\nmethods = [\"TOKEN\"]\n", ports.next(t), ports.next(t))
+	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n[access]\nmethods = [\"TOKEN\"]\n", address(t), address(t))
 	write := func(path, text string) {
 		t.Helper()
 		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
@@ -174,6 +174,9 @@ func TestAccessIsReadAgain(t *testing.T) {
 
 	write(file, strings.Replace(head, `"TOKEN"`, `"NULL"`, 1)+"[access.limits]\nsessions = 2\n")
 	reload <- struct{}{} // whether or not the change was noticed
+	if err := second.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the sessions by token to end", func() bool {
 		_, err := second.Read(make([]byte, 1))
 		return err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
@@ -192,7 +195,7 @@ func TestClientsOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "fed.toml")
-	text := fmt.Sprintf("[federation]\nname = \"test\"\ncerts = %q\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"127.0.0.1:%d\"\nadmin = \"127.0.0.1:%d\"\nclients = [\"tls://127.0.0.1:%d\"]\n", dir, ports.next(t), ports.next(t), ports.next(t))
+	text := fmt.Sprintf("[federation]\nname = \"test\"\ncerts = %q\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\nclients = [\"tls://%v\"]\n", dir, address(t), address(t), address(t))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

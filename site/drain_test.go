@@ -37,11 +37,15 @@ func TestStopInOrder(t *testing.T) {
 	}
 	awaitView(t, near, "feed", 1)
 
+	before := f.status("lon-2").Counters // a busy machine may have lost some at the start
 	f.stop("lon-3")
 	f.eventually("a ring of the others", func() bool { return len(f.status("lon-1").Ring.Members) == 2 })
 	f.stop("lon-1")
 	f.eventually("a ring of the last", func() bool { return len(f.status("lon-2").Ring.Members) == 1 })
-	if c := f.status("lon-2").Counters; c["ring_departures"] != 2 || c["ring_neighbours_lost"]+c["ring_tokens_lost"] > 0 {
-		t.Errorf("%d left in order, %d neighbours and %d tokens were lost", c["ring_departures"], c["ring_neighbours_lost"], c["ring_tokens_lost"])
+	after := f.status("lon-2").Counters
+	for what, want := range map[string]uint64{"ring_departures": 2, "ring_neighbours_lost": 0, "ring_tokens_lost": 0} {
+		if n := after[what] - before[what]; n != want {
+			t.Errorf("%s: %d while two nodes left in order, want %d", what, n, want)
+		}
 	}
 }

@@ -128,7 +128,6 @@ func TestRawSessionInBothByteOrders(t *testing.T) {
 	f.ready()
 	for _, order := range []rawOrder{binary.LittleEndian, binary.BigEndian} {
 		t.Run(order.String(), func(t *testing.T) {
-			f.eventually("the names to be free", func() bool { return true })
 			name := "le"
 			if order == rawOrder(binary.BigEndian) {
 				name = "be"

@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"ringway/internal/freeport"
 	"ringway/internal/pki"
 	"ringway/topology"
 )
@@ -35,45 +35,14 @@ type testNode struct {
 	done chan error
 }
 
-// freePorts reserves a block of ports by asking the kernel for each; they are free
-// again when it returns, and nothing else in this process asks in between.
-type portSource struct {
-	mu   sync.Mutex
-	used map[int]bool
-}
-
-var ports = portSource{used: map[int]bool{}}
-
-// next returns a port p on which UDP and TCP are free, and UDP on p+1 too.
-func (s *portSource) next(t *testing.T) int {
+// address returns one that is free, as is UDP on the port above.
+func address(t *testing.T) netip.AddrPort {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range 100 {
-		u, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := u.LocalAddr().(*net.UDPAddr).Port
-		u.Close()
-		if s.used[p] || s.used[p+1] || p > 65000 {
-			continue
-		}
-		tcp, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-		if err != nil {
-			continue
-		}
-		tcp.Close()
-		second, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", p+1))
-		if err != nil {
-			continue
-		}
-		second.Close()
-		s.used[p], s.used[p+1] = true, true
-		return p
+	a, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports on loopback")
-	return 0
+	return a
 }
 
 // newTopology describes sites, each with so many nodes, the first of them a gateway
@@ -85,12 +54,11 @@ func newTopology(t *testing.T, sites map[string]int, order ...string) *topology.
 	certs := filepath.Join(t.TempDir(), "certs")
 	fmt.Fprintf(&b, "[federation]\nname = %q\ncerts = %q\n[timing]\ntoken_loss = \"2s\"\n", "test", certs)
 	for _, name := range order {
-		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, ports.next(t))
+		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, address(t).Port())
 		for i := range sites[name] {
-			p := ports.next(t)
-			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"127.0.0.1:%d\"\n  admin = \"127.0.0.1:%d\"\n", name, i+1, p, ports.next(t))
+			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", name, i+1, address(t), address(t))
 			if i == 0 && len(order) > 1 {
-				fmt.Fprintf(&b, "  gateway = \"127.0.0.1:%d\"\n", ports.next(t))
+				fmt.Fprintf(&b, "  gateway = \"%v\"\n", address(t))
 			}
 		}
 	}
@@ -173,18 +141,25 @@ func (f *federation) stopAll() {
 	}
 }
 
-// ready waits until every node says so.
+// ready waits until every node says so, and has all that run of its site in its ring: a
+// node whose ring is itself alone is ready, too, where there is one site.
 func (f *federation) ready() {
 	f.t.Helper()
 	for name, n := range f.nodes {
+		running := 0
+		for _, other := range f.nodes {
+			if other.Site == n.Site {
+				running++
+			}
+		}
 		f.eventually("node "+name+" to be ready", func() bool {
-			client := http.Client{Timeout: time.Second}
+			client := http.Client{Timeout: patience}
 			answer, err := client.Get("http://" + n.Admin.String() + "/readyz")
 			if err != nil {
 				return false
 			}
 			answer.Body.Close()
-			return answer.StatusCode == http.StatusOK
+			return answer.StatusCode == http.StatusOK && len(f.status(name).Ring.Members) == running
 		})
 	}
 }

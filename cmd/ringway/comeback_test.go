@@ -13,7 +13,7 @@ import (
 // TestCommandsComeBack: a subscriber whose node ends and starts again joins again, and
 // says that something may be missing; a publisher tries the next address.
 func TestCommandsComeBack(t *testing.T) {
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	address := freeAddress(t)
 	file := write(t, "one.toml", fmt.Sprintf("[federation]\nname = \"back\"\n[[site]]\nname = \"lan\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n", address))
 	var log, received, said lockedbuf.Buffer
 	start := func() *exec.Cmd {

@@ -3,13 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"ringway/internal/freeport"
 	"ringway/internal/lockedbuf"
 )
 
@@ -117,15 +117,14 @@ func TestDemoNoticesFaults(t *testing.T) {
 	}
 }
 
-// freeAddress returns a TCP address that was free just now.
+// freeAddress returns an address that nobody has, also while the node there is down.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := freeport.Next()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return a.String()
 }
 
 // TestByHand is what the README shows: a node, a subscriber, a publisher, status,

@@ -34,7 +34,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = patience // who is done may take a moment to have its output read
 	return cmd
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -34,7 +33,7 @@ func loopbackNode(t *testing.T, certs bool) (dir, file string) {
 	if certs {
 		text += "certs = \"certs\"\n"
 	}
-	text += fmt.Sprintf("[[site]]\nname = \"lon\"\ntransport = \"unicast\"\n  [[site.node]]\n  name = \"n1\"\n  address = \"127.0.0.1:%d\"\n", freePort(t))
+	text += fmt.Sprintf("[[site]]\nname = \"lon\"\ntransport = \"unicast\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n", freeAddress(t))
 	file = filepath.Join(dir, "t.toml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -44,32 +43,6 @@ func loopbackNode(t *testing.T, certs bool) (dir, file string) {
 		keysDo(t, 0, "issue", "--dir", filepath.Join(dir, "certs"), "--topology", file, "--all")
 	}
 	return dir, file
-}
-
-// freePort returns a port on which, and on the next one, nobody listens.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		u, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := u.LocalAddr().(*net.UDPAddr).Port
-		next, nextErr := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		clients, clientsErr := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		u.Close()
-		if nextErr == nil {
-			next.Close()
-		}
-		if clientsErr == nil {
-			clients.Close()
-		}
-		if nextErr == nil && clientsErr == nil {
-			return port
-		}
-	}
-	t.Fatal("no free ports on loopback")
-	return 0
 }
 
 // startNode starts a node and waits until its log says something, or it has ended.

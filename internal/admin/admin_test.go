@@ -156,7 +156,7 @@ func TestStuckSourceIsNotHealthy(t *testing.T) {
 		t.Errorf("a stuck source was asked %d times at once", n)
 	}
 	close(f.block)
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		if code, _ := get(t, h, "/healthz"); code == http.StatusOK {
 			return
@@ -206,7 +206,7 @@ func TestGarbageOnThePort(t *testing.T) {
 			defer conn.Close()
 			conn.Write(bytes)
 			conn.(*net.TCPConn).CloseWrite()
-			conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.Copy(io.Discard, conn); err != nil && strings.Contains(err.Error(), "timeout") {
 				t.Error("the connection stays open")
 			}

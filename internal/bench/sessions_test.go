@@ -37,7 +37,7 @@ func TestSessions(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := RunSessions(ctx, SessionsConfig{
-		Connect: f.Address("lan-1"), Sessions: 200, Pairs: 1, Stuck: 2, Duration: 200 * time.Millisecond, Messages: 500,
+		Connect: f.Address("lan-1"), Sessions: 200, Pairs: 1, Stuck: 2, Duration: time.Second, Messages: 500,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,12 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/freeport"
 	"ringway/site"
 	"ringway/topology"
 )
 
 // patience bounds every wait. A test that passes does not use it up.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // nodeVariable makes this test's own binary a node: its value is the topology file.
 const (
@@ -111,38 +111,16 @@ func (e endpoint) dial() (net.Conn, error) {
 	return conn, conn.SetDeadline(time.Now().Add(patience))
 }
 
-// freePort returns a port on which TCP and UDP are free, and UDP on the next one.
-func freePort() (int, error) {
-	for range 100 {
-		tcp, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
-		}
-		port := tcp.Addr().(*net.TCPAddr).Port
-		first, err1 := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
-		second, err2 := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		tcp.Close()
-		for _, l := range []net.PacketConn{first, second} {
-			if l != nil {
-				l.Close()
-			}
-		}
-		if err1 == nil && err2 == nil {
-			return port, nil
-		}
-	}
-	return 0, errors.New("no free ports on loopback")
-}
-
 // startTarget runs a site of one node in this process, with TCP (IPv6 too, if this
 // machine has it) and a unix socket.
 func startTarget(dir, name, access string) (*target, func(), error) {
-	port, err := freePort()
+	at, err := freeport.Next()
 	if err != nil {
 		return nil, nil, err
 	}
+	port := at.Port()
 	t := &target{name: name, endpoints: []endpoint{
-		{"tcp", fmt.Sprintf("127.0.0.1:%d", port)},
+		{"tcp", at.String()},
 		{"unix", filepath.Join(dir, name)},
 	}}
 	clients := fmt.Sprintf("%q, %q", t.endpoints[0].address, "unix:"+t.endpoints[1].address)
@@ -239,12 +217,12 @@ func startSite(t *testing.T, nodes int) []*process {
 	text := "[federation]\nname = \"conformance\"\n[timing]\ntoken_loss = \"2s\"\n[[site]]\nname = \"lan\"\ntransport = \"unicast\"\n"
 	var all []*process
 	for i := range nodes {
-		port, err := freePort()
+		at, err := freeport.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := &process{topology: path, target: &target{name: fmt.Sprintf("d%d", i+1)}}
-		p.endpoints = []endpoint{{"tcp", fmt.Sprintf("127.0.0.1:%d", port)}}
+		p.endpoints = []endpoint{{"tcp", at.String()}}
 		text += fmt.Sprintf("[[site.node]]\nname = %q\naddress = %q\n", p.name, p.endpoints[0].address)
 		all = append(all, p)
 	}
@@ -259,5 +237,33 @@ func startSite(t *testing.T, nodes int) []*process {
 			t.Fatal(err)
 		}
 	}
+	together(t, all)
 	return all
+}
+
+// together waits until all nodes are in one ring: each lets clients in while it is still
+// alone in its own.
+func together(t *testing.T, all []*process) {
+	t.Helper()
+	var clients []*client
+	for _, p := range all {
+		c, err := connect(p.endpoints[0], p.name, "whole", little, curious)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.conn.Close()
+		c.must(t, join, 0, "", "whole")
+		clients = append(clients, c)
+	}
+	for _, c := range clients {
+		for members := 0; members < len(all); {
+			m, err := c.receive()
+			if err != nil {
+				t.Fatalf("%d of %d nodes are together: %v", members, len(all), err)
+			}
+			if m.kind&regular != 0 {
+				members = len(m.groups)
+			}
+		}
+	}
 }

@@ -105,7 +105,7 @@ func (d *demo) start(ctx context.Context) error {
 	if d.dir, err = os.MkdirTemp("", "ringway-demo-"); err != nil {
 		return err
 	}
-	group, err := newPorts().group(0)
+	group, err := newGroup(0)
 	if err != nil {
 		return err
 	}

@@ -87,15 +87,14 @@ func (s *planSite) anchor() int {
 // newPlan picks names and free ports, and writes topology and certificates to dir.
 func newPlan(dir string, sites int, unicast bool, patience patience) (*plan, error) {
 	p := &plan{dir: dir, topology: filepath.Join(dir, "demo.toml"), unicast: unicast, patience: patience}
-	ports := newPorts()
 	for s := range sites {
 		site := planSite{name: siteNames[s]}
 		var err error
-		if site.multicast, err = ports.group(s); err != nil {
+		if site.multicast, err = newGroup(s); err != nil {
 			return nil, err
 		}
 		for n := range nodesPerSite {
-			node, err := ports.node(fmt.Sprintf("%s-%d", site.name, n+1), site.name)
+			node, err := newNode(fmt.Sprintf("%s-%d", site.name, n+1), site.name)
 			if err != nil {
 				return nil, err
 			}

@@ -122,7 +122,7 @@ func roundTrip(t *testing.T, a, b *machine, short time.Duration) time.Duration {
 		if _, err := conn.Write([]byte("ping")); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SetReadDeadline(began.Add(5 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(began.Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := conn.Read(answer); err != nil {
@@ -133,17 +133,29 @@ func roundTrip(t *testing.T, a, b *machine, short time.Duration) time.Duration {
 	return best
 }
 
-// reaches says whether a datagram from a to b is answered within a second.
-func reaches(t *testing.T, a, b *machine) bool {
+// aFew is how often something is tried that should not get through, and many how often
+// what should: the first time does it, but on a machine that is busy.
+const aFew, many = 5, 200
+
+// tries returns how often a datagram is sent that should arrive, or should not.
+func tries(should bool) int {
+	if should {
+		return many
+	}
+	return aFew
+}
+
+// reaches says whether one of so many datagrams from a to b is answered.
+func reaches(t *testing.T, a, b *machine, tries int) bool {
 	t.Helper()
 	conn, err := a.space.Dial(context.Background(), "udp", net.JoinHostPort(b.Gateway.Addr().String(), "7007"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	for range 5 {
+	for range tries {
 		if _, err := conn.Write([]byte("ping")); err != nil {
-			return false
+			continue // refused: somebody answered the one before
 		}
 		if err := conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 			t.Fatal(err)
@@ -167,7 +179,7 @@ func TestPartitionAndHeal(t *testing.T) {
 	}
 	expect := func(from, to string, want bool) {
 		t.Helper()
-		if got := reaches(t, at(from), at(to)); got != want {
+		if got := reaches(t, at(from), at(to), tries(want)); got != want {
 			t.Errorf("%s reaches %s: %v, want %v", from, to, got, want)
 		}
 	}
@@ -215,7 +227,7 @@ func TestLossOfALAN(t *testing.T) {
 	one, other := l.machines[0], l.machines[1]
 	expect := func(when string, to, from bool) {
 		t.Helper()
-		if a, b := hears(t, one, other), hears(t, other, one); a != to || b != from {
+		if a, b := hears(t, one, other, tries(to)), hears(t, other, one, tries(from)); a != to || b != from {
 			t.Errorf("%s %s hears %s: %v, and the other way round: %v", when, one.Name, other.Name, a, b)
 		}
 	}
@@ -236,8 +248,9 @@ func TestLossOfALAN(t *testing.T) {
 	}
 }
 
-// hears says whether datagrams to a machine from another of its site arrive.
-func hears(t *testing.T, m, from *machine) bool {
+// hears says whether one of so many datagrams to a machine from another of its site
+// arrives.
+func hears(t *testing.T, m, from *machine, tries int) bool {
 	t.Helper()
 	var in net.PacketConn
 	if err := m.space.Do(func() (err error) {
@@ -252,7 +265,7 @@ func hears(t *testing.T, m, from *machine) bool {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	for range 5 {
+	for range tries {
 		if _, err := out.Write([]byte("ping")); err != nil {
 			continue // its address cannot be found: neither can the machine
 		}
@@ -273,7 +286,7 @@ func TestFederationInALab(t *testing.T) {
 	if err := l.Run(nil); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var members []*client.Conn
 	for _, name := range []string{"a-1", "b-1", "c-2"} {
@@ -420,7 +433,7 @@ func TestDownRestoresTheMachine(t *testing.T) {
 		command("down", file)
 		// A server that lost whoever wanted it, before anybody knew its number, goes by
 		// itself.
-		for wait := time.Now().Add(10 * time.Second); machineState(t) != before && time.Now().Before(wait); {
+		for wait := time.Now().Add(time.Minute); machineState(t) != before && time.Now().Before(wait); {
 			command("down", file)
 		}
 		expectState(t, before, fmt.Sprintf("killed after %v", after))
@@ -539,7 +552,7 @@ func TestEngineGoesWithTheLab(t *testing.T) {
 		if err := end(string(pid)); err != nil {
 			t.Fatal(err)
 		}
-		for wait := time.Now().Add(10 * time.Second); alive(engine[0]); time.Sleep(pollTime) {
+		for wait := time.Now().Add(time.Minute); alive(engine[0]); time.Sleep(pollTime) {
 			if time.Now().After(wait) {
 				t.Fatal("the emulator outlives its lab")
 			}

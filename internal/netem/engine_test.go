@@ -242,14 +242,14 @@ func TestDown(t *testing.T) {
 
 func TestChangeWhileRunning(t *testing.T) {
 	e := newEngine(t)
-	s := newGround(t).connect(e, "delay=300ms loss-model=gemodel:0.0001%:100%", DefaultMTU, false)
+	s := newGround(t).connect(e, "delay=1500ms loss-model=gemodel:0.0001%:100%", DefaultMTU, false)
 	probe(t, s.a, 1)
 	eventually(t, "the packet to be on its way", func() bool {
 		return direction(t, e.Status(), s.siteA).Counters.Waiting.Packets > 0
 	})
 	must(t, e.Change(s.siteA, s.siteB, "delay=20ms"))
 	probe(t, s.a, 2) // does not overtake
-	want(t, s.b, 1, 300*ms)
+	want(t, s.b, 1, 1500*ms)
 	want(t, s.b, 2, 20*ms)
 	must(t, e.ChangeOneWay(s.siteB, s.siteA, "delay=150ms rate=100mbit"))
 	probe(t, s.b, 3)

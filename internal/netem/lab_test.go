@@ -56,7 +56,7 @@ func beEngine(count string) error {
 	return e.Close()
 }
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -98,9 +98,12 @@ func newStation(t *testing.T, lab *Network, lan *Switch, i int) *station {
 // rounds number what got sends: what was held back earlier may come at any time.
 var rounds int
 
-// got counts how many of the packets that one station sends to another arrive, within
-// a time that is ample for those that do.
-func got(from, to *station, packets int) int {
+// ample is a time for a packet to arrive in, if it does at all.
+const ample = 200 * time.Millisecond
+
+// got counts how many of the packets that one station sends to another arrive, each
+// within a time of the one before.
+func got(from, to *station, packets int, within time.Duration) int {
 	rounds++
 	text := fmt.Sprintf("%s, round %d", from.Name(), rounds)
 	for range packets {
@@ -109,7 +112,7 @@ func got(from, to *station, packets int) int {
 	arrived := 0
 	buffer := make([]byte, 100)
 	for arrived < packets {
-		to.conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		to.conn.SetReadDeadline(time.Now().Add(within))
 		n, _, err := to.conn.ReadFromUDP(buffer)
 		if err != nil {
 			break
@@ -126,7 +129,7 @@ func hears(stations []*station) []string {
 	var pairs []string
 	for _, from := range stations {
 		for _, to := range stations {
-			if from != to && got(from, to, 1) == 1 {
+			if from != to && got(from, to, 1, ample) == 1 {
 				pairs = append(pairs, from.Name()+to.Name())
 			}
 		}
@@ -156,8 +159,17 @@ func TestWhoHearsWhom(t *testing.T) {
 		must(t, lan.Heal())
 		eventually(t, "everybody to hear everybody", func() bool { return slices.Equal(hears(stations), everybody) })
 		must(t, lan.Filter(c.rules...))
-		if pairs := hears(stations); !slices.Equal(pairs, c.want) {
-			t.Errorf("%s: %v, want %v", c.name, pairs, c.want)
+		for _, from := range stations {
+			for _, to := range stations {
+				pair, within := from.Name()+to.Name(), ample
+				should := slices.Contains(c.want, pair)
+				if should {
+					within = patience // the machine may be busy
+				}
+				if from != to && (got(from, to, 1, within) == 1) != should {
+					t.Errorf("%s: %s gets through: %v", c.name, pair, !should)
+				}
+			}
 		}
 	}
 }
@@ -169,7 +181,7 @@ func TestLoss(t *testing.T) {
 	const packets = 100
 	to, back := 0, 0
 	for range 10 { // few at a time, as a socket's buffer is small
-		to, back = to+got(s[0], s[1], packets), back+got(s[1], s[0], packets)
+		to, back = to+got(s[0], s[1], packets, ample), back+got(s[1], s[0], packets, patience)
 	}
 	// 300 of 1000 are lost; 90 off would be six standard deviations.
 	if to < 610 || to > 790 || back != 1000 {

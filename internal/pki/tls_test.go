@@ -15,7 +15,7 @@ func handshake(t *testing.T, serverConfig, clientConfig *tls.Config) (server, cl
 	t.Helper()
 	a, b := loopbackPair(t)
 	server, client = tls.Server(a, serverConfig), tls.Client(b, clientConfig)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	errs := make([]error, 2)
 	var wg sync.WaitGroup
 	for i, conn := range []*tls.Conn{server, client} {

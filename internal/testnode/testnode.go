@@ -2,10 +2,12 @@ package testnode
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/admin"
+	"ringway/internal/freeport"
 	"ringway/internal/lockedbuf"
 	"ringway/site"
 	"ringway/topology"
@@ -103,22 +107,30 @@ func Start(t testing.TB, sites ...Site) *Federation {
 }
 
 // describe writes the topology. The machine may be busy: a token that is late by half a
-// second is no lost one yet.
+// second is no lost one yet, nor is a link down whose gateways were not scheduled for one.
 func describe(t testing.TB, sites []Site) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("[federation]\nname = \"test\"\n[timing]\ntoken_loss = \"800ms\"\n")
+	b.WriteString("[federation]\nname = \"test\"\n[timing]\ntoken_loss = \"800ms\"\nhello = \"500ms\"\n")
 	for _, s := range sites {
 		fmt.Fprintf(&b, "[[site]]\nname = %q\ntransport = \"unicast\"\n", s.Name)
-		p := ports(t, 3*s.Nodes)
 		for i := range s.Nodes {
-			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"127.0.0.1:%d\"\n  admin = \"127.0.0.1:%d\"\n", s.Name, i+1, p[3*i], p[3*i+1])
+			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", s.Name, i+1, address(t), address(t))
 			if i == 0 && len(sites) > 1 {
-				fmt.Fprintf(&b, "  gateway = \"127.0.0.1:%d\"\n", p[3*i+2])
+				fmt.Fprintf(&b, "  gateway = \"%v\"\n", address(t))
 			}
 		}
 	}
 	return b.String()
+}
+
+func address(t testing.TB) netip.AddrPort {
+	t.Helper()
+	a, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
 // Start starts a node that does not run.
@@ -183,25 +195,34 @@ func (f *Federation) Admin(name string) string {
 	return n.Admin.String()
 }
 
-// Ready waits until every node that runs says that it is ready: it is in its ring, and
-// all sites are in one view.
+// Ready waits until every node that runs says that it is ready: it is in a ring with all
+// that run of its site, and all sites are in one view.
 func (f *Federation) Ready() {
 	f.t.Helper()
 	f.mu.Lock()
 	names := make([]string, 0, len(f.nodes))
+	running := map[*topology.Site]int{}
 	for name := range f.nodes {
 		names = append(names, name)
+		n, _ := f.topo.Node(name)
+		running[n.Site]++
 	}
 	f.mu.Unlock()
-	asker := http.Client{Timeout: time.Second}
+	asker := http.Client{Timeout: patience}
 	for _, name := range names {
 		f.Eventually("node "+name+" to be ready", func() bool {
-			answer, err := asker.Get("http://" + f.Admin(name) + "/readyz")
+			answer, err := asker.Get("http://" + f.Admin(name) + "/status")
 			if err != nil {
 				return false
 			}
-			answer.Body.Close()
-			return answer.StatusCode == http.StatusOK
+			defer answer.Body.Close()
+			var s admin.Status
+			if err := json.NewDecoder(answer.Body).Decode(&s); err != nil {
+				return false
+			}
+			ready, _ := s.Ready()
+			n, _ := f.topo.Node(name)
+			return ready && len(s.Ring.Members) == running[n.Site]
 		})
 	}
 }

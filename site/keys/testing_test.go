@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
-	"net"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -19,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"ringway/internal/freeport"
 	"ringway/internal/pki"
 	"ringway/membership"
 	"ringway/site/seal"
@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // An authority signs certificates for a test.
 type authority struct {
@@ -221,20 +221,11 @@ func newSite(t testing.TB, ca *authority, n int) []*member {
 // freePorts returns an address whose port, and the next one, are free.
 func freePorts(t testing.TB) netip.AddrPort {
 	t.Helper()
-	for range 100 {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := c.LocalAddr().(*net.UDPAddr).AddrPort()
-		c.Close()
-		if next, err := net.ListenPacket("udp4", Port(at).String()); err == nil {
-			next.Close()
-			return at
-		}
+	a, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free ports")
-	return netip.AddrPort{}
+	return a
 }
 
 // start begins a life of a member.

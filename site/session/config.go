@@ -15,9 +15,7 @@ const (
 	defaultQueueMessages = 16384     // half a second of a busy ring
 	defaultQueueBytes    = 128 << 20 // a message of the largest size, and as much again behind it
 	defaultHandshake     = 10 * time.Second
-
-	// flushTime is what Close gives clients to read what is queued for them.
-	flushTime = 500 * time.Millisecond
+	defaultFlush         = 500 * time.Millisecond
 )
 
 // Config says how sessions are served.
@@ -32,12 +30,16 @@ type Config struct {
 	NodeNameOf func(membership.NodeID) string
 
 	HandshakeTimeout time.Duration // 0: the default
+	FlushTime        time.Duration // what Close gives clients to read what is queued for them; 0: the default
 	Log              *slog.Logger
 }
 
 func (c *Config) setDefaults() {
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = defaultHandshake
+	}
+	if c.FlushTime == 0 {
+		c.FlushTime = defaultFlush
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

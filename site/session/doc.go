@@ -37,7 +37,7 @@
 // that does not read is its policy: it is disconnected when its queue is full; or it
 // loses unreliable messages first; or, from a mark far below the bound, Backend.Hold
 // stops whoever sends to it, and Backend.LetGo lets them go on. The node itself never
-// waits for a client. A server that closes gives clients flushTime to read what is queued.
+// waits for a client. A server that closes gives clients FlushTime to read what is queued.
 //
 // # Calls
 //

@@ -243,7 +243,7 @@ func TestViewsCountByTheirBytes(t *testing.T) {
 }
 
 func TestWhatIsQueuedGoesOutBeforeAStop(t *testing.T) {
-	node, tcp, _ := start(t, nil)
+	node, tcp, _ := start(t, func(c *Config) { c.FlushTime = 2 * patience }) // the machine may be busy
 	c := dial(t, tcp, client.Options{Name: "a"})
 	const messages, size = 3000, 10000 // more than the kernel takes
 	var to []membership.ClientID

@@ -150,7 +150,7 @@ func (s *Server) begin(conn net.Conn) bool {
 }
 
 // Close ends all sessions and waits for their goroutines, or for the context. What is
-// queued for a client still goes out if it reads within flushTime.
+// queued for a client still goes out if it reads within FlushTime.
 func (s *Server) Close(ctx context.Context) {
 	s.mu.Lock()
 	if !s.closed {
@@ -171,7 +171,7 @@ func (s *Server) Close(ctx context.Context) {
 		s.running.Wait()
 		close(done)
 	}()
-	flushed := time.NewTimer(flushTime)
+	flushed := time.NewTimer(s.cfg.FlushTime)
 	defer flushed.Stop()
 	select {
 	case <-done:
