@@ -117,7 +117,7 @@ type orderState struct {
 	h, v, wself  int64
 	pend         []*record // ordered by key
 	fifoWait     []*record
-	pending      map[membership.ClientID]int // undelivered ordered data of each sender
+	pending      map[membership.ClientID]int // undelivered ordered records of each client
 	delivered    record                      // key of the latest ordered delivery
 	maxDelivered int64                       // highest T of what is delivered by T
 	maxArrived   int64                       // and of what was delivered on arrival
@@ -296,7 +296,7 @@ func (m *machine) place(r *record) {
 			return 1
 		})
 		m.pend = slices.Insert(m.pend, at, r)
-		if r.kind == kindData {
+		if r.ofClient() {
 			m.pending[r.client]++
 		}
 	case r.service == membership.FIFO && (m.pending[r.client] > 0 || len(m.fifoWait) > 0) && !m.off(noFIFOWait):
@@ -307,7 +307,8 @@ func (m *machine) place(r *record) {
 	}
 }
 
-// releaseFIFO delivers what waits for nothing any more (D4).
+// releaseFIFO delivers what waits for nothing any more (D4). A client's joins and leaves
+// count: what it sends to a group behind its join reaches itself.
 func (m *machine) releaseFIFO() {
 	for again := true; again; {
 		again = false
@@ -324,7 +325,7 @@ func (m *machine) releaseFIFO() {
 
 // mustWait says whether an earlier record of r's sender is not delivered yet.
 func (m *machine) mustWait(r *record, before []*record) bool {
-	earlier := func(o *record) bool { return o.kind == kindData && o.client == r.client && o.seq < r.seq }
+	earlier := func(o *record) bool { return o.ofClient() && o.client == r.client && o.seq < r.seq }
 	return slices.ContainsFunc(before, earlier) || m.pending[r.client] > 0 && slices.ContainsFunc(m.pend, earlier)
 }
 

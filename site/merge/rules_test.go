@@ -53,6 +53,20 @@ var rules = []struct {
 		}
 		return d.expect(d.told, []string{"signal", "safe"})
 	}},
+	{"D4: a fifo message waits for the join that its sender asked for before", noFIFOWait, func(d *desk) string {
+		if v := d.sends("b", localSend{kind: Join, federated: true, t: 50}); v != accepted {
+			return "the join is not accepted: " + string(v)
+		}
+		if v := d.sends("b", localSend{kind: Send, service: membership.FIFO, federated: true, t: 60, data: []byte("m")}); v != accepted {
+			return "the message is not accepted: " + string(v)
+		}
+		if early := d.expect(d.told, nil); early != "" {
+			return early
+		}
+		d.tick(100, 0, 100, -1)
+		d.tick(100, d.seq, 100, -1)
+		return d.expect(d.told, []string{"view of 2", "m"})
+	}},
 	{"6.3: a local message waits for what its sender sent to others, also if nobody here gets that", noHold, func(d *desk) string {
 		d.m.groups["far"] = &group{Group: membership.Group{Name: "far"}, onT: -1, offT: -1}
 		d.m.groups["far"].Interest = membership.SetOf(y)

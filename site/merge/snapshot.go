@@ -273,7 +273,7 @@ func (m *machine) readOrder(r *wire.Reader) {
 	}
 	m.pend, m.fifoWait = m.readList(r), m.readList(r)
 	for _, rec := range m.pend {
-		if rec.kind == kindData {
+		if rec.ofClient() {
 			m.pending[rec.client]++
 		}
 	}

@@ -46,7 +46,7 @@ func (m *machine) endView(e *ending) {
 	m.dropBut(e.keeps)
 	clear(m.pending)
 	for _, r := range m.pend {
-		if r.kind == kindData {
+		if r.ofClient() {
 			m.pending[r.client]++
 		}
 	}
