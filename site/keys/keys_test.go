@@ -149,6 +149,31 @@ func TestANewCertificateIsShown(t *testing.T) {
 	}
 }
 
+// TestACertificateThatChangesInAHandshake: the one that was shown first is old by the time
+// the session is there, so the new one has to be shown in another.
+func TestACertificateThatChangesInAHandshake(t *testing.T) {
+	site := newSite(t, newAuthority(t), 2)
+	first := site[0]
+	renewed := first.who.authority.issue("fed", "lon", "a")
+	first.who.asked = func() {
+		first.who.change(func() { first.who.cert = renewed })
+		for end := time.Now().Add(patience); first.e.showing() == 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for _, m := range site {
+		m.start(site)
+	}
+	want := parse(t, renewed.Certificate[0]).SerialNumber
+	eventually(t, "the new certificate to be seen", func() bool {
+		e := site[1].e
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		cert := e.peers[1].cert
+		return cert != nil && cert.SerialNumber.Cmp(want) == 0
+	})
+}
+
 // TestStrangersAreRefused shows certificates that must not do.
 func TestStrangersAreRefused(t *testing.T) {
 	ca := newAuthority(t)
