@@ -25,7 +25,6 @@ type session struct {
 	conn   *dtls.Conn
 	cert   *x509.Certificate
 	number uint64
-	shown  uint64 // which of this node's certificates the peer saw, see Exchange.showing
 	dialed bool
 	tell   chan struct{} // capacity one: tell the share now
 	heard  time.Time
@@ -50,7 +49,6 @@ func (e *Exchange) dial(ctx context.Context, p *peer) {
 	c := &outbound{UDPConn: socket}
 	handshake, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
-	shown := e.showing()
 	conn, err := dtls.ClientWithContext(handshake, c, dtlsConfig(e.cfg.Identity, func(der []byte) error {
 		return e.cfg.Identity.CheckPeer(der, e.cfg.Site, p.node.Name)
 	}))
@@ -66,7 +64,7 @@ func (e *Exchange) dial(ctx context.Context, p *peer) {
 	e.l.wg.Add(1)
 	go func() {
 		defer e.l.wg.Done()
-		e.talk(ctx, &session{peer: p, conn: conn, shown: shown, dialed: true})
+		e.talk(ctx, p, conn, true)
 	}()
 }
 
@@ -84,7 +82,6 @@ func (e *Exchange) accept(ctx context.Context, c *inbound) {
 	handshake, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	var refused error
-	shown := e.showing()
 	conn, err := dtls.ServerWithContext(handshake, c, dtlsConfig(e.cfg.Identity, func(der []byte) error {
 		_, refused = e.nodeOf(der)
 		return refused
@@ -111,7 +108,7 @@ func (e *Exchange) accept(ctx context.Context, c *inbound) {
 		conn.Close() //nolint:errcheck // it ends in any case
 		return
 	}
-	e.talk(ctx, &session{peer: p, conn: conn, shown: shown})
+	e.talk(ctx, p, conn, false)
 }
 
 // rootOf returns the text of an error's innermost cause, which is one of few.
@@ -126,9 +123,9 @@ func rootOf(err error) string {
 }
 
 // talk tells and learns shares until the session ends.
-func (e *Exchange) talk(ctx context.Context, s *session) {
-	defer s.conn.Close() //nolint:errcheck // it ends in any case
-	certs := s.conn.ConnectionState().PeerCertificates
+func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn, dialed bool) {
+	defer conn.Close() //nolint:errcheck // it ends in any case
+	certs := conn.ConnectionState().PeerCertificates
 	if len(certs) == 0 {
 		return
 	}
@@ -136,7 +133,7 @@ func (e *Exchange) talk(ctx context.Context, s *session) {
 	if err != nil {
 		return
 	}
-	s.e, s.cert, s.tell, s.heard = e, cert, make(chan struct{}, 1), time.Now()
+	s := &session{e: e, peer: p, conn: conn, cert: cert, dialed: dialed, tell: make(chan struct{}, 1), heard: time.Now()}
 	e.add(s)
 	defer e.drop(s)
 	listening := make(chan struct{})
@@ -145,7 +142,7 @@ func (e *Exchange) talk(ctx context.Context, s *session) {
 		s.listen()
 	}()
 	s.speak(ctx, listening)
-	s.conn.Close() //nolint:errcheck // so that listen ends
+	conn.Close() //nolint:errcheck // so that listen ends
 	<-listening
 }
 
@@ -157,8 +154,7 @@ func (e *Exchange) add(s *session) {
 	s.number = e.numbered
 	p := s.peer
 	p.sessions = append(p.sessions, s)
-	p.cert = s.cert
-	p.renew = s.shown != e.shown // begun before the certificate changed
+	p.cert, p.renew = s.cert, false
 	var surplus []*session
 	if n := len(p.sessions) - keptSessions; n > 0 {
 		surplus = slices.Clone(p.sessions[:n])

@@ -38,6 +38,7 @@ const (
 	noMinT                           // N8: who closed a view comes back to it anywhere
 	backInTime                       // N8: and into an older view
 	noFreeze                         // X2: deliveries go on while a view changes
+	readyLoss                        // X6: who was lost while frozen is not told before the install
 	outOfTurn                        // X3: what is acted on at arrival does not wait for what lies before it
 )
 

@@ -78,9 +78,12 @@ type viewState struct {
 	tag       uint64
 	local     uint32        // numbers group views that only this site sees
 	installed ring.Position // the Tick that installed the view
-	doubled   bool          // a site has two instances in the view, so that a client may be listed twice
-	flush     *flush        // frozen: the change under way
-	cut       *cut          // how the view ends; once computed it is final
+	// lostBefore were lost while the change to this view was under way: a Ready that
+	// somebody still lacks names them.
+	lostBefore []lostNode
+	doubled    bool   // a site has two instances in the view, so that a client may be listed twice
+	flush      *flush // frozen: the change under way
+	cut        *cut   // how the view ends; once computed it is final
 }
 
 // exportState is what goes out.
@@ -117,7 +120,7 @@ type orderState struct {
 	h, v, wself  int64
 	pend         []*record // ordered by key
 	fifoWait     []*record
-	pending      map[membership.ClientID]int // undelivered ordered records of each client
+	pending      map[membership.ClientID]int // undelivered ordered data of each sender
 	delivered    record                      // key of the latest ordered delivery
 	maxDelivered int64                       // highest T of what is delivered by T
 	maxArrived   int64                       // and of what was delivered on arrival
@@ -296,7 +299,7 @@ func (m *machine) place(r *record) {
 			return 1
 		})
 		m.pend = slices.Insert(m.pend, at, r)
-		if r.ofClient() {
+		if r.kind == kindData {
 			m.pending[r.client]++
 		}
 	case r.service == membership.FIFO && (m.pending[r.client] > 0 || len(m.fifoWait) > 0) && !m.off(noFIFOWait):
@@ -307,8 +310,7 @@ func (m *machine) place(r *record) {
 	}
 }
 
-// releaseFIFO delivers what waits for nothing any more (D4). A client's joins and leaves
-// count: what it sends to a group behind its join reaches itself.
+// releaseFIFO delivers what waits for nothing any more (D4).
 func (m *machine) releaseFIFO() {
 	for again := true; again; {
 		again = false
@@ -325,7 +327,7 @@ func (m *machine) releaseFIFO() {
 
 // mustWait says whether an earlier record of r's sender is not delivered yet.
 func (m *machine) mustWait(r *record, before []*record) bool {
-	earlier := func(o *record) bool { return o.ofClient() && o.client == r.client && o.seq < r.seq }
+	earlier := func(o *record) bool { return o.kind == kindData && o.client == r.client && o.seq < r.seq }
 	return slices.ContainsFunc(before, earlier) || m.pending[r.client] > 0 && slices.ContainsFunc(m.pend, earlier)
 }
 

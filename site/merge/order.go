@@ -128,7 +128,7 @@ func (m *machine) unpend() {
 	if m.pend = m.pend[1:]; len(m.pend) == 0 {
 		m.pend = nil
 	}
-	if r.ofClient() {
+	if r.kind == kindData {
 		if m.pending[r.client]--; m.pending[r.client] <= 0 {
 			delete(m.pending, r.client)
 		}

@@ -53,20 +53,6 @@ var rules = []struct {
 		}
 		return d.expect(d.told, []string{"signal", "safe"})
 	}},
-	{"D4: a fifo message waits for the join that its sender asked for before", noFIFOWait, func(d *desk) string {
-		if v := d.sends("b", localSend{kind: Join, federated: true, t: 50}); v != accepted {
-			return "the join is not accepted: " + string(v)
-		}
-		if v := d.sends("b", localSend{kind: Send, service: membership.FIFO, federated: true, t: 60, data: []byte("m")}); v != accepted {
-			return "the message is not accepted: " + string(v)
-		}
-		if early := d.expect(d.told, nil); early != "" {
-			return early
-		}
-		d.tick(100, 0, 100, -1)
-		d.tick(100, d.seq, 100, -1)
-		return d.expect(d.told, []string{"view of 2", "m"})
-	}},
 	{"6.3: a local message waits for what its sender sent to others, also if nobody here gets that", noHold, func(d *desk) string {
 		d.m.groups["far"] = &group{Group: membership.Group{Name: "far"}, onT: -1, offT: -1}
 		d.m.groups["far"].Interest = membership.SetOf(y)
@@ -164,6 +150,21 @@ var rules = []struct {
 		c.sync(y, stand{b: 60, f: 30, moved: -1})
 		c.install(y)
 		return d.expect(d.order("end with xy", "safe"), []string{"end with xy", "safe"})
+	}},
+	{"X6: and if somebody may not get it who was lost while frozen, groups have theirs, although no site leaves", readyLoss, func(d *desk) string {
+		d.m.joinRemote(d.m.groups["g"], y, membership.Member{Client: membership.ClientID{Node: 77, Session: 5<<32 | 1}, Name: "lost"})
+		d.comes(d.record(l, membership.Safe, 50, "safe"))
+		d.tick(60, 0, 60, -1)
+		c := d.propose(4, x, y, z, l, n)
+		for p := y; p <= n; p++ {
+			c.fill(p, nil)
+		}
+		for p := y; p <= n; p++ {
+			c.sync(p, stand{b: everything, f: 30, moved: -1})
+		}
+		c.says(&control{kind: controlReady, from: d.view.Members[y].Instance, lost: []lostNode{{77, 5}}})
+		c.install(z, l, n)
+		return d.expect(d.told[:min(3, len(d.told))], []string{"signal", "end with xyzln", "safe"})
 	}},
 	{"X6: what lost sources sent above K and W is dropped", keepAll, func(d *desk) string {
 		d.comes(d.record(l, membership.Agreed, 50, "below"))

@@ -46,7 +46,7 @@ func (m *machine) endView(e *ending) {
 	m.dropBut(e.keeps)
 	clear(m.pending)
 	for _, r := range m.pend {
-		if r.ofClient() {
+		if r.kind == kindData {
 			m.pending[r.client]++
 		}
 	}
