@@ -63,7 +63,8 @@ func (f *certified) reload(name string) {
 }
 
 // TestRotationUnderTraffic: every gateway gets a new key and certificate while records
-// flow. No link goes down, no record is lost or comes twice.
+// flow. No link goes down, no record is lost or comes twice. How long a stream stands still
+// for it is TestHandoverGap's, in virtual time.
 func TestRotationUnderTraffic(t *testing.T) {
 	f := newCertified(t, []string{"a-1", "b-1", "c-1"}, "a-b", "b-c")
 	f.all()

@@ -23,14 +23,16 @@ type memNet struct {
 
 // A memWay is one direction between two addresses. Packets keep their order.
 type memWay struct {
-	delay time.Duration
-	loss  float64 // 0 to 1
-	rate  int     // bytes/s; 0: unlimited
-	queue time.Duration
-	cut   bool
+	delay  time.Duration
+	jitter time.Duration // at most, on top of delay
+	loss   float64       // 0 to 1
+	rate   int           // bytes/s; 0: unlimited
+	queue  time.Duration
+	cut    bool
 
 	packets, bytes int // that went out, lost ones included
 	free           time.Time
+	due            time.Time // of the last packet
 	in             chan memPacket
 }
 
@@ -153,6 +155,12 @@ func (c *memConn) WriteTo(b []byte, to net.Addr) (int, error) {
 		}
 		w.free = w.free.Add(time.Duration(len(b)) * time.Second / time.Duration(w.rate))
 		due = w.free.Add(w.delay)
+	}
+	if w.jitter > 0 {
+		if due = due.Add(time.Duration(n.rand.Int64N(int64(w.jitter)))); due.Before(w.due) {
+			due = w.due
+		}
+		w.due = due
 	}
 	if w.in == nil {
 		w.in = make(chan memPacket, wayPackets)

@@ -15,6 +15,7 @@ import (
 
 	"ringway/internal/pki"
 	"ringway/membership"
+	"ringway/routing"
 	"ringway/topology"
 )
 
@@ -224,4 +225,29 @@ func (m *mesh) have(site, from string) (n int) {
 		}
 	}
 	return n
+}
+
+// agreed says whether all gateways have the same link state, and trees of it.
+func (m *mesh) agreed() bool {
+	type known struct {
+		digest []routing.Summary
+		trees  string
+	}
+	var all []known
+	for _, name := range slices.Sorted(maps.Keys(m.gate)) {
+		answer := make(chan known, 1)
+		m.gate[name].post(func(c *core) {
+			k := known{digest: c.db.Digest()}
+			for _, origin := range c.routes.Instances() {
+				for _, s := range c.db.All() {
+					parent, _ := c.routes.Parent(origin, s.Gateway)
+					depth, _ := c.routes.Depth(origin, s.Gateway)
+					k.trees += fmt.Sprintln(origin, s.Gateway, parent, depth)
+				}
+			}
+			answer <- k
+		})
+		all = append(all, <-answer)
+	}
+	return !slices.ContainsFunc(all, func(k known) bool { return k.trees != all[0].trees || !slices.Equal(k.digest, all[0].digest) })
 }

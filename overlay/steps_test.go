@@ -147,7 +147,7 @@ func (s *pairStream) draining(name string) string {
 // importer is the gateway of site b that pulls site a's log from site a.
 func (s *pairStream) importer() (name string) {
 	s.runUntil("site b imports", func() bool {
-		for _, name = range []string{"b-1", "b-2"} {
+		for _, name = range s.at("b") {
 			if parent := s.parent(name); parent != "" && parent[:1] == "a" {
 				return true
 			}

@@ -91,9 +91,10 @@ func (h *history) acceptedBefore(r *report) {
 	}
 }
 
-// selfDelivery is P8: a client that lives gets its own causal, agreed and safe messages
-// that are addressed to it, before anything of its next configuration. Traces that do
-// not show acceptance tell less: it gets them if it was in the group when it sent and
+// selfDelivery is P8: a client that lives gets its own fifo, causal, agreed and safe messages
+// that are addressed to it, before anything of its next configuration. Its own joins and
+// leaves are in one order with all of these, so keys tell for fifo messages too. Traces that do
+// not show acceptance tell less, and nothing of fifo messages: it gets them if it was in the group when it sent and
 // had not asked to leave.
 func selfDelivery(h *history, r *report) {
 	for _, c := range h.clients {
@@ -124,7 +125,7 @@ func (h *history) ownAccepted(r *report, c *client) {
 			m := it.message
 			mine := func(g string) bool { return member[g] || g == c.private }
 			addressed := it.Mode == "fed" && h.addressedIn(c, m, it.period) || it.Mode != "fed" && slices.ContainsFunc(m.groups, mine)
-			if addressed && Ordered(m.service) && m.wantedBy(c) {
+			if addressed && inSenderOrder(m.service) && m.wantedBy(c) {
 				waiting = append(waiting, it)
 			}
 		case Dlv:

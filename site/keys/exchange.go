@@ -23,6 +23,7 @@ type Exchange struct {
 
 	mu       sync.Mutex // of everything in the peers
 	numbered uint64     // sessions so far
+	shown    uint64     // changes of this node's certificate so far
 	said     map[string]time.Time
 	changed  chan struct{} // capacity one: a peer was met
 	rotated  time.Time
@@ -36,7 +37,7 @@ type peer struct {
 	sessions []*session    // oldest first
 	cert     *x509.Certificate
 	boot     uint64 // of the share that is known
-	renew    bool   // a session with this node's new certificate is wanted
+	renew    bool   // a session that shows this node's new certificate is wanted
 }
 
 // acknowledged says whether the peer has this node's share of an epoch.
@@ -69,11 +70,12 @@ func (e *Exchange) Run(ctx context.Context) error {
 	defer cancel()
 	var reading, dialling sync.WaitGroup
 	e.l.serve = func(c *inbound) { e.accept(ctx, c) }
+	changed := e.cfg.Identity.Changed() // before anybody is shown the certificate
 	reading.Go(e.l.run)
 	for _, p := range e.peers {
 		dialling.Go(func() { e.keepUp(ctx, p) })
 	}
-	e.watch(ctx)
+	e.watch(ctx, changed)
 	dialling.Wait() // they begin sessions, for which close waits
 	e.l.close()
 	reading.Wait()
@@ -155,10 +157,9 @@ func (e *Exchange) wanted(p *peer) bool {
 }
 
 // watch looks after certificates and keys until the context ends.
-func (e *Exchange) watch(ctx context.Context) {
+func (e *Exchange) watch(ctx context.Context, changed <-chan struct{}) {
 	ticker := time.NewTicker(checkEvery)
 	defer ticker.Stop()
-	changed := e.cfg.Identity.Changed()
 	for {
 		select {
 		case <-ctx.Done():
@@ -176,12 +177,21 @@ func (e *Exchange) watch(ctx context.Context) {
 func (e *Exchange) renew() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.shown++
 	for _, p := range e.peers {
-		p.renew = p.cert != nil
+		p.renew = true
 	}
 	for id := range e.peers {
 		e.Meet(id)
 	}
+}
+
+// showing returns which of this node's certificates a handshake that begins now shows, or
+// an older one: then the certificate is shown once more.
+func (e *Exchange) showing() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.shown
 }
 
 // check forgets peers that are no longer to be believed, and changes this node's keys

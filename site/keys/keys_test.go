@@ -149,6 +149,38 @@ func TestANewCertificateIsShown(t *testing.T) {
 	}
 }
 
+// TestACertificateThatChangesInAHandshake: of two handshakes the one that began with the old
+// certificate is done last, so the new one has to be shown once more.
+func TestACertificateThatChangesInAHandshake(t *testing.T) {
+	site := newSite(t, newAuthority(t), 2)
+	first := site[0]
+	renewed := first.who.authority.issue("fed", "lon", "a")
+	want := parse(t, renewed.Certificate[0]).SerialNumber
+	seen := func() bool {
+		e := site[1].e
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		cert := e.peers[1].cert
+		return cert != nil && cert.SerialNumber.Cmp(want) == 0
+	}
+	late := make(chan struct{}) // the old certificate's handshake goes on
+	first.who.asked = func() {
+		first.who.change(func() { first.who.cert = renewed })
+		for end := time.Now().Add(patience); time.Now().Before(end) && (first.e.showing() == 0 || !seen()); {
+			time.Sleep(time.Millisecond)
+		}
+		close(late)
+	}
+	site[1].start(site)
+	site[0].start(site)
+	<-late
+	eventually(t, "all sessions to be there", func() bool {
+		s := first.e.Stats()
+		return s.Sessions >= 3 || s.DialsFailed+s.HandshakeFailed > 0 // it took too long
+	})
+	eventually(t, "the new certificate to be seen last", seen)
+}
+
 // TestStrangersAreRefused shows certificates that must not do.
 func TestStrangersAreRefused(t *testing.T) {
 	ca := newAuthority(t)

@@ -25,6 +25,7 @@ type session struct {
 	conn   *dtls.Conn
 	cert   *x509.Certificate
 	number uint64
+	shown  uint64 // which of this node's certificates the peer saw, see Exchange.showing
 	dialed bool
 	tell   chan struct{} // capacity one: tell the share now
 	heard  time.Time
@@ -49,6 +50,7 @@ func (e *Exchange) dial(ctx context.Context, p *peer) {
 	c := &outbound{UDPConn: socket}
 	handshake, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
+	shown := e.showing()
 	conn, err := dtls.ClientWithContext(handshake, c, dtlsConfig(e.cfg.Identity, func(der []byte) error {
 		return e.cfg.Identity.CheckPeer(der, e.cfg.Site, p.node.Name)
 	}))
@@ -64,7 +66,7 @@ func (e *Exchange) dial(ctx context.Context, p *peer) {
 	e.l.wg.Add(1)
 	go func() {
 		defer e.l.wg.Done()
-		e.talk(ctx, p, conn, true)
+		e.talk(ctx, &session{peer: p, conn: conn, shown: shown, dialed: true})
 	}()
 }
 
@@ -82,6 +84,7 @@ func (e *Exchange) accept(ctx context.Context, c *inbound) {
 	handshake, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	var refused error
+	shown := e.showing()
 	conn, err := dtls.ServerWithContext(handshake, c, dtlsConfig(e.cfg.Identity, func(der []byte) error {
 		_, refused = e.nodeOf(der)
 		return refused
@@ -108,7 +111,7 @@ func (e *Exchange) accept(ctx context.Context, c *inbound) {
 		conn.Close() //nolint:errcheck // it ends in any case
 		return
 	}
-	e.talk(ctx, p, conn, false)
+	e.talk(ctx, &session{peer: p, conn: conn, shown: shown})
 }
 
 // rootOf returns the text of an error's innermost cause, which is one of few.
@@ -123,9 +126,9 @@ func rootOf(err error) string {
 }
 
 // talk tells and learns shares until the session ends.
-func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn, dialed bool) {
-	defer conn.Close() //nolint:errcheck // it ends in any case
-	certs := conn.ConnectionState().PeerCertificates
+func (e *Exchange) talk(ctx context.Context, s *session) {
+	defer s.conn.Close() //nolint:errcheck // it ends in any case
+	certs := s.conn.ConnectionState().PeerCertificates
 	if len(certs) == 0 {
 		return
 	}
@@ -133,7 +136,7 @@ func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn, dialed bo
 	if err != nil {
 		return
 	}
-	s := &session{e: e, peer: p, conn: conn, cert: cert, dialed: dialed, tell: make(chan struct{}, 1), heard: time.Now()}
+	s.e, s.cert, s.tell, s.heard = e, cert, make(chan struct{}, 1), time.Now()
 	e.add(s)
 	defer e.drop(s)
 	listening := make(chan struct{})
@@ -142,7 +145,7 @@ func (e *Exchange) talk(ctx context.Context, p *peer, conn *dtls.Conn, dialed bo
 		s.listen()
 	}()
 	s.speak(ctx, listening)
-	conn.Close() //nolint:errcheck // so that listen ends
+	s.conn.Close() //nolint:errcheck // so that listen ends
 	<-listening
 }
 
@@ -154,7 +157,8 @@ func (e *Exchange) add(s *session) {
 	s.number = e.numbered
 	p := s.peer
 	p.sessions = append(p.sessions, s)
-	p.cert, p.renew = s.cert, false
+	p.cert = s.cert
+	p.renew = s.shown != e.shown // begun before the certificate changed
 	var surplus []*session
 	if n := len(p.sessions) - keptSessions; n > 0 {
 		surplus = slices.Clone(p.sessions[:n])

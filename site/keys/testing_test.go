@@ -90,6 +90,7 @@ type testIdentity struct {
 	federation string
 	revoked    map[string]bool // by serial number
 	changed    chan struct{}
+	asked      func() // if set: called once, when somebody has just taken the certificate
 }
 
 func (a *authority) identity(federation, site, node string) *testIdentity {
@@ -98,8 +99,13 @@ func (a *authority) identity(federation, site, node string) *testIdentity {
 
 func (id *testIdentity) TLSCertificate() tls.Certificate {
 	id.mu.Lock()
-	defer id.mu.Unlock()
-	return id.cert
+	cert, asked := id.cert, id.asked
+	id.asked = nil
+	id.mu.Unlock()
+	if asked != nil {
+		asked()
+	}
+	return cert
 }
 
 func (id *testIdentity) Changed() <-chan struct{} {

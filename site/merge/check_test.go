@@ -34,7 +34,7 @@ type simClient struct {
 	node     *simNode
 	dead     bool
 	gone     bool
-	left     bool            // its node has gone on without its instance
+	period   int             // how often its node has gone on without its instance
 	tense    map[string]bool // groups with a signal since the latest view
 	log      []string        // ordered: messages and views, for the total order
 	told     []string        // views and signals, see tale
@@ -46,8 +46,7 @@ type simClient struct {
 	view     map[string]string
 	since    map[string][]string // ordered messages to the group since the view
 	memberOf map[string]bool     // as views say
-	safe     []*message          // safe ones whose record is not known yet
-	safeSeq  uint64
+	sent     []*message          // those of FIFO service and stronger that are not accepted yet
 }
 
 type message struct {
@@ -57,8 +56,9 @@ type message struct {
 	groups    []string
 	sent      time.Duration
 	past      map[int]bool
-	src       recordKey // of a federated safe one
+	src       recordKey // of a federated one
 	federated bool
+	period    int // of its sender, when it was accepted
 }
 
 func newChecker(w *world) *checker {
@@ -109,8 +109,8 @@ func (c *simClient) note(service membership.Service, groups ...string) *message 
 	k := c.node.w.check
 	m := &message{id: len(k.messages), sender: c, service: service, groups: groups, sent: c.node.w.now, past: map[int]bool{}}
 	k.messages = append(k.messages, m)
-	if service == membership.Safe {
-		c.safe = append(c.safe, m)
+	if service >= membership.FIFO {
+		c.sent = append(c.sent, m)
 	}
 	if service.Ordered() {
 		for id := range c.seen {
@@ -190,7 +190,7 @@ func (k *checker) message(c *simClient, o *Message) {
 	}
 	c.got[id], c.when[id] = true, k.w.now
 	if m.service >= membership.FIFO {
-		if last, ok := c.latest[o.Sender]; ok && last > id && !(m.sender.left && (m.service == membership.FIFO || k.messages[last].service == membership.FIFO)) {
+		if last, ok := c.latest[o.Sender]; ok && last > id && !k.apart(m, k.messages[last]) {
 			k.w.fail("fifo: %s got %d of %s after %d", c.name, id, m.sender.name, last)
 		}
 		c.latest[o.Sender] = id
@@ -210,7 +210,7 @@ func (k *checker) message(c *simClient, o *Message) {
 	for _, g := range m.groups {
 		c.since[g] = append(c.since[g], fmt.Sprint(id))
 	}
-	if m.federated && !m.sender.left && !c.tense[m.groups[0]] && len(m.groups) == 1 {
+	if m.federated && m.service == membership.Safe && !c.tense[m.groups[0]] && len(m.groups) == 1 {
 		k.safe(m)
 	}
 }
@@ -306,7 +306,7 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 	at := position{n.ring, n.handed}
 	switch e.Kind {
 	case TraceSend:
-		k.noteSafe(e)
+		k.acceptedAt(n, e)
 		if e.Federated {
 			key := keyOf(e.Instance, e.View, e.N)
 			// A learner accepts later, when it replays what it had kept.
@@ -321,7 +321,7 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 	case TraceSig:
 		if len(e.Nodes) > 0 {
 			for _, c := range n.clients {
-				c.left, c.safe = true, nil
+				c.period++
 			}
 		}
 	case TraceDeliver:
@@ -331,18 +331,29 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 	}
 }
 
-// noteSafe connects a safe message with its record: a client's are accepted in the
-// order in which it sent them.
-func (k *checker) noteSafe(e *TraceEvent) {
+// acceptedAt connects a message with what its node accepts: a client's requests are accepted
+// in the order in which it made them, each once.
+func (k *checker) acceptedAt(n *simNode, e *TraceEvent) {
 	c := k.clients[e.Client]
-	if c == nil || e.Request != Send || e.Service != membership.Safe || len(c.safe) == 0 || c.safeSeq > e.Seq {
+	if c == nil || c.node != n || e.Request != Send || e.Service < membership.FIFO {
 		return
 	}
-	c.safeSeq = e.Seq + 1
-	if m := c.safe[0]; e.Federated {
-		m.src, m.federated = keyOf(e.Instance, e.View, e.N), true
+	if len(c.sent) == 0 || c.sent[0].service != e.Service || !slices.Equal(c.sent[0].groups, e.Groups) {
+		k.w.fail("%s accepts what %s did not send next: %v to %v", n.name, c.name, e.Service, e.Groups)
+		return
 	}
-	c.safe = c.safe[1:]
+	m := c.sent[0]
+	c.sent = c.sent[1:]
+	m.period, m.federated = c.period, e.Federated
+	if e.Federated {
+		m.src = keyOf(e.Instance, e.View, e.N)
+	}
+}
+
+// apart says whether two messages of one sender need not come in order: one of them is of
+// FIFO service, and between them the sender's node has gone on without its instance (P10).
+func (k *checker) apart(a, b *message) bool {
+	return a.period != b.period && (a.service == membership.FIFO || b.service == membership.FIFO)
 }
 
 func (k *checker) stamp(key recordKey, t int64) {
@@ -350,19 +361,6 @@ func (k *checker) stamp(key recordKey, t int64) {
 		k.w.fail("record %v has T %d and %d", key, old, t)
 	}
 	k.stamps[key] = t
-}
-
-// released: every member of the ring holds what leaves the site (S2).
-func (k *checker) released(n *simNode, r Record) {
-	at, ok := k.accepted[keyOf(n.state.Instance, n.state.View, r.N)]
-	if !ok || at.ring != n.ring {
-		return
-	}
-	for _, x := range at.ring.members {
-		if x.up && x.ring == at.ring && x.recv < at.seq {
-			k.w.fail("record %d left site %d before %s held it", r.N, n.site.index, x.name)
-		}
-	}
 }
 
 // final judges whole runs: the union of all orders has no cycle, causes come first.

@@ -40,7 +40,7 @@ const everything = int64(math.MaxInt64)
 func (m *machine) companyNow() (c membership.Set) {
 	f := m.flush
 	for i := range f.parts {
-		if f.parts[i].key == m.flushKey() {
+		if f.parts[i].key == m.flushKey() || m.off(anyCompany) {
 			if at, ok := m.view.Index(f.view.Members[i].Instance); ok {
 				c |= membership.SetOf(at)
 			}
@@ -81,12 +81,9 @@ func (m *machine) completeUpTo(lost int) (b int64, newest promiseRow) {
 	}
 	for i := range m.flush.parts {
 		p := &m.flush.parts[i]
-		if p.key != m.flushKey() {
-			continue
-		}
 		for j := range p.evidence {
 			e := &p.evidence[j]
-			if own := e.at(m.self); int(e.src) == lost && own.idx <= m.inNext[lost] {
+			if own := e.at(m.self); int(e.src) == lost && (own.idx <= m.inNext[lost] || m.off(torn)) {
 				b = max(b, own.p)
 				if e.compare(&newest) > 0 {
 					newest = *e

@@ -23,7 +23,12 @@ type desk struct {
 	next [5]uint64 // n and index of what comes next from each site
 	told []string
 	view membership.SiteView
+
+	views []GroupView // that clients got
 }
+
+// twin is another desk with the same rules.
+func (d *desk) twin() *desk { return newDesk(d.t, d.cfg.hooks.off) }
 
 const deskNode = 1
 
@@ -87,7 +92,7 @@ func (d *desk) drain() {
 		case OutTransition:
 			d.told = append(d.told, "signal")
 		case OutView:
-			d.told = append(d.told, fmt.Sprintf("view of %d", len(o.View.Members)))
+			d.told, d.views = append(d.told, fmt.Sprintf("view of %d", len(o.View.Members))), append(d.views, *o.View)
 		}
 	}
 	d.fx = Effects{}
@@ -118,16 +123,33 @@ func (d *desk) raw(r *record) []byte { return r.append(nil, &d.view) }
 // comes lets a record of another site be ordered here.
 func (d *desk) comes(r *record) { d.step(func() { d.m.inbound(d.raw(r)) }) }
 
-// sends is a request of an own client.
+// sends is the next request of an own client.
 func (d *desk) sends(name string, f localSend) verdict {
+	f.seq = d.client(name).next
+	return d.says(name, f)
+}
+
+// says is a request of an own client.
+func (d *desk) says(name string, f localSend) verdict {
 	var v verdict
-	c := d.client(name)
-	f.session, f.seq, f.tag, f.name = c.id.Session, c.next, d.m.tag, name
+	f.session, f.tag, f.name = d.client(name).id.Session, d.m.tag, name
 	if f.groups == nil {
 		f.groups = []string{"g"}
 	}
 	d.step(func() { v = d.m.request(deskNode, &f) })
 	return v
+}
+
+// answers are those of all sites to the desk's Prepare; y has the members.
+func (d *desk) answers(group string, members ...Member) {
+	for i := y; i <= n; i++ {
+		ack := d.record(i, membership.Agreed, 20, "")
+		ack.kind, ack.groups, ack.mark, ack.first, ack.last = kindPrepareAck, []string{group}, 10, true, true
+		if i == y {
+			ack.members = members
+		}
+		d.comes(ack)
+	}
 }
 
 // A change is a proposal that the desk takes part in.
@@ -151,13 +173,19 @@ func (c *change) says(k *control) {
 	c.d.step(func() { c.d.m.control(k) })
 }
 
-// fill is the Fill of a place: promises that it heard and records that it holds.
+// fill is the Fill of a place that comes from the desk's view: promises that it heard and
+// records that it holds.
 func (c *change) fill(place int, vectors []promiseRow, records ...*record) {
+	c.fillFrom(flushKey{view: c.d.view.ID}, place, vectors, records...)
+}
+
+// fillFrom is the Fill of a place with a key.
+func (c *change) fillFrom(key flushKey, place int, vectors []promiseRow, records ...*record) {
 	data := wire.AppendUint32(wire.AppendBlob(nil, wire.AppendUint32(nil, 0)), uint32(len(records)))
 	for _, r := range records {
 		data = wire.AppendBlob(data, c.d.raw(r))
 	}
-	c.says(&control{kind: controlFill, from: c.d.view.Members[place].Instance, pieces: 1, key: flushKey{view: c.d.view.ID}, vectors: vectors, data: data})
+	c.says(&control{kind: controlFill, from: c.d.view.Members[place].Instance, pieces: 1, key: key, vectors: vectors, data: data})
 }
 
 func (c *change) sync(place int, s stand) {
@@ -165,16 +193,49 @@ func (c *change) sync(place int, s stand) {
 	c.says(&control{kind: controlSync, from: c.d.view.Members[place].Instance, stand: s})
 }
 
+func (c *change) ready(place int) {
+	c.says(&control{kind: controlReady, from: c.d.view.Members[place].Instance})
+}
+
+// installed says whether the view is in force.
+func (c *change) installed() bool { return c.d.m.view.ID == c.view.ID }
+
 // install lets all be ready, and ends the old view.
 func (c *change) install(places ...int) {
 	for _, p := range places {
-		c.says(&control{kind: controlReady, from: c.d.view.Members[p].Instance})
+		c.ready(p)
 	}
 	c.d.tick(c.d.m.clock, c.d.seq, -1, -1)
-	if c.d.m.view.ID != c.view.ID {
+	if !c.installed() {
 		c.d.t.Errorf("the view is not installed")
 	}
 }
 
 // heardLittle is a promise of a lost source that covers nothing.
 func heardLittle(src uint8, p int64) promiseRow { return heardOf(src, 0, p, p, p, p, p) }
+
+// brings says how many records the desk's Fill for a place has.
+func (c *change) brings(place int) int {
+	at, _ := c.view.Index(c.d.view.Members[place].Instance)
+	in := wire.NewReader(c.d.m.fillFor(at))
+	in.Blob(maxListed)
+	return in.Count(maxListed, 4)
+}
+
+// brought expects a number of records in the desk's Fill for y.
+func (d *desk) brought(want int) string {
+	if got := d.propose(4, x, y).brings(y); got != want {
+		return fmt.Sprintf("y is brought %d records", got)
+	}
+	return ""
+}
+
+// ends ends the view, with y that can complete everything up to b and may have delivered up
+// to f.
+func (d *desk) ends(b, f int64) *desk {
+	c := d.propose(4, x, y)
+	c.fill(y, nil)
+	c.sync(y, stand{b: b, f: f, moved: -1})
+	c.install(y)
+	return d
+}

@@ -207,7 +207,11 @@ func (m *machine) setPrep(g *group, p *preparation) {
 func (m *machine) startPrepare(g *group) {
 	m.clearRemote(g)
 	g.Interest |= membership.SetOf(m.self)
-	m.setPrep(g, &preparation{maxT: m.maxT}) // this site's own messages so far do not go to it
+	p := &preparation{maxT: m.maxT} // this site's own messages so far do not go to it
+	if m.off(noOwnMaxT) {
+		p.maxT = -1
+	}
+	m.setPrep(g, p)
 	all := m.view.All()
 	m.export(&record{kind: kindPrepare, t: m.nextT(all), dests: all, mark: -1, groups: g.Names()})
 }
@@ -282,7 +286,9 @@ func (m *machine) ackIn(r *record) {
 
 // stale says whether a remote member's record is older than its site's answer to our
 // Prepare, which has taken it into account.
-func (g *group) stale(r *record) bool { return g.told != nil && r.n < g.told[r.src] }
+func (m *machine) stale(g *group, r *record) bool {
+	return g.told != nil && r.n < g.told[r.src] && !m.off(noStale)
+}
 
 // prepared lets the waiting joins in when all members have answered (J2).
 func (m *machine) prepared(g *group) {

@@ -131,7 +131,7 @@ func (m *machine) closeUp(src int) {
 
 // evidenceIn are the promises that came with a Fill, as far as they are about our view.
 func (m *machine) evidenceIn(c *control) []promiseRow {
-	if c.key != m.flushKey() {
+	if c.key != m.flushKey() && !m.off(anyEvidence) {
 		return nil
 	}
 	return slices.DeleteFunc(c.vectors, func(row promiseRow) bool {

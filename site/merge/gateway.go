@@ -270,10 +270,7 @@ func (r *Replica) localTime(t int64) time.Duration {
 func (r *Replica) makeTick(now time.Duration) (ring.Frame, bool) {
 	g, m := &r.gateway, r.m
 	t := &g.tick
-	t.tag, t.reading, t.line = m.tag, r.viewReading(now), ring.Position{}
-	if r.descent.formedHere() {
-		t.line = r.descent.stable
-	}
+	t.tag, t.reading, t.line = m.tag, r.viewReading(now), r.descent.stable
 	t.leads, t.promises = t.leads[:0], t.promises[:0]
 	for i := range m.view.Members {
 		t.leads = append(t.leads, r.lead(i, now-g.lastTick))
@@ -413,7 +410,7 @@ func (r *Replica) released(n uint64, rec *record) Record {
 func (r *Replica) promiseOut() {
 	g, m := &r.gateway, r.m
 	g.promiseDue = noTime
-	if !g.is || m == nil || m.solo() || m.frozen() || !r.descent.formedHere() {
+	if !g.is || m == nil || m.solo() || m.frozen() || !r.descent.decided {
 		return
 	}
 	at := len(m.snaps) - 1

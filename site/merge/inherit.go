@@ -36,7 +36,7 @@ func (r *Replica) lineageIn(ev *ring.Event) {
 	if ev.Torn || !d.hear(ev.From, l, ev.Pos) {
 		return
 	}
-	h := d.decide()
+	h := d.decide(r.cfg.off)
 	if d.closing {
 		if r.m != nil && h.instance == r.m.instance {
 			d.attempted(ev.Pos, h.heirs)
@@ -102,7 +102,9 @@ func (r *Replica) found() {
 	id := d.foundingID()
 	view := membership.SiteView{ID: membership.ViewID{Proposer: id}, Members: []SiteInstance{{Instance: id, Site: r.cfg.Site}}}
 	for _, l := range d.heard {
-		view.ID.Epoch = max(view.ID.Epoch, l.epoch+1)
+		if view.ID.Epoch = max(view.ID.Epoch, l.epoch+1); r.cfg.off(blindFounder) {
+			view.ID.Epoch = 1
+		}
 		view.Founded = max(view.Founded, l.unix)
 	}
 	m := newMachine(&r.cfg, &r.names, id, view)

@@ -7,42 +7,80 @@ type hooks struct {
 }
 
 // A mutant is a rule switched off: a test that does not notice is worth nothing.
-type mutant uint32
+// docs/rules.md has all rules, and what notices. Zero is none.
+type mutant uint8
 
 const (
-	noFloor       mutant = 1 << iota // P2c without floors and clock
-	noHold                           // P2b without last[c] ≤ V
-	onePhase                         // J1 without waiting for acks
-	noIdxGate                        // I2 without idx
-	ackNoMaxT                        // J2 without maxT
-	noOnT                            // J3
-	unsafeRelease                    // S2 and S3 without the stable line
-	noStable                         // D2
-	noFIFOWait                       // D4
-	downEarly                        // J7 without T > last[c]
-	noClose                          // X7: a cut is forgotten when another proposal comes
-	noExclusion                      // X5: all of C are in TS
-	noCover                          // X5: what TS lack may have been delivered in C
-	noMoved                          // X5: K below a change of groups that somebody has seen
-	noRelay                          // X5: and at lost sites, which told others
-	noSafeF                          // X4: F without safe records that may have been delivered
-	noSplit                          // X6: no signal before a safe record that is not stable
-	keepAll                          // X6: what comes from lost sources is delivered above K too
-	orderedTick                      // S1: H counts before every member of the ring holds its Tick
-	wOrdered                         // S3: W says more than the Tick that announced it
-	selfStable                       // D2 without the own stable line
-	silentSource                     // C3: H without members that have sent nothing yet
-	noOff                            // J4 without the T of what emptied a group
-	offEarly                         // J4 without looking at joins that are not delivered
-	noNodeLost                       // D3: no signal for who was lost at another site
-	noMinT                           // N8: who closed a view comes back to it anywhere
-	backInTime                       // N8: and into an older view
-	noFreeze                         // X2: deliveries go on while a view changes
-	readyLoss                        // X6: who was lost while frozen is not told before the install
-	outOfTurn                        // X3: what is acted on at arrival does not wait for what lies before it
+	noFloor       mutant = iota + 1 // P2c without floors and clock
+	noHold                          // P2b without last[c] ≤ V
+	noScope                         // P2b: a local message may have members elsewhere
+	anyTurn                         // P2a: requests in any order
+	noLast                          // P2c without last[c]
+	farAhead                        // P2c without MaxAhead
+	noStep                          // C1: a Tick moves the clock as far as its reading says
+	noOwnClock                      // C3: H without the own clock
+	anyAhead                        // C2: records with any T
+	silentSource                    // C3: H without members that have sent nothing yet
+	orderedTick                     // S1: H counts before every member of the ring holds its Tick
+	unsafeRelease                   // S2 and S3 without the stable line: records and promises
+	unsafeTell                      // S2: what a flush says
+	wOrdered                        // S3: W says more than the Tick that announced it
+	earlyReady                      // S3: Ready rests on the frame that fixed it, not on a Tick
+	anyIdx                          // I1 without idx
+	noIdxGate                       // I2 without idx
+	noFault                         // I3: nobody says that a record breaks a promise
+	vAtT                            // D1: V is the T of what was delivered last
+	noStable                        // D2
+	selfStable                      // D2 without the own stable line
+	noNodeLost                      // D3: no signal for who was lost at another site
+	noFIFOWait                      // D4
+	dropOwn                         // 5.6: own records are kept until they are delivered here
+	dropOthers                      // 5.6: and those of others
+	onePhase                        // J1 without waiting for acks
+	ackNoMaxT                       // J2 without maxT
+	noOwnMaxT                       // J2 without what the own site has accepted
+	noStale                         // J2: what is older than an answer still counts
+	noOnT                           // J3
+	noOff                           // J4 without the T of what emptied a group
+	offEarly                        // J4 without looking at joins that are not delivered
+	downEarly                       // J7 without T > last[c]
+	anyHeir                         // N1 without majorities
+	noAttempts                      // N1 without attempts
+	learnerVotes                    // N1: who has not the state has a vote
+	firstHeir                       // N2: any instance that may go on does
+	anyState                        // N3: heirs with any state
+	noGapRule                       // N4: all frames behind a gap of a broken ring count
+	beyondSafe                      // N6: who closes alone delivers by all horizons it has
+	aloneNoCut                      // N6: and not by the cut
+	blindFounder                    // N7: the epoch of a founded view is the first
+	noMinT                          // N8: who closed a view comes back to it anywhere
+	backInTime                      // N8: and into an older view
+	noCatchUp                       // N8: and before the instance has delivered as much
+	seenAgain                       // N8: and gets what it saw again
+	anyProposal                     // X2: an older proposal starts anew as well
+	noFreeze                        // X2: deliveries go on while a view changes
+	outOfTurn                       // X3: what is acted on at arrival does not wait for what lies before it
+	anyEvidence                     // X3: promises of whoever is in the proposal
+	torn                            // X4: promises count whose records are missing
+	noSafeF                         // X4: F without safe records that may have been delivered
+	anyCompany                      // X5: C is whoever is in the proposal
+	noExclusion                     // X5: all of C are in TS
+	noCover                         // X5: what TS lack may have been delivered in C
+	noMoved                         // X5: K below a change of groups that somebody has seen
+	noRelay                         // X5: and at lost sites, which told others
+	earlyInstall                    // X6: install before every member of the ring holds the Readys
+	fewReady                        // X6: install when the own Ready is fixed
+	noSplit                         // X6: no signal before a safe record that is not stable
+	keepAll                         // X6: what comes from lost sources is delivered above K too
+	noBereave                       // X6: members of lost sources stay until the install
+	sameTail                        // X6: group views of the tail have the ids of those that all see
+	noClose                         // X7: a cut is forgotten when another proposal comes
+	lastMutant
 )
 
-func (m *machine) off(x mutant) bool { return m.cfg.hooks != nil && m.cfg.hooks.off&x != 0 }
+func (m *machine) off(x mutant) bool { return m.cfg.off(x) }
+
+func (c *Config) off(x mutant) bool { return c.hooks != nil && c.hooks.off == x }
 
 // hold checks an invariant of section 13 of the sequencing page. A broken one is
 // counted and told; the machine goes on with what it has, because stopping a site

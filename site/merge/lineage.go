@@ -59,13 +59,10 @@ type attempt struct {
 	electorate []membership.NodeID
 }
 
-// formedHere says whether every member of the ring knows its lineage (S4).
-func (d *descent) formedHere() bool { return d.decided && d.at.Compare(d.stable) <= 0 }
-
-// covers says whether every member holds what lies at pos.
-func (d *descent) covers(pos ring.Position) bool {
-	return d.formedHere() && pos.Compare(d.stable) <= 0
-}
+// covers says whether every member holds what lies at pos. That the lineage of the ring is
+// formed (S4) needs no check: what decides it is a safe frame of the regular configuration,
+// so whoever has decided knows that every member of the ring holds it.
+func (d *descent) covers(pos ring.Position) bool { return d.decided && pos.Compare(d.stable) <= 0 }
 
 // installed begins a ring.
 func (d *descent) installed(v *ring.View) {
@@ -114,18 +111,18 @@ type heritage struct {
 }
 
 // decide is N1 to N3.
-func (d *descent) decide() heritage {
+func (d *descent) decide(off func(mutant) bool) heritage {
 	var best heritage
 	most := 0
 	instances := map[membership.InstanceID]bool{}
 	for _, id := range d.view.Members {
 		l := d.heard[id]
-		if !l.voter || l.instance == 0 || instances[l.instance] {
+		if !l.voter && !off(learnerVotes) || l.instance == 0 || instances[l.instance] {
 			continue
 		}
 		instances[l.instance] = true
-		h, n := d.heirsOf(l.instance)
-		if n > most || n == most && n > 0 && l.instance < best.instance {
+		h, n := d.heirsOf(l.instance, off)
+		if better := n > most || n == most && n > 0 && l.instance < best.instance; better && (most == 0 || !off(firstHeir)) {
 			most, best = n, h
 		}
 	}
@@ -134,12 +131,12 @@ func (d *descent) decide() heritage {
 
 // heirsOf returns who would go on with an instance, and how many voters of its
 // electorate are here, zero if they are too few.
-func (d *descent) heirsOf(i membership.InstanceID) (h heritage, n int) {
+func (d *descent) heirsOf(i membership.InstanceID, off func(mutant) bool) (h heritage, n int) {
 	h.instance = i
 	var top, newest *lineage
 	for _, id := range d.view.Members {
 		l := d.heard[id]
-		if !l.voter || l.instance != i {
+		if !l.voter && !off(learnerVotes) || l.instance != i {
 			continue
 		}
 		h.voters = append(h.voters, id)
@@ -150,19 +147,22 @@ func (d *descent) heirsOf(i membership.InstanceID) (h heritage, n int) {
 			newest = l
 		}
 	}
-	if n = quorum(top.electorate, h.voters); n == 0 {
+	if n = quorum(top.electorate, h.voters); off(anyHeir) {
+		n = len(h.voters)
+	}
+	if n == 0 {
 		return h, 0
 	}
 	for _, id := range h.voters {
 		for _, a := range d.heard[id].attempts {
-			if a.at.Compare(top.formed) > 0 && quorum(a.electorate, h.voters) == 0 {
+			if a.at.Compare(top.formed) > 0 && quorum(a.electorate, h.voters) == 0 && !off(noAttempts) {
 				return h, 0
 			}
 		}
 	}
 	branches := map[uint64][]membership.NodeID{}
 	for _, id := range h.voters {
-		if l := d.heard[id]; l.decided == newest.decided {
+		if l := d.heard[id]; l.decided == newest.decided || off(anyState) {
 			branches[l.branch] = append(branches[l.branch], id)
 			if b := branches[l.branch]; len(b) > len(h.heirs) || len(b) == len(h.heirs) && b[0] < h.heirs[0] {
 				h.heirs = b

@@ -10,8 +10,15 @@ import (
 	"ringway/site/ring"
 )
 
-// TestDecide is the rule of succession on small cases. Nodes are 1 to 5.
-func TestDecide(t *testing.T) {
+// A succession is a small case of the rule of succession. Nodes are 1 to 5.
+type succession struct {
+	name     string
+	heard    map[membership.NodeID]*lineage
+	instance membership.InstanceID
+	heirs    []membership.NodeID
+}
+
+func successions() []succession {
 	at := func(counter uint64) ring.Position { return ring.Position{Counter: counter, Seq: 1} }
 	voter := func(i membership.InstanceID, formed uint64, branch uint64, electorate ...membership.NodeID) *lineage {
 		return &lineage{instance: i, voter: true, electorate: electorate, formed: at(formed), decided: formed, branch: branch}
@@ -20,37 +27,67 @@ func TestDecide(t *testing.T) {
 		l.attempts = append(l.attempts, attempt{at(counter), electorate})
 		return l
 	}
+	mute := func(l *lineage) *lineage {
+		l.voter = false
+		return l
+	}
 	all := []membership.NodeID{1, 2, 3, 4, 5}
-	for _, test := range []struct {
-		name     string
-		heard    map[membership.NodeID]*lineage
-		instance membership.InstanceID
-		heirs    []membership.NodeID
-	}{
+	return []succession{
 		{"all new", map[membership.NodeID]*lineage{1: {}, 2: {}}, 0, nil},
 		{"a majority goes on", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: voter(7, 1, 1, all...), 3: voter(7, 1, 1, all...)}, 7, []membership.NodeID{1, 2, 3}},
 		{"a minority does not", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: voter(7, 1, 1, all...)}, 0, nil},
 		{"half with the lowest id does", map[membership.NodeID]*lineage{1: voter(7, 1, 1, 1, 2, 3, 4), 4: voter(7, 1, 1, 1, 2, 3, 4)}, 7, []membership.NodeID{1, 4}},
 		{"the other half does not", map[membership.NodeID]*lineage{2: voter(7, 1, 1, 1, 2, 3, 4), 3: voter(7, 1, 1, 1, 2, 3, 4)}, 0, nil},
 		{"who lost its state has no vote", map[membership.NodeID]*lineage{1: voter(7, 1, 1, 1, 2, 3), 2: {}, 3: {}}, 0, nil},
+		{"who gave up its vote has none", map[membership.NodeID]*lineage{1: voter(7, 1, 1, 1, 2, 3), 2: mute(voter(7, 1, 1, 1, 2, 3))}, 0, nil},
 		{"the newest electorate counts", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: voter(7, 1, 1, all...), 3: voter(7, 2, 2, 3, 4, 5)}, 0, nil},
 		{"and it decides", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 3: voter(7, 2, 2, 3, 4, 5), 4: voter(7, 2, 2, 3, 4, 5)}, 7, []membership.NodeID{3, 4}},
 		{"an attempt of others counts too", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 4, 5), 2: voter(7, 1, 1, all...), 3: voter(7, 1, 1, all...)}, 0, nil},
 		{"one that is here as well", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 2, 5), 2: voter(7, 1, 1, all...), 3: voter(7, 1, 1, all...)}, 7, []membership.NodeID{1, 2, 3}},
 		{"an attempt below what was formed does not", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 4, 5), 2: voter(7, 3, 3, 1, 2, 3), 3: voter(7, 3, 3, 1, 2, 3)}, 7, []membership.NodeID{2, 3}},
+		{"who decided last has the state, also if they are fewer", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: voter(7, 2, 2, 1, 2, 4), 4: voter(7, 1, 1, all...)}, 7, []membership.NodeID{2}},
 		{"states that parted: the larger part", map[membership.NodeID]*lineage{1: voter(7, 1, 8, 1, 2, 3), 2: voter(7, 1, 9, 1, 2, 3), 3: voter(7, 1, 9, 1, 2, 3)}, 7, []membership.NodeID{2, 3}},
 		{"two instances: the one with more voters", map[membership.NodeID]*lineage{1: voter(7, 1, 1, 1), 2: voter(8, 1, 1, 2, 3), 3: voter(8, 1, 1, 2, 3)}, 8, []membership.NodeID{2, 3}},
 		{"as many: the lower id", map[membership.NodeID]*lineage{1: voter(9, 1, 1, 1), 2: voter(8, 1, 1, 2)}, 8, []membership.NodeID{2}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			d := descent{view: &ring.View{}, heard: test.heard}
-			for _, id := range all {
-				if test.heard[id] != nil {
-					d.view.Members = append(d.view.Members, id)
+	}
+}
+
+// wrong says what comes out that should not.
+func (s *succession) wrong(off mutant) string {
+	d := descent{view: &ring.View{}, heard: s.heard}
+	for id := membership.NodeID(1); id <= 5; id++ {
+		if s.heard[id] != nil {
+			d.view.Members = append(d.view.Members, id)
+		}
+	}
+	if h := d.decide(func(m mutant) bool { return off == m }); h.instance != s.instance || !slices.Equal(h.heirs, s.heirs) {
+		return fmt.Sprintf("got instance %v, heirs %v; want %v, %v", h.instance, h.heirs, s.instance, s.heirs)
+	}
+	return ""
+}
+
+var successionMutants = map[string]mutant{"anyHeir": anyHeir, "noAttempts": noAttempts, "learnerVotes": learnerVotes, "firstHeir": firstHeir, "anyState": anyState}
+
+// TestDecide is the rule of succession, N1 to N3.
+func TestDecide(t *testing.T) {
+	for _, s := range successions() {
+		t.Run(s.name, func(t *testing.T) {
+			if wrong := s.wrong(0); wrong != "" {
+				t.Error(wrong)
+			}
+		})
+	}
+	for name, off := range successionMutants {
+		t.Run(name, func(t *testing.T) {
+			noticed := false
+			for _, s := range successions() {
+				if wrong := s.wrong(off); wrong != "" {
+					t.Logf("%s: %s", s.name, wrong)
+					noticed = true
 				}
 			}
-			if h := d.decide(); h.instance != test.instance || !slices.Equal(h.heirs, test.heirs) {
-				t.Errorf("got instance %v, heirs %v; want %v, %v", h.instance, h.heirs, test.instance, test.heirs)
+			if !noticed {
+				t.Error("no case notices")
 			}
 		})
 	}

@@ -78,12 +78,9 @@ type viewState struct {
 	tag       uint64
 	local     uint32        // numbers group views that only this site sees
 	installed ring.Position // the Tick that installed the view
-	// lostBefore were lost while the change to this view was under way: a Ready that
-	// somebody still lacks names them.
-	lostBefore []lostNode
-	doubled    bool   // a site has two instances in the view, so that a client may be listed twice
-	flush      *flush // frozen: the change under way
-	cut        *cut   // how the view ends; once computed it is final
+	doubled   bool          // a site has two instances in the view, so that a client may be listed twice
+	flush     *flush        // frozen: the change under way
+	cut       *cut          // how the view ends; once computed it is final
 }
 
 // exportState is what goes out.
@@ -120,7 +117,7 @@ type orderState struct {
 	h, v, wself  int64
 	pend         []*record // ordered by key
 	fifoWait     []*record
-	pending      map[membership.ClientID]int // undelivered ordered data of each sender
+	pending      map[membership.ClientID]int // undelivered ordered records of each client
 	delivered    record                      // key of the latest ordered delivery
 	maxDelivered int64                       // highest T of what is delivered by T
 	maxArrived   int64                       // and of what was delivered on arrival
@@ -299,7 +296,7 @@ func (m *machine) place(r *record) {
 			return 1
 		})
 		m.pend = slices.Insert(m.pend, at, r)
-		if r.kind == kindData {
+		if r.ofClient() {
 			m.pending[r.client]++
 		}
 	case r.service == membership.FIFO && (m.pending[r.client] > 0 || len(m.fifoWait) > 0) && !m.off(noFIFOWait):
@@ -310,7 +307,8 @@ func (m *machine) place(r *record) {
 	}
 }
 
-// releaseFIFO delivers what waits for nothing any more (D4).
+// releaseFIFO delivers what waits for nothing any more (D4). A client's joins and leaves
+// count: what it sends to a group behind its join reaches itself.
 func (m *machine) releaseFIFO() {
 	for again := true; again; {
 		again = false
@@ -327,7 +325,7 @@ func (m *machine) releaseFIFO() {
 
 // mustWait says whether an earlier record of r's sender is not delivered yet.
 func (m *machine) mustWait(r *record, before []*record) bool {
-	earlier := func(o *record) bool { return o.kind == kindData && o.client == r.client && o.seq < r.seq }
+	earlier := func(o *record) bool { return o.ofClient() && o.client == r.client && o.seq < r.seq }
 	return slices.ContainsFunc(before, earlier) || m.pending[r.client] > 0 && slices.ContainsFunc(m.pend, earlier)
 }
 

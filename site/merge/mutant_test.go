@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,11 +23,13 @@ var mutants = []struct {
 	{"onePhase", onePhase, 5, calmLife},
 	{"noIdxGate", noIdxGate, 5, calmLife},
 	{"unsafeRelease", unsafeRelease, 5, calmLife},
+	{"unsafeTell", unsafeTell, 5, calmLife},
 	{"noStable", noStable, 40, calmLife},
 	{"noFIFOWait", noFIFOWait, 5, calmLife},
 	{"ackNoMaxT", ackNoMaxT, 1, crookedLife},
 	{"noOnT", noOnT, 1, crookedLife},
 	{"downEarly", downEarly, 1, suddenLife},
+	{"earlyReady", earlyReady, 3, meetingLife},
 }
 
 func TestMutantsAreCaught(t *testing.T) {
@@ -40,6 +43,28 @@ func TestMutantsAreCaught(t *testing.T) {
 			}
 			t.Errorf("%d seeds did not notice", m.most)
 		})
+	}
+}
+
+// TestEveryMutantHasATest: what can be switched off is, somewhere.
+func TestEveryMutantHasATest(t *testing.T) {
+	played := map[mutant]bool{noCover: true, noMoved: true, noRelay: true} // TestJudge
+	for _, m := range mutants {
+		played[m.off] = true
+	}
+	for _, r := range slices.Concat(orderRules, viewRules) {
+		played[r.off] = true
+	}
+	for _, r := range heirRules {
+		played[r.off] = true
+	}
+	for _, off := range successionMutants {
+		played[off] = true
+	}
+	for m := mutant(1); m < lastMutant; m++ {
+		if !played[m] {
+			t.Errorf("nothing plays mutant %d of invariant.go", m)
+		}
 	}
 }
 

@@ -178,7 +178,7 @@ func (m *machine) dropNodes(gone []lostNode, src int, r *record, id GroupViewID,
 		changed := false
 		if own {
 			changed = m.leaveOwns(g, owned)
-		} else if !g.stale(r) {
+		} else if !m.stale(g, r) {
 			for _, c := range leaving[g] {
 				changed = m.leaveRemote(g, src, c) || changed
 			}

@@ -13,7 +13,11 @@ func (m *machine) tick(t *tick) {
 		return
 	}
 	m.ticks++
-	m.clock = max(m.clock, min(t.reading, m.clock+maxStep))
+	reading := t.reading
+	if !m.off(noStep) {
+		reading = min(reading, m.clock+maxStep)
+	}
+	m.clock = max(m.clock, reading)
 	if !m.frozen() {
 		for i, lead := range t.leads {
 			m.leads[i] = min(max(0, lead), maxLead)
@@ -23,6 +27,9 @@ func (m *machine) tick(t *tick) {
 			m.promised(p)
 		}
 		h := m.clock
+		if m.off(noOwnClock) {
+			h = everything
+		}
 		for i := range m.view.Members {
 			if i != m.self && (m.inNext[i] > 0 || !m.off(silentSource)) {
 				h = min(h, m.prom[i])
@@ -108,7 +115,9 @@ func (m *machine) advance() {
 			break
 		}
 		m.unpend()
-		m.deliver(r)
+		if m.deliver(r); m.off(vAtT) {
+			m.v = max(m.v, r.t)
+		}
 		m.releaseFIFO()
 	}
 	// V is not T of what was delivered last: a safe record of the same T may still
@@ -128,7 +137,7 @@ func (m *machine) unpend() {
 	if m.pend = m.pend[1:]; len(m.pend) == 0 {
 		m.pend = nil
 	}
-	if r.kind == kindData {
+	if r.ofClient() {
 		if m.pending[r.client]--; m.pending[r.client] <= 0 {
 			delete(m.pending, r.client)
 		}
@@ -161,7 +170,7 @@ func (m *machine) sweep() {
 		}
 		done := r.t <= m.h
 		for rest := r.dests.Without(m.self); rest != 0; rest &= rest - 1 {
-			if x := rest.First(); m.w[x] < r.t {
+			if x := rest.First(); m.w[x] < r.t && !m.off(dropOwn) {
 				m.owed[x] += r.cost()
 				done = false
 			}
@@ -199,7 +208,7 @@ func (m *machine) sweepIn() {
 
 func (m *machine) stableEverywhere(r *record) bool {
 	for rest := r.dests.Without(m.self); rest != 0; rest &= rest - 1 {
-		if m.w[rest.First()] < r.t {
+		if m.w[rest.First()] < r.t && !m.off(dropOthers) {
 			return false
 		}
 	}
@@ -259,7 +268,7 @@ func (m *machine) deliverJoin(r *record, id GroupViewID) {
 			return
 		}
 		m.index(x.Client, g)
-	} else if !g.Interest.Has(m.self) || g.stale(r) || !m.joinRemote(g, r.src, x) {
+	} else if !g.Interest.Has(m.self) || m.stale(g, r) || !m.joinRemote(g, r.src, x) {
 		return
 	}
 	if r.rejoin {
@@ -283,7 +292,7 @@ func (m *machine) deliverLeave(r *record, id GroupViewID, t int64) {
 	}
 	x := membership.Member{Client: r.client, Name: r.name}
 	if r.src != m.self {
-		if !g.stale(r) && m.leaveRemote(g, r.src, x.Client) {
+		if !m.stale(g, r) && m.leaveRemote(g, r.src, x.Client) {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
 		}
 		return
@@ -321,7 +330,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 	x := membership.Member{Client: r.client, Name: r.name}
 	for _, g := range m.where[r.client].sorted() {
 		own := r.src == m.self
-		if own && m.leaveOwn(g, x.Client) || !own && !g.stale(r) && m.leaveRemote(g, r.src, x.Client) {
+		if own && m.leaveOwn(g, x.Client) || !own && !m.stale(g, r) && m.leaveRemote(g, r.src, x.Client) {
 			m.groupView(g, &GroupView{ID: id, Cause: CauseDisconnect, Changed: x})
 		}
 		if own {

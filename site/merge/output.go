@@ -39,7 +39,7 @@ func (m *machine) deliverData(r *record, local bool) {
 // seen says whether the clients of this node may have got a record before they came in:
 // they have left this very view in another part of it.
 func (m *machine) seen(r *record) bool {
-	return r.t <= m.skipT && r.dests&m.skipD != 0 && (r.src != m.self || r.pos.Compare(m.skipPos) <= 0)
+	return r.t <= m.skipT && !m.off(seenAgain) && r.dests&m.skipD != 0 && (r.src != m.self || r.pos.Compare(m.skipPos) <= 0)
 }
 
 // recipients returns this node's clients that a message to groups goes to, each

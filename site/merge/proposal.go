@@ -50,7 +50,7 @@ const (
 func (r *Replica) consider() {
 	v, m := &r.views, r.m
 	v.due = noTime
-	if m == nil || !r.descent.formedHere() || !r.gateway.leads {
+	if m == nil || !r.descent.decided || !r.gateway.leads {
 		return
 	}
 	v.due = r.now + lookInterval

@@ -61,6 +61,9 @@ func (r *record) ordered() bool {
 	return r.kind == kindData && r.service.Ordered() || r.kind > kindData && r.kind < kindPrepare
 }
 
+// ofClient says whether a client asked for it: such records keep that client's order (D4).
+func (r *record) ofClient() bool { return r.kind >= kindData && r.kind <= kindDown }
+
 // safe says whether the record waits for stability.
 func (r *record) safe() bool { return r.kind == kindData && r.service == membership.Safe }
 

@@ -109,13 +109,7 @@ func (r *Replica) Ring(now time.Duration, ev *ring.Event, fx *Effects) {
 	case ring.Installed:
 		r.ringInstalled(ev.View)
 	case ring.Stable:
-		if ev.Pos.Compare(r.descent.stable) > 0 {
-			was := r.descent.formedHere()
-			r.descent.stable = ev.Pos
-			if r.gateway.leads && !was && r.descent.formedHere() {
-				r.consider()
-			}
-		}
+		r.descent.stable = maxPosition(r.descent.stable, ev.Pos)
 	case ring.Transitional:
 		r.transitional(ev.View)
 	case ring.Deliver:
@@ -165,7 +159,9 @@ func (r *Replica) delivered(ev *ring.Event) {
 		}
 	case r.m == nil:
 		r.remember(ev)
-	case ev.Torn && kind != frameSend && kind != frameBody: // N4
+	case ev.Torn && kind != frameSend && kind != frameBody && !r.m.off(noGapRule):
+		// N4. Clients must not send twice what their nodes know to be accepted. All else is
+		// said again in the next ring; and behind a gap nobody can have formed an electorate.
 	default:
 		r.apply(ev)
 	}

@@ -88,7 +88,7 @@ func TestJudge(t *testing.T) {
 			ts:  set(x) | set(y), k: 80, r: 105, idx: map[int]uint64{l: 5, n: 5}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			o := judge(test.all, func(m mutant) bool { return test.off&m != 0 })
+			o := judge(test.all, func(m mutant) bool { return test.off == m })
 			if o.ts != test.ts || o.k != test.k || o.r != test.r {
 				t.Errorf("TS %b, K %d, R %d; want %b, %d, %d", o.ts, o.k, o.r, test.ts, test.k, test.r)
 			}

@@ -14,7 +14,7 @@ type Status struct {
 	Members  []SiteInstance
 	Ready    bool // has the site's state and takes part
 	Attached bool // its clients take part
-	Formed   bool // the present ring's lineage is known at every member
+	Formed   bool // the present ring's lineage is decided, as every member knows
 	Primary  bool // the view is primary
 	Frozen   bool // a new site view is being installed
 	Epoch    uint64

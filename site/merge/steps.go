@@ -264,7 +264,7 @@ func (r *Replica) ask(now time.Duration) ring.Frame {
 // Status returns a snapshot for operators.
 func (r *Replica) Status() Status {
 	p := &r.proposer
-	s := Status{Ready: r.m != nil, Attached: r.attached, Formed: r.descent.formedHere(), Epoch: r.epoch,
+	s := Status{Ready: r.m != nil, Attached: r.attached, Formed: r.descent.decided, Epoch: r.epoch,
 		Queued: p.count, QueuedBytes: p.bytes, ImportBacklog: r.importer.bytes,
 		Accepted: p.accepted, Rejected: p.rejected, BadFrames: r.badFrames, Faults: r.faults, Slack: int64(p.slack)}
 	m := r.m

@@ -42,16 +42,18 @@ func (m *machine) endView(e *ending) {
 		m.closeOne()
 	}
 	signal()
-	m.tail = e.name
+	if m.tail = e.name; m.off(sameTail) {
+		m.tail = 0
+	}
 	m.dropBut(e.keeps)
 	clear(m.pending)
 	for _, r := range m.pend {
-		if r.kind == kindData {
+		if r.ofClient() {
 			m.pending[r.client]++
 		}
 	}
 	m.releaseFIFO()
-	if len(m.pend) > 0 {
+	if len(m.pend) > 0 && !m.off(noBereave) {
 		m.bereave(m.view.All() &^ e.from)
 	}
 	for len(m.pend) > 0 {
@@ -132,12 +134,12 @@ func (m *machine) closeAlone(safe ring.Position, together map[membership.NodeID]
 		}
 	}
 	trace := func() { m.traceSig(together) }
-	if m.cut != nil && m.cut.pos.Compare(star) <= 0 {
+	if m.cut != nil && m.cut.pos.Compare(star) <= 0 && !m.off(aloneNoCut) {
 		m.endByCut(trace)
 	} else {
 		h := m.h
 		for _, e := range m.horizons {
-			if e.pos.Compare(star) <= 0 {
+			if e.pos.Compare(star) <= 0 || m.off(beyondSafe) {
 				h = max(h, e.h)
 			}
 		}

@@ -26,6 +26,7 @@ type world struct {
 	faults  []string
 	check   *checker
 	hooks   *hooks
+	torn    int  // frames handed up behind gaps
 	outputs int  // given to clients, if unchecked
 	blames  bool // faults that machines report are expected
 	// dropControl, if not nil, says of a control message from one site to another whether
@@ -42,7 +43,8 @@ type options struct {
 	scoped                 func(string) bool
 	timing                 Timing
 	slowAfter              func(string) time.Duration
-	unchecked              bool // nobody looks at what machines and clients say, which takes most of the time
+	holes                  float64 // of what is sent in a ring: comes later, if at all
+	unchecked              bool    // nobody looks at what machines and clients say, which takes most of the time
 }
 
 type agenda []appointment
@@ -140,9 +142,11 @@ type simNode struct {
 	replica  *Replica
 	fx       Effects
 	ring     *simRing
-	recv     int // entries here
-	handed   int // entries handed up
+	recv     int          // entries here, without a gap
+	ahead    map[int]bool // and behind one
+	handed   int          // entries handed up
 	stable   int
+	saw      membership.ViewID // the newest that its clients saw
 	visiting bool
 	wakeAt   time.Duration
 	state    *State
@@ -208,7 +212,7 @@ func (n *simNode) start() {
 		cfg.Trace = nil
 	}
 	n.replica, n.up, n.ring, n.from, n.clients, n.sessions = New(cfg), true, nil, ring.ID{}, nil, 0
-	n.state = nil
+	n.state, n.saw = nil, membership.ViewID{}
 }
 
 // crash ends a node; the rest of its site forms a ring a little later.
@@ -279,6 +283,10 @@ func (s *simSite) reform(nodes []*simNode) {
 			line[n.ring] = max(line[n.ring], n.stable)
 		}
 	}
+	behind := map[*simRing][]int{}
+	for old, mates := range together {
+		most[old], behind[old] = old.recovered(mates, most[old])
+	}
 	for _, n := range nodes {
 		mates := []*simNode{n}
 		previous := ring.ID{}
@@ -291,8 +299,11 @@ func (s *simSite) reform(nodes []*simNode) {
 			n.handUp()
 			n.event(&ring.Event{Kind: ring.Transitional, View: &ring.View{ID: r.id, Previous: previous, Members: ids, Together: idsOf(mates)}})
 			n.handAll()
+			for _, seq := range behind[old] {
+				n.handTorn(seq)
+			}
 		}
-		n.ring, n.recv, n.handed, n.stable = r, 0, 0, 0
+		n.ring, n.recv, n.ahead, n.handed, n.stable = r, 0, map[int]bool{}, 0, 0
 		n.event(&ring.Event{Kind: ring.Installed, View: &ring.View{ID: r.id, Previous: previous, Members: ids, Together: idsOf(mates)}})
 	}
 	s.w.after(0, func() { r.rotate(s.w) })
@@ -304,38 +315,6 @@ func idsOf(nodes []*simNode) (ids []membership.NodeID) {
 	}
 	slices.Sort(ids)
 	return ids
-}
-
-// rotate moves the stable line now and then.
-func (r *simRing) rotate(w *world) {
-	if r.dead {
-		return
-	}
-	least := len(r.entries)
-	inUse := false
-	for _, n := range r.members {
-		inUse = inUse || n.up && n.ring == r
-		if !n.up || n.ring != r || n.side != r.members[0].side {
-			least = -1
-			continue
-		}
-		least = min(least, n.recv)
-	}
-	if !inUse {
-		r.dead = true
-		return
-	}
-	if least >= 0 {
-		for _, n := range r.members {
-			w.after(w.upTo(w.opt.hop), func() {
-				if n.up && n.ring == r && least > n.stable {
-					n.stableTo(least)
-					n.handUp()
-				}
-			})
-		}
-	}
-	w.after(w.opt.hop+w.upTo(w.opt.hop), func() { r.rotate(w) })
 }
 
 func (n *simNode) stableTo(line int) {
@@ -401,6 +380,7 @@ func (n *simNode) carry() {
 		n.state = fx.State
 		n.site.stateChanged(n)
 	}
+	w.check.goesOn(n)
 	for i := range fx.Outputs {
 		if w.opt.unchecked {
 			w.outputs++
@@ -415,6 +395,7 @@ func (n *simNode) carry() {
 		n.site.broadcast(n, p)
 	}
 	for _, c := range fx.Controls {
+		w.check.told(n, &c)
 		n.site.control(n.state.Instance, c)
 	}
 	for _, f := range fx.Faults {
@@ -462,6 +443,8 @@ func (n *simNode) visit() {
 			d := n.w.upTo(n.w.opt.hop)
 			if x == n {
 				d = 0
+			} else if n.w.opt.holes > 0 && n.w.rng.Float64() < n.w.opt.holes {
+				continue
 			}
 			n.w.after(d, func() {
 				if x.side == n.side {
@@ -484,14 +467,5 @@ func (n *simNode) spread(f ring.Frame) {
 				x.event(&ring.Event{Kind: ring.Arrive, Service: f.Service, From: n.id, Frame: f.Data})
 			}
 		})
-	}
-}
-
-// receive lets the ring's list up to seq reach a node: what is missing below has been
-// retransmitted.
-func (n *simNode) receive(r *simRing, seq int) {
-	if n.up && n.ring == r && seq > n.recv {
-		n.recv = seq
-		n.handUp()
 	}
 }
