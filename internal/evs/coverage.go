@@ -55,6 +55,9 @@ func (c Coverage) node(t *Trace, services map[Message]string) {
 		switch e.Kind {
 		case View:
 			c["views installed"]++
+			if e.Primary {
+				c["views installed: primary"]++
+			}
 			if view != nil {
 				c.change(view, e)
 			}

@@ -44,6 +44,7 @@ func Draw(seed uint64, p Profile) *Schedule {
 	a.network()
 	if len(a.Sites) > 1 {
 		a.connect()
+		a.weigh(newChance(seed, 14))
 	}
 	a.population()
 	a.trouble()
@@ -54,6 +55,15 @@ func Draw(seed uint64, p Profile) *Schedule {
 func (a *artist) add(s Step) {
 	s.At, s.For, s.By = s.At.Truncate(time.Microsecond), s.For.Truncate(time.Microsecond), s.By.Truncate(time.Microsecond)
 	a.Steps = append(a.Steps, s)
+}
+
+// weigh lets every other topology ask for primary views. Some sites have no say.
+func (a *artist) weigh(dice chance) {
+	if dice.percent(50) {
+		for i := range a.Sites {
+			a.Sites[i].Weight = dice.count(0, 3)
+		}
+	}
 }
 
 // network picks a good LAN, mostly.

@@ -23,7 +23,7 @@ type federation struct {
 	siteOf   map[membership.SiteID]*site
 	nodes    map[membership.NodeID]membership.SiteID
 	siteIDs  []membership.SiteID
-	weights  map[membership.SiteID]uint32 // for primary views: one or two, by turns
+	weights  map[membership.SiteID]uint32 // for primary views; nil: the topology does not ask for them
 	wan      *wan
 	talking  bool // clients send
 	over     bool // nothing more will happen
@@ -71,16 +71,13 @@ type Stats struct {
 	Covered                                                            evs.Coverage // what else happened, for a summary
 }
 
-// primaryProfile names schedules whose topology asks for primary views.
-const primaryProfile = "primary"
-
 // newFederation builds the sites and networks of a schedule.
 func newFederation(s *Schedule) *federation {
 	f := &federation{seed: s.Seed,
 		nodeOf: map[membership.NodeID]*place{}, siteOf: map[membership.SiteID]*site{},
 		nodes: map[membership.NodeID]membership.SiteID{}, numbers: map[request]uint64{}}
 	f.stats.ByService, f.stats.Covered = map[membership.Service]int{}, evs.Coverage{}
-	if s.Profile == primaryProfile {
+	if s.primary() {
 		f.weights = map[membership.SiteID]uint32{}
 	}
 	for i, spec := range s.Sites {
@@ -88,8 +85,8 @@ func newFederation(s *Schedule) *federation {
 		x.id = membership.SiteIDOf(x.name)
 		f.siteOf[x.id] = x
 		f.siteIDs = append(f.siteIDs, x.id)
-		if s.Profile == primaryProfile {
-			f.weights[x.id] = uint32(1 + i%2)
+		if f.weights != nil {
+			f.weights[x.id] = uint32(spec.Weight)
 		}
 		for j := range spec.Nodes {
 			at := &place{site: x, index: j, number: len(f.places), name: nodeText(len(f.places)), gateway: j < spec.Gateways}

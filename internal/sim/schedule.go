@@ -23,6 +23,7 @@ const (
 	maxBurst  = 100_000
 	maxSize   = membership.MaxMessageBytes
 	maxLength = time.Hour
+	maxWeight = 1000
 )
 
 // A Schedule is one run written down: the sites, their networks, and everything that
@@ -46,6 +47,12 @@ type Site struct {
 	Nodes    int
 	Gateways int           // the first nodes of the site
 	Ahead    time.Duration // of its wall clocks
+	Weight   int           // for primary views, which the topology asks for if any site has one
+}
+
+// primary says whether the topology asks for primary views.
+func (s *Schedule) primary() bool {
+	return slices.ContainsFunc(s.Sites, func(x Site) bool { return x.Weight > 0 })
 }
 
 // A Link joins two sites.
@@ -218,7 +225,11 @@ func (s *Schedule) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "schedule %d profile %s seed %d answers %g length %v\n", version, s.Profile, s.Seed, s.Answers, s.Length)
 	for i, x := range s.Sites {
-		fmt.Fprintf(&b, "site s%d nodes %d gateways %d ahead %v\n", i, x.Nodes, x.Gateways, x.Ahead)
+		fmt.Fprintf(&b, "site s%d nodes %d gateways %d ahead %v", i, x.Nodes, x.Gateways, x.Ahead)
+		if x.Weight > 0 {
+			fmt.Fprintf(&b, " weight %d", x.Weight)
+		}
+		b.WriteByte('\n')
 	}
 	l := &s.LAN
 	fmt.Fprintf(&b, "lan delay %v %v jitter %v loss %g double %g late %g %v\n", l.Delay[0], l.Delay[1], l.Jitter, l.Loss, l.Duplicate, l.Late, l.LateBy)
@@ -347,7 +358,11 @@ func (s *Schedule) parseHead(line string) error {
 func (s *Schedule) parseSite(line string) error {
 	var x Site
 	var name string
-	if err := scan(line, "site", &name, "nodes", &x.Nodes, "gateways", &x.Gateways, "ahead", &x.Ahead); err != nil {
+	fields := []any{"site", &name, "nodes", &x.Nodes, "gateways", &x.Gateways, "ahead", &x.Ahead}
+	if strings.Contains(line, " weight ") {
+		fields = append(fields, "weight", &x.Weight)
+	}
+	if err := scan(line, fields...); err != nil {
 		return err
 	}
 	switch {
@@ -357,6 +372,8 @@ func (s *Schedule) parseSite(line string) error {
 		return fmt.Errorf("more than %d sites", maxSites)
 	case x.Nodes < 1 || x.Nodes > membership.MaxSiteNodes || x.Gateways < 0 || x.Gateways > x.Nodes || s.nodes()+x.Nodes > maxNodes:
 		return fmt.Errorf("%d nodes with %d gateways, want 1 to %d nodes, %d in all sites, and no more gateways than nodes", x.Nodes, x.Gateways, membership.MaxSiteNodes, maxNodes)
+	case x.Weight < 0 || x.Weight > maxWeight:
+		return fmt.Errorf("weight %d, want 0 to %d", x.Weight, maxWeight)
 	case len(s.Steps) > 0:
 		return fmt.Errorf("sites come before steps")
 	}

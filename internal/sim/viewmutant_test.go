@@ -10,7 +10,7 @@ import (
 // TestMutantsOfViews changes the traces of a federation that was cut in two and healed.
 func TestMutantsOfViews(t *testing.T) {
 	s := threeSites(1, "6s split aab 3s")
-	s.Profile = primaryProfile
+	weigh(s)
 	s.Steps = slices.DeleteFunc(s.Steps, func(x Step) bool { return x.Client == 1 })
 	clean := Play(s)
 	if !judge(t, clean) {
