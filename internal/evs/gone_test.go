@@ -25,6 +25,10 @@ func TestKnownGone(t *testing.T) {
 		{"known behind the signal", "P14", false, []Trace{life("a", then(member(c1), submitted, signal, knew(safe), stop())...), quiet}},
 		{"unknown", "P14", true, []Trace{life("a", then(member(c1), submitted, signal, safe, stop())...), quiet}},
 		{"known, no signal", "P14", true, []Trace{life("a", then(member(c1), submitted, knew(safe), stop())...), quiet}},
+		{"behind the signal, not along", "P14", false, []Trace{life("a", then(member(c1), submitted, signal, knew(safe), with(c1, c1), stop())...), quiet}},
+		{"behind the signal, and along", "P14", true, []Trace{life("a", then(member(c1), submitted, signal, knew(safe), with(c1, both...), stop())...), quiet}},
+		{"ended its session", "P14", false, []Trace{life("a", then(member(c1), submitted, safe, with(c1, both...), stop())...), life("b", then(member(c2), gone(c2), stop())...)}},
+		{"ended its session behind it", "P14", true, []Trace{life("a", then(member(c1), submitted, safe, with(c1, both...), stop())...), life("b", then(member(c2), with(c2, both...), gone(c2), stop())...)}},
 		{"known to the other one", "P15", false, []Trace{life("a", then(member(c1), knew(with(c1, c1)))...), life("b", then(member(c2), with(c2, both...))...)}},
 		{"not known to the other one", "P15", true, []Trace{life("a", then(member(c1), with(c1, c1))...), life("b", then(member(c2), with(c2, both...))...)}},
 	} {

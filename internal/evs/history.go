@@ -36,14 +36,15 @@ type client struct {
 	node    *node
 	private string // its private group
 	items   []item
-	moves   map[string][]move // its joins and leaves by group, and what ended its attach periods
-	stays   map[ViewID][]stay // the views that it took part in
-	period  int               // while replaying: how many attach periods ended before
-	signals map[string]*Event // while replaying: groups with a signal since their last view
-	got     map[*message]int  // index of its first delivery in items
-	gone    bool              // it left before the end
-	ended   *Event            // how
-	back    int64             // when its node last came back from a way of its own; -1: never away
+	moves   map[string][]move  // its joins and leaves by group, and what ended its attach periods
+	stays   map[ViewID][]stay  // the views that it took part in
+	period  int                // while replaying: how many attach periods ended before
+	signals map[string]*Event  // while replaying: groups with a signal since their last view
+	got     map[*message]int   // index of its first delivery in items
+	views   map[groupView]bool // that it got; nil until somebody asks
+	gone    bool               // it left before the end
+	ended   *Event             // how
+	back    int64              // when its node last came back from a way of its own; -1: never away
 }
 
 // staysFrom says that the client was there from some time on to the end. While its

@@ -12,6 +12,7 @@ import (
 type installed struct {
 	at       *seen
 	view     *client.View
+	epoch    *epoch // that it begins
 	previous *epoch // of the group, or nil: it was no member before
 }
 
@@ -22,7 +23,7 @@ func (j *judge) copies() map[viewKey][]installed {
 		for _, epochs := range s.views {
 			for _, e := range epochs {
 				key := keyOf(e.view)
-				all[key] = append(all[key], installed{s, e.view, s.before[key]})
+				all[key] = append(all[key], installed{s, e.view, e, s.before[key]})
 			}
 		}
 	}
@@ -30,9 +31,10 @@ func (j *judge) copies() map[viewKey][]installed {
 }
 
 // viewsAgree checks that all copies of a view have the same members, and that any two who
-// have one see alike whether they came along with each other (P2, P5). Cause and sets as
-// such may differ: where it is known already that a member is gone, a join or a leave is a
-// change of the network with that member apart (merge, GroupView.changing).
+// have one see alike whether they came along with each other (P2, P5), unless they part.
+// Cause and sets as such may differ: where it is known already that a member is gone, a
+// join or a leave is a change of the network with that member apart (merge,
+// GroupView.changing).
 func (j *judge) viewsAgree() {
 	for key, copies := range j.copies() {
 		first := copies[0]
@@ -41,11 +43,23 @@ func (j *judge) viewsAgree() {
 				j.accuse("view %v: %s has %v by %s, %s has %v by %s", key, first.at.Name, first.view.Members, first.view.Cause, p.at.Name, p.view.Members, p.view.Cause)
 			}
 			for _, q := range copies[:i] {
-				if cameAlong(p, q.at.Name) != cameAlong(q, p.at.Name) {
-					j.accuse("view %v: %s has own set %v, which %s with %v does not see so", key, p.at.Name, along(p), q.at.Name, along(q))
-				}
+				j.agree(key, p, q)
+				j.agree(key, q, p)
 			}
 		}
+	}
+}
+
+// agree checks that q sees p come along to a view if p sees q come along. Only who knows by
+// then that one of the two is gone may see it otherwise: it has the view in the middle of a
+// change, and goes on without p. p, which had the view before that was known, is not
+// deceived: q has got the same before it (synchrony).
+func (j *judge) agree(key viewKey, p, q installed) {
+	if !cameAlong(p, q.at.Name) || cameAlong(q, p.at.Name) {
+		return
+	}
+	if !q.epoch.interim || slices.Contains(q.epoch.along(q.at.Name), p.at.Name) {
+		j.accuse("view %v: %s has own set %v, which %s with %v does not see so", key, p.at.Name, along(p), q.at.Name, along(q))
 	}
 }
 
@@ -67,19 +81,20 @@ func along(c installed) []string {
 func cameAlong(c installed, name string) bool { return slices.Contains(along(c), name) }
 
 // synchrony checks virtual synchrony: sessions that go from one view to the next
-// together come from the same view and got the same messages in it.
+// together come from the same view and got the same messages in it. Those, too, of whom
+// only one sees the other come along from where it came from itself.
 func (j *judge) synchrony() {
 	for key, copies := range j.copies() {
 		for i, p := range copies {
 			for _, q := range copies[:i] {
-				if p.previous == nil || q.previous == nil || !cameAlong(p, q.at.Name) || !cameAlong(q, p.at.Name) {
-					continue
-				}
-				if keyOf(p.previous.view) != keyOf(q.previous.view) {
+				one, other := cameAlong(p, q.at.Name), cameAlong(q, p.at.Name)
+				switch {
+				case p.previous == nil || q.previous == nil || !one && !other:
+				case keyOf(p.previous.view) == keyOf(q.previous.view):
+					j.sameMessages(key, p, q)
+				case one && other:
 					j.accuse("view %v: %s came from %s, %s from %s, together", key, p.at.Name, p.previous.view.ID, q.at.Name, q.previous.view.ID)
-					continue
 				}
-				j.sameMessages(key, p, q)
 			}
 		}
 	}

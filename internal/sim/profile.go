@@ -46,6 +46,8 @@ const (
 	OfPromises                   // promises get lost and come late
 	OfHints                      // link state shows what is not so
 	OfClocks                     // clocks leap
+	OfHangs                      // a gateway is stopped for seconds and goes on, as by SIGSTOP
+	OfHunger                     // machines have too little time: nodes of all sites stand still again and again
 )
 
 var (
@@ -92,6 +94,11 @@ var profiles = []Profile{
 		Shape: Shape{Sites: [2]int{2, 4}, Nodes: [2]int{2, 4}, Gateways: [2]int{1, 3}, Clients: [2]int{1, 2}, Groups: 5, Length: seconds(15, 25),
 			Faults: [2]int{3, 10}, Every: 400 * time.Millisecond, Burst: [2]int{2, 30}, Map: anyMap, Rough: true,
 			Mix: []Family{OfGateways, OfGateways, OfGateways, OfLinks, OfPromises}},
+	},
+	{
+		Name: "fed-hang", About: "two or three sites with pairs of gateways, which hang for seconds, on machines that are too busy", Rare: true,
+		Shape: Shape{Sites: [2]int{2, 3}, Nodes: [2]int{3, 3}, Gateways: [2]int{2, 2}, Clients: [2]int{1, 2}, Groups: 3, Length: seconds(18, 26),
+			Faults: [2]int{2, 5}, Every: 150 * time.Millisecond, Burst: [2]int{2, 20}, Map: []Map{Mesh}, Mix: []Family{OfHangs, OfHangs, OfHunger}},
 	},
 	{
 		Name: "fed-chaos", About: "two to four sites, everything at once", Rare: true,

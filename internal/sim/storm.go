@@ -10,6 +10,12 @@ func (a *artist) wide(family Family, at, end time.Duration) time.Duration {
 	switch family {
 	case OfGateways:
 		return a.gateways(s, end)
+	case OfHangs:
+		s.Verb, s.For = Pause, min(a.faults.between(4*time.Second, 10*time.Second), end-at)
+		s.Node = a.first[s.Site] + a.faults.IntN(a.Sites[s.Site].Gateways)
+		a.add(s)
+	case OfHunger:
+		return a.starve(s, end)
 	case OfSites:
 		return a.darken(s, end)
 	case OfLinks:
@@ -138,6 +144,21 @@ func (a *artist) gateways(s Step, end time.Duration) time.Duration {
 		last = max(last, x.At+x.For)
 	}
 	return last - s.At
+}
+
+// starve draws machines that have too little time for a while: each node stands still for
+// up to a second, again and again.
+func (a *artist) starve(s Step, end time.Duration) time.Duration {
+	until := min(s.At+a.faults.between(time.Second, 4*time.Second), end)
+	for node := range a.nodes() {
+		x := s
+		x.Verb, x.Node = Pause, node
+		for x.At += a.faults.about(300 * time.Millisecond); x.At < until; x.At += x.For + a.faults.about(500*time.Millisecond) {
+			x.For = min(a.faults.between(20*time.Millisecond, time.Second), end-x.At)
+			a.add(x)
+		}
+	}
+	return until - s.At
 }
 
 // darken draws the end of all nodes of a site at once, and their next lives.

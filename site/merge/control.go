@@ -39,6 +39,8 @@ type control struct {
 	stand                  // Sync
 	claim membership.Claim // Sync
 
+	lost []lostNode // Ready: see flush
+
 	// Have
 	have    uint32 // pieces of the receiver's Fill
 	synced  bool
@@ -88,6 +90,8 @@ func (c *control) append(b []byte) []byte {
 		return append(b, c.data...)
 	case controlSync:
 		return appendClaim(c.stand.append(b), &c.claim)
+	case controlReady:
+		return appendLost(b, c.lost[:min(len(c.lost), maxReadyLost)])
 	case controlHave:
 		b = wire.AppendBool(wire.AppendBool(wire.AppendUint32(b, c.have), c.synced), c.ready)
 		return wire.AppendUint64(b, uint64(c.missing))
@@ -119,6 +123,8 @@ func (c *control) read(data []byte) error {
 	case controlSync:
 		c.stand.read(&r)
 		c.claim = readClaim(&r)
+	case controlReady:
+		c.lost = readLost(&r, maxReadyLost)
 	case controlHave:
 		c.have, c.synced, c.ready, c.missing = r.Uint32(), r.Bool(), r.Bool(), membership.Set(r.Uint64())
 	}
@@ -126,6 +132,24 @@ func (c *control) read(data []byte) error {
 		return fmt.Errorf("control message: %w", err)
 	}
 	return nil
+}
+
+const lostNodeBytes = 8
+
+func appendLost(b []byte, lost []lostNode) []byte {
+	b = wire.AppendUint32(b, uint32(len(lost)))
+	for _, l := range lost {
+		b = wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot)
+	}
+	return b
+}
+
+// readLost reads at most limit nodes.
+func readLost(r *wire.Reader, limit int) (lost []lostNode) {
+	for range r.Count(limit, lostNodeBytes) {
+		lost = append(lost, lostNode{membership.NodeID(r.Uint32()), r.Uint32()})
+	}
+	return lost
 }
 
 func (s *stand) append(b []byte) []byte {

@@ -36,6 +36,9 @@ func syncOf(own *part) *control {
 	return &control{kind: controlSync, stand: own.stand, claim: own.claim}
 }
 
+// readyOf is the Ready of this instance as it goes out now: a later one may name more.
+func (m *machine) readyOf() *control { return &control{kind: controlReady, lost: m.lostLater} }
+
 // keepPromise remembers a promise for Fills: the latest, and the newest of those whose
 // records are all there.
 func (x *exchange) keepPromise(members, self, src int, p *promise, inNext uint64) {
@@ -91,7 +94,7 @@ func (r *Replica) exchangeOut() {
 			r.sendControl(i, syncOf(&f.parts[f.self]))
 		}
 		if ready {
-			r.sendControl(i, &control{kind: controlReady})
+			r.sendControl(i, m.readyOf())
 		}
 		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillWindow/2 {
 			r.sendHave(i)
@@ -162,7 +165,7 @@ func (r *Replica) haveIn(c *control) {
 	if f == nil || f.view.ID != c.view.ID {
 		// Whoever still waits for what is installed here lacks a Ready.
 		if m.view.ID == c.view.ID && !c.ready && r.mayTell(m.installed) {
-			again := control{kind: controlReady, view: m.view, from: m.instance, to: c.from}
+			again := control{kind: controlReady, view: m.view, from: m.instance, to: c.from, lost: m.lostBefore}
 			if i, ok := m.view.Index(c.from); ok {
 				r.fx.Controls = append(r.fx.Controls, Control{To: m.view.Members[i], Data: again.append(nil)})
 			}
@@ -185,7 +188,7 @@ func (r *Replica) haveIn(c *control) {
 		r.sendControl(i, syncOf(&f.parts[f.self]))
 	}
 	if !c.ready && r.mayReady(f) {
-		r.sendControl(i, &control{kind: controlReady})
+		r.sendControl(i, m.readyOf())
 	}
 }
 

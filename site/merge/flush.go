@@ -22,7 +22,11 @@ import (
 //	X7  A later proposal starts at X2. A cut that was computed stays: such an instance
 //	    brings its key and no records, and moves with those who have the same cut.
 //
-// What is sent to others is ring-safe first (S2), Ready by way of a Tick (S3).
+// What is sent to others is ring-safe first (S2), Ready by way of a Tick (S3). So every node
+// that its instance has not lost by then is bound to the cut, and will deliver the tail,
+// alone if need be. Those that were lost while frozen are not, and no record can tell of
+// them before the install: Ready names them. Who installs treats them like other lost
+// nodes, in the tail and in the views of groups (D3, docs/decisions/0028).
 type flush struct {
 	view  membership.SiteView // proposed; its id names the flush
 	self  int                 // own place in it
@@ -53,6 +57,7 @@ type part struct {
 	claim    membership.Claim
 	ready    bool
 	readyPos ring.Position
+	lost     []lostNode // that its Ready named
 }
 
 // propose is an ordered Propose (X1, X2). It says whether it was accepted.
@@ -116,7 +121,7 @@ func (m *machine) control(c *control) bool {
 		}
 	case controlReady:
 		if !p.ready {
-			p.ready, p.readyPos = true, m.pos
+			p.ready, p.readyPos, p.lost = true, m.pos, c.lost
 		}
 	}
 	m.flushStep()

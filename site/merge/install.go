@@ -26,6 +26,7 @@ func (m *machine) install() {
 			m.leaving = m.leaving.Without(at)
 		}
 	}
+	m.takeLosses(f, func(i int) (int, bool) { return m.view.Index(f.view.Members[i].Instance) })
 	m.endByCut(func() {
 		if m.cfg.Trace != nil {
 			m.cfg.Trace(&TraceEvent{Kind: TraceSig, Instance: m.instance, View: m.view.ID, Members: together})
@@ -37,17 +38,30 @@ func (m *machine) install() {
 	m.installed = m.pos
 	m.traceView()
 	m.takeDirectories(f)
+	m.takeLosses(f, func(i int) (int, bool) { return i, true })
 	for _, l := range m.lostLater {
 		m.lose(l, m.self)
 	}
 	m.showMoves(moves, keys)
 	later := m.lostLater
-	m.lostLater = nil
+	m.lostBefore, m.lostLater = later, nil
 	m.loseNodes(later)
 	for _, v := range moves {
-		m.rejoinAll(v.g, v.wait)
+		m.rejoinAll(m.group(v.g.Name), v.wait) // if the lost were the last ones in it, it begins anew
 	}
 	m.welcome()
+}
+
+// takeLosses notes what Readys say: who was lost while the view was changed. place tells
+// where in a view a member of the proposal stands.
+func (m *machine) takeLosses(f *flush, place func(i int) (int, bool)) {
+	for i := range f.parts {
+		if at, ok := place(i); ok && !m.off(readyLoss) {
+			for _, l := range f.parts[i].lost {
+				m.lose(l, at)
+			}
+		}
+	}
 }
 
 // A move is a group that goes from one view into the next.

@@ -59,6 +59,7 @@ const (
 	seenAgain                       // N8: and gets what it saw again
 	anyProposal                     // X2: an older proposal starts anew as well
 	noFreeze                        // X2: deliveries go on while a view changes
+	readyLoss                       // X6: who was lost while frozen is not told before the install
 	outOfTurn                       // X3: what is acted on at arrival does not wait for what lies before it
 	anyEvidence                     // X3: promises of whoever is in the proposal
 	torn                            // X4: promises count whose records are missing

@@ -39,6 +39,9 @@ const (
 	maxFillPieces = 4096
 	// maxRows bounds the promises that come with a Fill: keptPromises of each member.
 	maxRows = 8 * 64
+	// maxReadyLost bounds the lives of nodes that one Ready names: each of the most nodes
+	// that a site may have, lost eight times while one view changes.
+	maxReadyLost = 8 * 128
 	// maxAttempts bounds the attempts of one lineage. A node with more gives up
 	// its vote.
 	maxAttempts = 64

@@ -78,9 +78,12 @@ type viewState struct {
 	tag       uint64
 	local     uint32        // numbers group views that only this site sees
 	installed ring.Position // the Tick that installed the view
-	doubled   bool          // a site has two instances in the view, so that a client may be listed twice
-	flush     *flush        // frozen: the change under way
-	cut       *cut          // how the view ends; once computed it is final
+	// lostBefore were lost while the change to this view was under way: a Ready that
+	// somebody still lacks names them.
+	lostBefore []lostNode
+	doubled    bool   // a site has two instances in the view, so that a client may be listed twice
+	flush      *flush // frozen: the change under way
+	cut        *cut   // how the view ends; once computed it is final
 }
 
 // exportState is what goes out.

@@ -70,6 +70,21 @@ var viewRules = []rule{
 		c.install(y)
 		return d.expect(d.order("end with xy", "safe"), []string{"end with xy", "safe"})
 	}},
+	{"X6: and if somebody may not get it who was lost while frozen, groups have theirs, although no site leaves", readyLoss, func(d *desk) string {
+		d.m.joinRemote(d.m.groups["g"], y, membership.Member{Client: membership.ClientID{Node: 77, Session: 5<<32 | 1}, Name: "lost"})
+		d.comes(d.record(l, membership.Safe, 50, "safe"))
+		d.tick(60, 0, 60, -1)
+		c := d.propose(4, x, y, z, l, n)
+		for p := y; p <= n; p++ {
+			c.fill(p, nil)
+		}
+		for p := y; p <= n; p++ {
+			c.sync(p, stand{b: everything, f: 30, moved: -1})
+		}
+		c.says(&control{kind: controlReady, from: d.view.Members[y].Instance, lost: []lostNode{{77, 5}}})
+		c.install(z, l, n)
+		return d.expect(d.told[:min(3, len(d.told))], []string{"signal", "end with xyzln", "safe"})
+	}},
 	{"X6: what lost sources sent above K and W is dropped", keepAll, func(d *desk) string {
 		d.comes(d.record(l, membership.Agreed, 50, "below"))
 		d.comes(d.record(y, membership.Agreed, 75, "ours"))

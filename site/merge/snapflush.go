@@ -40,7 +40,7 @@ func (p *part) append(b []byte) []byte {
 	b = wire.AppendBlob(p.key.append(b), p.dir)
 	b = appendRows(b, p.evidence)
 	b = appendClaim(p.stand.append(wire.AppendBool(b, p.synced)), &p.claim)
-	return appendPosition(wire.AppendBool(b, p.ready), p.readyPos)
+	return appendLost(appendPosition(wire.AppendBool(b, p.ready), p.readyPos), p.lost)
 }
 
 func (m *machine) readFlush(r *wire.Reader) {
@@ -93,7 +93,7 @@ func (p *part) read(r *wire.Reader) {
 	p.evidence, p.synced = readRows(r, maxRows), r.Bool()
 	p.stand.read(r)
 	p.claim = readClaim(r)
-	p.ready, p.readyPos = r.Bool(), readPosition(r)
+	p.ready, p.readyPos, p.lost = r.Bool(), readPosition(r), readLost(r, maxReadyLost)
 }
 
 // readHeldIn reads what is held of a source, and what of it waits.

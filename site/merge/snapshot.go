@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 4
+const snapshotVersion = 5
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -323,10 +323,7 @@ func (m *machine) appendClients(b []byte) []byte {
 	for _, l := range m.sortedLost() {
 		b = wire.AppendUint64(wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot), uint64(m.lost[l]))
 	}
-	b = wire.AppendUint32(b, uint32(len(m.lostLater)))
-	for _, l := range m.lostLater {
-		b = wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot)
-	}
+	b = appendLost(appendLost(b, m.lostLater), m.lostBefore)
 	b = wire.AppendUint32(b, uint32(len(m.clients)))
 	for _, id := range m.sortedClients() {
 		c := m.clients[id]
@@ -365,9 +362,7 @@ func (m *machine) readClients(r *wire.Reader) {
 			return
 		}
 	}
-	for range r.Count(maxListed, 8) {
-		m.lostLater = append(m.lostLater, lostNode{membership.NodeID(r.Uint32()), r.Uint32()})
-	}
+	m.lostLater, m.lostBefore = readLost(r, maxListed), readLost(r, maxListed)
 	for range r.Count(maxListed, memberBytes+16) {
 		c := &ownClient{id: membership.ReadClientID(r)}
 		c.name = m.names.name(readName(r, membership.MaxPrivateName))
