@@ -28,7 +28,7 @@ func newBench() *cobra.Command {
 addresses in turn, the receiver to the last one. Without --rate they send as fast as
 --window lets them, and latency is that of a full queue; for the latency of an idle or
 half-loaded federation, give a --rate. A connection that is lost ends the measurement.`,
-		Args: args(0, 0, "none"),
+		Args: commands,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
 			if cfg.Connect, err = c.addresses(cmd); err != nil {
@@ -121,8 +121,12 @@ group that read nothing.`,
 			if cfg.Connect, err = fromEnv(cmd, "connect", cfg.Connect, "RINGWAY_CONNECT"); err != nil {
 				return err
 			}
-			if _, _, err := client.ParseAddress(cfg.Connect); err != nil {
+			network, _, err := client.ParseAddress(cfg.Connect)
+			if err != nil {
 				return usage("bench sessions: --connect: %v", err)
+			}
+			if network == "tls" {
+				return usage("bench sessions: --connect %s: its many connections speak no TLS: name a plain port of the node", cfg.Connect)
 			}
 			if err := cfg.Check(); err != nil {
 				return usage("bench sessions: %s", strings.ReplaceAll(err.Error(), "\n", "; "))

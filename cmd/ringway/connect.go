@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,7 @@ func (c *connection) addresses(cmd *cobra.Command) ([]string, error) {
 	list := strings.Split(value, ",")
 	for _, a := range list {
 		if _, _, err := client.ParseAddress(a); err != nil {
-			return nil, usage("%s: --connect: %v", cmd.Name(), err)
+			return nil, usage("%s: --connect: %v", title(cmd), err)
 		}
 	}
 	return list, nil
@@ -72,25 +73,27 @@ func (c *connection) open(cmd *cobra.Command, options client.Options) (*client.S
 		return nil, err
 	}
 	if c.giveUp < 0 {
-		return nil, usage("%s: --give-up %v: want a time, or 0 for ever", cmd.Name(), c.giveUp)
+		return nil, usage("%s: --give-up %v: want a time, or 0 for ever", title(cmd), c.giveUp)
 	}
 	if err := c.credentials(&options); err != nil {
-		return nil, usage("%s: %v", cmd.Name(), err)
+		return nil, usage("%s: %v", title(cmd), err)
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), connectTime)
 	defer cancel()
 	session, err := client.Open(ctx, addresses, client.SessionOptions{Options: options, GiveUp: c.giveUp})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cmd.Name(), withNextStep(err, &options))
+		return nil, fmt.Errorf("%s: %w", title(cmd), withNextStep(err, &options))
 	}
 	return session, nil
 }
 
-// withNextStep adds what to do to errors of credentials.
+// withNextStep adds what to do, where that is known.
 func withNextStep(err error, options *client.Options) error {
 	switch {
 	case errors.Is(err, client.ErrTLS) && options.TLS == nil:
 		return fmt.Errorf("%w: --ca, or %s, names the federation's ca.pem", err, envCA)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("%w: no node listens there: start one, or name another with --connect", err)
 	case errors.Is(err, client.ErrMethod):
 		return fmt.Errorf("%w: --token-file, or %s, names the file of a token, which `ringway keys token` makes", err, envTokenFile)
 	}
@@ -146,5 +149,5 @@ func watch(ctx context.Context, cmd *cobra.Command, session *client.Session, can
 // sayGap tells that the connection was lost and is back.
 func sayGap(cmd *cobra.Command, gap *client.Gap) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "ringway: %s: the connection was lost for %v: %v; it is back as %s, and messages may be missing\n",
-		cmd.Name(), gap.Down.Round(time.Millisecond), gap.Cause, gap.Name)
+		title(cmd), gap.Down.Round(time.Millisecond), gap.Cause, gap.Name)
 }

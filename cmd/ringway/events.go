@@ -70,7 +70,7 @@ func (e *eventWriter) write(event client.Event) {
 			_ = e.json.Encode(e.messageObject(event))
 			return
 		}
-		fmt.Fprintf(e.w, "%s %s: %s\n", event.Sender, strings.Join(event.Groups, ","), readable(event.Data))
+		fmt.Fprintf(e.w, "%s %s: %s\n", printable(event.Sender), printable(strings.Join(event.Groups, ",")), readable(event.Data))
 	case *client.View:
 		if e.views {
 			e.view(event)
@@ -85,7 +85,7 @@ func (e *eventWriter) write(event client.Event) {
 		case e.json != nil:
 			_ = e.json.Encode(transitionJSON{Type: "transition", Group: event.Group})
 		default:
-			fmt.Fprintf(e.w, "-- %s: transition\n", event.Group)
+			fmt.Fprintf(e.w, "-- %s: transition\n", printable(event.Group))
 		}
 	}
 }
@@ -114,13 +114,13 @@ func (e *eventWriter) view(v *client.View) {
 	}
 	who := ""
 	if v.Cause != client.ByNetwork {
-		who = " of " + strings.Join(v.MovedTogether, " ")
+		who = " of " + printable(strings.Join(v.MovedTogether, " "))
 	}
 	plural := "s"
 	if len(v.Members) == 1 {
 		plural = ""
 	}
-	fmt.Fprintf(e.w, "-- %s: %d member%s after %s%s: %s\n", v.Group, len(v.Members), plural, v.Cause, who, strings.Join(v.Members, " "))
+	fmt.Fprintf(e.w, "-- %s: %d member%s after %s%s: %s\n", printable(v.Group), len(v.Members), plural, v.Cause, who, printable(strings.Join(v.Members, " ")))
 }
 
 // list turns nil into an empty list.
@@ -133,8 +133,10 @@ func list(s []string) []string {
 
 // readable returns data as it is if it is text, and quoted if it is not: bytes from
 // strangers must not control a terminal.
-func readable(data []byte) string {
-	text := string(data)
+func readable(data []byte) string { return printable(string(data)) }
+
+// printable is readable for names: clients that know no better call groups what they like.
+func printable(text string) string {
 	for _, r := range text {
 		if r != '\t' && !unicode.IsPrint(r) || r == utf8.RuneError {
 			return strconv.Quote(text)

@@ -61,6 +61,26 @@ func TestTextFormat(t *testing.T) {
 	}
 }
 
+// TestNamesDoNotControlATerminal: a client that knows no better may call a group anything.
+func TestNamesDoNotControlATerminal(t *testing.T) {
+	var b bytes.Buffer
+	w := newEventWriter(&b, false, true)
+	const evil = "\x1b[2Jg"
+	for _, e := range []client.Event{
+		&client.Message{Sender: evil, Groups: []string{evil, "g"}, Data: []byte("x")},
+		&client.View{Group: evil, Cause: client.ByJoin, Members: []string{evil}, MovedTogether: []string{evil}},
+		&client.Transition{Group: evil},
+	} {
+		w.write(e)
+	}
+	if err := printGroups(&b, []client.GroupInfo{{Name: evil}}, false); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "\x1b") || strings.Count(b.String(), `\x1b[2Jg`) != 7 {
+		t.Errorf("printed %q", b.String())
+	}
+}
+
 func TestReadable(t *testing.T) {
 	for data, want := range map[string]string{
 		"plain text\twith tab": "plain text\twith tab",

@@ -20,12 +20,7 @@ func newKeys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, renew, revoke and show the certificates of a federation",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("keys: %s: no such command: want init, issue, renew, revoke, show or token", args[0])
-			}
-			return nil
-		},
+		Args:  commands,
 		RunE: func(*cobra.Command, []string) error {
 			return usage("keys: want init, issue, renew, revoke, show or token: `ringway keys --help` explains them")
 		},

@@ -39,7 +39,7 @@ and between sites links with the delay, jitter, loss and rate that the topology'
   ringway lab down                     removes everything
 
 Commands are for the lab that is up; if several are, name the --topology.`,
-		Args: args(0, 0, "none"),
+		Args: commands,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage("lab: say what to do: `ringway lab --help` lists it")
 		},
@@ -80,9 +80,9 @@ func labHome(cmd *cobra.Command, topology, given string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(up) == 0:
-		return "", fmt.Errorf("%s: no lab is up: `ringway lab up FILE` makes one", cmd.CommandPath())
+		return "", fmt.Errorf("%s: no lab is up: `ringway lab up FILE` makes one", title(cmd))
 	case len(up) > 1:
-		return "", usage("%s: several labs are up: name one with --topology", cmd.CommandPath())
+		return "", usage("%s: several labs are up: name one with --topology", title(cmd))
 	}
 	return up[0], nil
 }

@@ -77,7 +77,7 @@ without a member of its own does not know those at other sites, and says so: ask
 					return json.NewEncoder(out).Encode(listedMembers{"members", args[0], append([]string{}, members...), complete})
 				}
 				for _, m := range members {
-					if _, err := fmt.Fprintln(out, m); err != nil {
+					if _, err := fmt.Fprintln(out, printable(m)); err != nil {
 						return err
 					}
 				}
@@ -109,7 +109,7 @@ func listing(cmd *cobra.Command, c *connection, ask func(context.Context, *clien
 	defer cancel(nil)
 	go watch(ctx, cmd, conn, cancel)
 	if err := ask(ctx, conn, cmd.OutOrStdout()); err != nil {
-		return fmt.Errorf("%s: %w", cmd.Name(), err)
+		return fmt.Errorf("%s: %w", title(cmd), err)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func printGroups(out io.Writer, groups []client.GroupInfo, asJSON bool) error {
 		if !g.Complete {
 			more = "+"
 		}
-		fmt.Fprintf(table, "%s\t%d%s\t%d\n", g.Name, g.Members, more, g.Sites)
+		fmt.Fprintf(table, "%s\t%d%s\t%d\n", printable(g.Name), g.Members, more, g.Sites)
 	}
 	return table.Flush()
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -62,8 +63,9 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(newHelp())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%s: %v: `%s --help` lists the flags", cmd.Name(), err, cmd.CommandPath())
+		return usage("%s: %v: `%s --help` lists the flags", title(cmd), err, cmd.CommandPath())
 	})
 	root.AddCommand(
 		newDemo(), newNode(), newCheck(), newPub(), newSub(), newGroups(), newMembers(), newStatus(), newTop(), newBench(), newTrace(), newLab(), newKeys(), newVersion(),
@@ -107,13 +109,52 @@ func report(w io.Writer, err error) {
 	}
 }
 
+// title is what a command is called in errors: "keys issue", say.
+func title(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
 // args returns a check of the number of arguments; what says which are wanted.
 func args(low, high int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if n := len(args); n < low || high >= 0 && n > high {
-			return usage("%s: %d arguments: want %s", cmd.Name(), n, what)
+			return usage("%s: %d arguments: want %s", title(cmd), n, what)
 		}
 		return nil
+	}
+}
+
+// commands is the check of a command that has others, and takes no arguments itself.
+func commands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	return usage("%s: %s: no such command: want %s", title(cmd), args[0], strings.Join(names, ", "))
+}
+
+// newHelp explains a command. Of one that there is not, it says so.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about := cmd.Root()
+			for _, name := range args {
+				i := slices.IndexFunc(about.Commands(), func(c *cobra.Command) bool { return c.Name() == name })
+				if i < 0 {
+					return usage("help: %s: no such command: `%s --help` lists them", strings.Join(args, " "), about.CommandPath())
+				}
+				about = about.Commands()[i]
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
 	}
 }
 
@@ -125,7 +166,7 @@ func fromEnv(cmd *cobra.Command, flag, value, variable string) (string, error) {
 	if value = os.Getenv(variable); value != "" {
 		return value, nil
 	}
-	return "", usage("%s: no --%s: give it, or set %s", cmd.Name(), flag, variable)
+	return "", usage("%s: no --%s: give it, or set %s", title(cmd), flag, variable)
 }
 
 // isTerminal says whether somebody reads w on a screen.

@@ -78,7 +78,7 @@ func adminAddress(cmd *cobra.Command, flag string) (string, error) {
 	}
 	address = strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
 	if !strings.Contains(address, ":") || strings.Contains(address, "/") {
-		return "", usage("%s: --admin %s: want HOST:PORT", cmd.Name(), address)
+		return "", usage("%s: --admin %s: want HOST:PORT", title(cmd), address)
 	}
 	return address, nil
 }
@@ -110,6 +110,10 @@ func (f *statusFlags) print(out io.Writer, raw []byte, first bool) error {
 	return writeStatus(out, &s)
 }
 
+// adminClient speaks to admin ports directly: a proxy of the environment is for the world
+// outside.
+var adminClient = &http.Client{Transport: &http.Transport{}}
+
 // fetchStatus asks a node.
 func fetchStatus(ctx context.Context, address string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
@@ -118,7 +122,7 @@ func fetchStatus(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := adminClient.Do(request)
 	if err != nil {
 		var inner interface{ Unwrap() error }
 		if errors.As(err, &inner) {
@@ -132,7 +136,7 @@ func fetchStatus(ctx context.Context, address string) ([]byte, error) {
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %.200s", answer.Status, bytes.TrimSpace(body))
+		return nil, fmt.Errorf("%s %.200q: is it a node's admin address?", answer.Status, bytes.TrimSpace(body))
 	}
 	return body, nil
 }

@@ -19,7 +19,7 @@ func newTrace() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
 		Short: "Judge what nodes recorded with --trace",
-		Args:  args(0, 0, "none"),
+		Args:  commands,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage("trace: say what to do: `ringway trace check FOLDER`")
 		},
@@ -81,6 +81,9 @@ type traceViolation struct {
 }
 
 func (f *traceFlags) check(out io.Writer, paths []string) error {
+	if f.most < 1 {
+		return usage("trace check: --most %d: want 1 or more", f.most)
+	}
 	traces, err := trace.Load(paths)
 	if err != nil {
 		return usageError{fmt.Errorf("trace check: %w", err)}

@@ -26,7 +26,7 @@ const callTime = time.Minute
 const maxRequest = 64 << 10
 
 // ErrNotUp says that no server keeps this lab.
-var ErrNotUp = errors.New("the lab is not up")
+var ErrNotUp = errors.New("the lab is not up: `ringway lab up FILE` makes it")
 
 // A Request is a command to a lab.
 type Request struct {
