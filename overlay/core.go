@@ -3,7 +3,6 @@ package overlay
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"ringway/membership"
@@ -52,11 +51,14 @@ type core struct {
 	drainTo    time.Duration
 }
 
-// A link is the adjacency to one gateway.
+// A link is the adjacency to one gateway. There is one for each that the topology has:
+// those that it does not link are off.
 type link struct {
 	peer        *topology.Node
-	cost        time.Duration // fixed; zero: measured
-	dials       bool          // this end does
+	cost        time.Duration      // fixed; zero: measured
+	dials       bool               // this end does
+	undial      context.CancelFunc // ends that; nil: this end does not
+	off         bool               // the topology has no link to it
 	gate        linkGate
 	meter       meter // of lane 0
 	lanes       [maxLanes]*lane
@@ -101,19 +103,14 @@ func newCore(ctx context.Context, g *Gateway) *core {
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
 		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*controlWindow{},
 	}
-	for _, peer := range g.gateways {
-		cost, ok := adjacent(g.cfg.Topology, g.self, peer)
-		if !ok || len(c.order) >= routing.MaxEdges {
-			continue
-		}
-		if peer.Site == g.self.Site {
-			cost = routing.LANCost
-		}
-		l := &link{peer: peer, cost: cost, dials: dials(g.self, peer)}
+	for _, peer := range g.peers() {
+		l := &link{peer: peer, dials: dials(g.self, peer), off: true}
 		c.links[peer.ID] = l
 		c.order = append(c.order, l)
+		if cost, ok := g.adjacent(peer); ok {
+			c.turnOn(l, cost)
+		}
 	}
-	slices.SortFunc(c.order, func(a, b *link) int { return strings.Compare(a.peer.Name, b.peer.Name) })
 	c.routes = routing.Compute(c.db)
 	return c
 }

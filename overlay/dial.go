@@ -223,7 +223,7 @@ func (g *Gateway) caller(certs []*x509.Certificate) (*topology.Node, error) {
 		if n.Name != node || n.Site.Name != site {
 			continue
 		}
-		if _, ok := adjacent(g.cfg.Topology, g.self, n); !ok {
+		if _, ok := g.adjacent(n); !ok {
 			return nil, fmt.Errorf("%w: no link between sites %s and %s", errUnknown, g.self.Site.Name, site)
 		}
 		if dials(g.self, n) {
@@ -277,18 +277,4 @@ func (g *Gateway) countGarbage(ctx context.Context) {
 		}
 		g.count.garbage.Add(1)
 	}
-}
-
-// adjacent says whether two gateways connect, and with which fixed cost (zero:
-// measured). Gateways of one site always do.
-func adjacent(t *topology.Topology, a, b *topology.Node) (cost time.Duration, ok bool) {
-	if a.Site == b.Site {
-		return 0, true
-	}
-	for _, l := range t.Links {
-		if l.Between[0] == a.Site && l.Between[1] == b.Site || l.Between[1] == a.Site && l.Between[0] == b.Site {
-			return l.Cost, true
-		}
-	}
-	return 0, false
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -33,6 +34,7 @@ type Gateway struct {
 	rand     func() float64
 	began    time.Time
 	gateways map[membership.NodeID]*topology.Node // of the topology, without self
+	linked   atomic.Pointer[[]*topology.Link]     // in force
 	verifier *verifier
 	count    counters
 
@@ -58,6 +60,7 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 		out: newOutbox(), in: inbox{signalled: newSignalled()},
 		events: make(chan func(*core), maxEvents), done: make(chan struct{}),
 	}
+	g.linked.Store(&cfg.Topology.Links)
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,9 +108,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.wg.Go(func() { g.countGarbage(inner) })
 	g.wg.Go(func() { g.guard(inner) })
 	for _, l := range c.order {
-		if l.dials {
-			g.wg.Go(func() { g.keepDialling(inner, l.peer, 0) })
-		}
+		c.keepLinked(l)
 	}
 	c.run(ctx)
 	cancel()

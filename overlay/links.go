@@ -18,8 +18,12 @@ import (
 // laneUp takes a lane whose ends have said hello.
 func (c *core) laneUp(lane *lane) {
 	l := c.links[lane.peer.ID]
-	if c.draining {
+	switch {
+	case c.draining:
 		lane.close(codeDraining, "gateway stops")
+		return
+	case l.off: // the links have just changed
+		lane.close(codeRefused, "the topology does not have this link")
 		return
 	}
 	if !c.admitted(lane) {

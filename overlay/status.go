@@ -147,7 +147,9 @@ func (c *core) status() Status {
 		Reach: slices.Clone(c.reach), Counters: c.count.snapshot(),
 	}
 	for _, l := range c.order {
-		s.Links = append(s.Links, c.linkStatus(l))
+		if !l.off {
+			s.Links = append(s.Links, c.linkStatus(l))
+		}
 	}
 	for _, a := range c.db.All() {
 		s.Advertisements = append(s.Advertisements, AdvertisementStatus{

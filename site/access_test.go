@@ -29,11 +29,16 @@ func startFile(t *testing.T, path string, reload <-chan struct{}) (*topology.Nod
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := topo.Sites[0].Nodes[0]
+	return startWith(t, Config{Topology: topo, Node: topo.Sites[0].Nodes[0], Reload: reload, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+}
+
+// startWith runs a node, and returns what asks it for its counters.
+func startWith(t *testing.T, cfg Config) (*topology.Node, func() map[string]uint64) {
+	t.Helper()
+	n := cfg.Node
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	log := slog.New(slog.NewTextHandler(testWriter{t}, nil))
-	go func() { done <- Run(ctx, Config{Topology: topo, Node: n, Reload: reload, Log: log}) }()
+	go func() { done <- Run(ctx, cfg) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -20,8 +20,7 @@ type Config struct {
 	// Dial has gateways, by name, that are reached at another address than the
 	// topology's: behind an emulator or address translation.
 	Dial map[string]string
-	// Reload asks for the topology's [access] to be read again; nil: only a changed
-	// file does.
+	// Reload asks for the topology to be read again; nil: only a changed file does.
 	Reload <-chan struct{}
 	// User is whom the process goes on as once its ports are bound; empty: as it is.
 	User string

@@ -28,6 +28,8 @@
 //  5. A stop is orderly, and the loop runs until its end (drain.go): clients' departures
 //     go round the ring, other sites get what was sent, the gateway hands over, the ring
 //     is told, then the sockets close.
+//  6. Of a topology that changes while the node runs, only what no other node of the site
+//     has to decide alike is put in force: rules of access, and links (reload.go).
 //
 // Package site may import every package but cmd and the simulator.
 package site

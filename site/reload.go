@@ -18,12 +18,15 @@ import (
 // writes one writes it in pieces.
 const settleTime = 200 * time.Millisecond
 
-// A reloader puts the topology's [access] in force again when the file, or that of the
-// tokens, has changed, or when the operator says so. A file with faults is refused: what
-// was in force stays.
+// A reloader puts what may change of the topology in force again when the file, or that of
+// the tokens, has changed, or when the operator says so: the rules of [access], and at a
+// gateway the links. The rest counts from the node's next start: ring and merge of a site
+// decide by it on every node alike, and the nodes do not read the file at one moment. A file
+// with faults is refused: what was in force stays.
 type reloader struct {
 	node   *node
-	now    *topology.Topology // in force, as far as its access goes
+	now    *topology.Topology // as read last
+	watch  *fsnotify.Watcher  // nil: nobody watches the files
 	done   atomic.Uint64
 	failed atomic.Uint64
 }
@@ -32,9 +35,9 @@ type reloader struct {
 func (r *reloader) run(ctx context.Context) error {
 	var events chan fsnotify.Event
 	var lost chan error
-	if watcher := r.watch(); watcher != nil {
-		defer watcher.Close()
-		events, lost = watcher.Events, watcher.Errors
+	if r.begin(); r.watch != nil {
+		defer r.watch.Close()
+		events, lost = r.watch.Events, r.watch.Errors
 	}
 	settle := time.NewTimer(0)
 	settle.Stop()
@@ -43,7 +46,9 @@ func (r *reloader) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.node.cfg.Reload:
-			r.reload()
+			if r.reload() == nil {
+				r.node.log.Info("nothing has changed in the topology file", "file", r.now.Path)
+			}
 		case event, ok := <-events:
 			if !ok {
 				events = nil
@@ -62,22 +67,28 @@ func (r *reloader) run(ctx context.Context) error {
 	}
 }
 
-// watch watches the folders of the files: an editor puts a new file in the old one's
+// begin watches the folders of the files: an editor puts a new file in the old one's
 // place. Without it, SIGHUP is left.
-func (r *reloader) watch() *fsnotify.Watcher {
+func (r *reloader) begin() {
 	if r.now.Path == "" {
-		return nil
+		return
 	}
-	watcher, err := fsnotify.NewWatcher()
-	if err == nil {
-		for _, folder := range r.folders() {
-			err = errors.Join(err, watcher.Add(folder))
-		}
+	var err error
+	if r.watch, err = fsnotify.NewWatcher(); err == nil {
+		err = r.follow()
 	}
 	if err != nil {
 		r.node.log.Warn("changes of the topology file are not noticed: send SIGHUP after one", "error", err)
 	}
-	return watcher
+}
+
+// follow watches the folders that are not watched yet: another file may name another one
+// of tokens.
+func (r *reloader) follow() (err error) {
+	for _, folder := range r.folders() {
+		err = errors.Join(err, r.watch.Add(folder)) // again does no harm
+	}
+	return err
 }
 
 func (r *reloader) files() []string {
@@ -104,38 +115,68 @@ func (r *reloader) concerns(name string) bool {
 	return slices.Contains(r.files(), filepath.Clean(name)) || strings.HasPrefix(filepath.Base(name), "..data")
 }
 
-// reload reads the files and puts them in force, if nothing is wrong with them.
-func (r *reloader) reload() {
+// reload reads the files and puts them in force, if nothing is wrong with them. It returns
+// which parts have changed; nil: none has. Those of a file with faults are not looked at.
+func (r *reloader) reload() (changed []string) {
 	if r.now.Path == "" {
-		return
+		return nil
 	}
 	next, err := topology.Load(r.now.Path)
 	if err != nil {
-		r.failed.Add(1)
-		r.node.log.Error("the topology file has faults: what was in force stays in force", "file", r.now.Path)
-		var faults *topology.Faults
-		if errors.As(err, &faults) {
-			for _, fault := range faults.Faults()[:min(maxLoggedFaults, len(faults.Faults()))] {
-				r.node.log.Error("fault in the topology", "fault", fault.Error())
-			}
-		}
-		return
+		r.refuse(err)
+		return []string{}
 	}
-	changed := topology.Changed(r.now, next)
-	if len(changed) == 0 {
-		return
+	if changed = topology.Changed(r.now, next); len(changed) == 0 {
+		return nil
 	}
 	r.done.Add(1)
-	if i := slices.Index(changed, "access"); i >= 0 {
-		r.node.sessions.SetAccess(next.Access)
-		r.node.log.Info("rules of access are in force", "file", next.Path, "methods", next.Access.Methods,
-			"rules", len(next.Access.Allow), "tokens", len(next.Access.Tokens))
-		changed = slices.Delete(changed, i, i+1)
-	}
-	if len(changed) > 0 {
-		r.node.log.Warn("parts of the topology have changed that count from the node's next start", "parts", changed)
-	}
 	r.now = next
+	var later []string
+	for _, part := range changed {
+		if !r.apply(part) {
+			later = append(later, part)
+		}
+	}
+	if len(later) > 0 {
+		r.node.log.Warn("parts of the topology have changed that count from the node's next start", "parts", later)
+	}
+	if r.watch != nil {
+		if err := r.follow(); err != nil {
+			r.node.log.Warn("changes of the tokens are not noticed: send SIGHUP after one", "error", err)
+		}
+	}
+	return changed
+}
+
+// apply puts a part of the newest topology in force, if that can be done while the node
+// runs.
+func (r *reloader) apply(part string) bool {
+	switch t := r.now; part {
+	case "access":
+		r.node.sessions.SetAccess(t.Access)
+		r.node.log.Info("rules of access are in force", "file", t.Path, "methods", t.Access.Methods,
+			"rules", len(t.Access.Allow), "tokens", len(t.Access.Tokens))
+	case "link":
+		if r.node.gateway != nil { // other nodes have no use for them
+			r.node.gateway.SetLinks(t.Links)
+			r.node.log.Info("links of the topology are in force", "file", t.Path, "links", len(t.Links))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// refuse tells what is wrong with a file.
+func (r *reloader) refuse(err error) {
+	r.failed.Add(1)
+	r.node.log.Error("the topology file has faults: what was in force stays in force", "file", r.now.Path)
+	var faults *topology.Faults
+	if errors.As(err, &faults) {
+		for _, fault := range faults.Faults()[:min(maxLoggedFaults, len(faults.Faults()))] {
+			r.node.log.Error("fault in the topology", "fault", fault.Error())
+		}
+	}
 }
 
 // maxLoggedFaults bounds the lines about one bad file; `ringway check` has them all.

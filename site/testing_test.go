@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ringway/internal/freeport"
+	"ringway/internal/lockedbuf"
 	"ringway/internal/pki"
 	"ringway/topology"
 )
@@ -184,3 +185,8 @@ func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Log(strings.TrimRight(string(p), "\n"))
 	return len(p), nil
 }
+
+// lines has what a node logs.
+type lines struct{ lockedbuf.Buffer }
+
+func (l *lines) has(text string) bool { return strings.Contains(l.String(), text) }
