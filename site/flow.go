@@ -167,8 +167,13 @@ func (f *flow) tick() {
 	f.arm()
 }
 
-// gone forgets a sender of this node that has ended.
-func (f *flow) gone(sender membership.ClientID) { delete(f.held, sender) }
+// gone forgets a sender of this node that has ended, and has no reader hold it any more.
+func (f *flow) gone(sender membership.ClientID) {
+	delete(f.held, sender)
+	for _, senders := range f.holding {
+		delete(senders, sender)
+	}
+}
 
 // stop lets everybody go: the node stops.
 func (f *flow) stop() {

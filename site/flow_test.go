@@ -74,6 +74,17 @@ func TestALeaseEnds(t *testing.T) {
 	}
 }
 
+// TestWhoIsGoneIsHeldByNobody: not at the next tick either.
+func TestWhoIsGoneIsHeldByNobody(t *testing.T) {
+	f := newTestFlow(t)
+	f.hold(membership.ClientID{Node: 1, Session: 9}, merge.Member{Client: ours, Name: "a"}, "#a#n1")
+	f.gone(ours)
+	f.tick()
+	if f.isHeld(ours) {
+		t.Error("a sender that has ended is held again")
+	}
+}
+
 func TestAStopLetsEverybodyGo(t *testing.T) {
 	f := newTestFlow(t)
 	f.take(signal(theirs, 1), []membership.ClientID{ours})

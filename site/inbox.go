@@ -58,7 +58,7 @@ func (in *inbox) packets(batch [][]byte, isToken func([]byte) bool) {
 
 // call queues f to run on the loop. It returns false when the loop has ended; f
 // will not run then. Callers bound their own number: each session has at most one
-// batch under way, each log one.
+// batch under way, each log one, and the overlay waits for its other messages.
 func (in *inbox) call(f func()) bool {
 	in.mu.Lock()
 	closed := in.closed

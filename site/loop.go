@@ -32,6 +32,7 @@ type loop struct {
 	siteOf   func(membership.SiteID) string
 	primary  func(bool) string
 	trace    *tracer
+	say      sayings
 
 	clients  int // sessions that have not left the ring's order yet
 	sendErrs uint64
@@ -59,6 +60,7 @@ func (l *loop) run(ctx context.Context) {
 		l.flush()
 		l.gate.check()
 		end := l.now()
+		l.say.look(end, l.core.Ring.State())
 		l.busy += end - begin
 		if deadline, ok := l.core.Deadline(); ok {
 			timer.Reset(max(0, deadline-end))
@@ -125,11 +127,14 @@ func (l *loop) send(packets []ring.Packet) {
 func (l *loop) flush() {
 	fx := &l.fx.Merge
 	l.trace.step(l.now(), &l.fx)
+	for _, r := range l.fx.Rings {
+		l.say.ring(l.now(), r.View)
+	}
 	if n := len(l.fx.Rings); n > 0 && l.seal != nil {
 		l.seal.Installed(l.fx.Rings[n-1].View.ID)
 	}
 	if fx.State != nil {
-		l.stateChanged(fx.State)
+		l.say.siteView(fx.State, l.primary(fx.State.Primary))
 	}
 	if len(fx.Outputs) > 0 {
 		l.deliver(fx.Outputs)
@@ -137,8 +142,8 @@ func (l *loop) flush() {
 	if l.wan != nil {
 		l.wan.carry(l.fx.Ended, fx)
 	}
-	for _, fault := range fx.Faults {
-		l.log.Warn("a peer broke the protocol", "site", fault.Site, "what", fault.What)
+	for i := range fx.Faults {
+		l.say.fault(&fx.Faults[i], l.siteOf(fx.Faults[i].Site))
 	}
 	for _, e := range fx.Evicted {
 		l.log.Warn("a slow site is taken out of the view", "site", l.siteOf(e.Site), "group", e.Group, "behind", e.Behind)
@@ -162,10 +167,6 @@ func (l *loop) deliver(outputs []merge.Output) {
 			}
 		}
 	}
-}
-
-func (l *loop) stateChanged(s *merge.State) {
-	l.log.Info("site view", "view", s.View.String(), "instance", s.Instance.String(), "members", len(s.Members), "primary", l.primary(s.Primary))
 }
 
 // connect, submit and disconnect are what sessions ask for.

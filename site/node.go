@@ -130,13 +130,15 @@ func (n *node) open() error {
 		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions, trace: tracer,
 		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology), siteOf: n.siteName, primary: n.primaryState, seal: n.seal,
 	}
+	n.loop.say = newSayings(n.log, n.loop.nameOf)
 	n.loop.flow = newFlow(n.loop, n.cfg.Node.ID, n.boot)
-	if n.cfg.Node.IsGateway() {
-		if err := n.openGateway(); err != nil {
-			return err
-		}
+	if err := n.openAdmin(); err != nil {
+		return err
 	}
-	return n.openAdmin()
+	if n.cfg.Node.IsGateway() {
+		return n.openGateway()
+	}
+	return nil
 }
 
 func (n *node) openLAN() error {

@@ -176,17 +176,18 @@ func (n *node) nodeName(id membership.NodeID) string {
 func (n *node) addSessions(s *admin.Status) {
 	status := n.sessions.Status()
 	s.Clients = len(status.Sessions)
-	groups := n.groupsOf(status.Sessions)
-	for i, c := range status.Sessions {
+	// The slowest first, as only so many are listed.
+	slices.SortFunc(status.Sessions, func(a, b session.Client) int {
+		return cmp.Or(cmp.Compare(b.QueuedBytes, a.QueuedBytes), strings.Compare(a.Name, b.Name))
+	})
+	listed := status.Sessions[:min(len(status.Sessions), admin.MaxSessionsListed)]
+	groups := n.groupsOf(listed)
+	for i, c := range listed {
 		s.Sessions = append(s.Sessions, admin.Session{
 			Name: c.Name, Address: c.Address, Groups: groups[i], QueuedBytes: c.QueuedBytes, Received: c.Received, Delivered: c.Sent,
 			Connected: time.Since(c.Since).Seconds(),
 		})
 	}
-	// The slowest first, as only so many are listed.
-	slices.SortFunc(s.Sessions, func(a, b admin.Session) int {
-		return cmp.Or(cmp.Compare(b.QueuedBytes, a.QueuedBytes), strings.Compare(a.Name, b.Name))
-	})
 	addCounters(s.Counters, "sessions", status)
 	s.Counters["topology_reloads"], s.Counters["topology_reloads_refused"] = n.reload.done.Load(), n.reload.failed.Load()
 }

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"sync/atomic"
 	"time"
 
 	"ringway/membership"
@@ -15,6 +16,10 @@ const importQueueBytes = 16 << 20
 // pullRefresh is how often the overlay learns from where this site would go on with
 // each log, so that a gateway that takes over starts near the right place.
 const pullRefresh = 250 * time.Millisecond
+
+// maxPromisesWaiting bounds the promises that the loop has not taken yet: more than all
+// sites make while it is busy with one batch.
+const maxPromisesWaiting = 4 * membership.MaxSites
 
 // A wan carries the core's effects to the overlay and the overlay's findings to the
 // loop. carry and refresh belong to the loop; the overlay.Handler methods run on the
@@ -33,6 +38,7 @@ type wan struct {
 	refreshed time.Duration
 	asked     map[membership.LogID]uint64 // positions of the latest pull
 
+	waiting atomic.Int64       // promises in the inbox
 	entries []overlay.LogEntry // scratch
 	foreign uint64             // promises for another instance than their origin's
 }
@@ -142,13 +148,38 @@ func (w *wan) Promise(from membership.SiteInstance, data []byte) {
 		})
 		return
 	}
-	w.in.call(func() { l.core.PromiseIn(l.now(), data, &l.fx) })
+	take := func() { l.core.PromiseIn(l.now(), data, &l.fx) }
+	if w.waiting.Add(1) > maxPromisesWaiting {
+		w.hand(take) // meanwhile the overlay drops those that newer ones supersede
+		w.waiting.Add(-1)
+		return
+	}
+	w.in.call(func() {
+		w.waiting.Add(-1)
+		take()
+	})
 }
 
-// Control implements overlay.Handler.
+// Control implements overlay.Handler. It returns when the loop has taken the message, so
+// that they wait where their number and bytes are bounded: in the overlay.
 func (w *wan) Control(from membership.SiteInstance, data []byte) {
 	l := w.loop
-	w.in.call(func() { l.core.ControlIn(l.now(), from, data, &l.fx) })
+	w.hand(func() { l.core.ControlIn(l.now(), from, data, &l.fx) })
+}
+
+// hand leaves work to the loop and waits until it is done.
+func (w *wan) hand(f func()) {
+	taken := make(chan struct{})
+	if !w.in.call(func() {
+		f()
+		close(taken)
+	}) {
+		return
+	}
+	select {
+	case <-taken:
+	case <-w.done:
+	}
 }
 
 // Reach implements overlay.Handler.

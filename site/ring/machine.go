@@ -310,6 +310,9 @@ func (m *Machine) Kick(now time.Duration, fx *Effects) {
 	}
 }
 
+// State is where the Machine stands: part of its Status, for who looks often.
+func (m *Machine) State() State { return m.state }
+
 // PreferToken says whether, with data and token packets waiting, the token is to
 // be read first: the predecessor's packets that follow its token have begun to
 // come, so the token is there. Otherwise data first.
