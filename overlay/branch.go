@@ -104,7 +104,10 @@ func (b *branch) write(w *entryWriter, first bool) error {
 			continue
 		}
 		began := time.Now()
-		if err := w.writeBatch(seq, batch); err != nil {
+		b.lane.pressure.enter()
+		err = w.writeBatch(seq, batch)
+		b.lane.pressure.leave()
+		if err != nil {
 			return err
 		}
 		b.writingTime(began)

@@ -72,6 +72,11 @@ type link struct {
 	diallers   [maxLanes]context.CancelFunc // of the lanes above the first
 }
 
+// measured returns what the link costs: the time that a packet takes, and what losses add.
+func (l *link) measured() time.Duration {
+	return routing.Cost(l.meter.way(), l.meter.lineLossPPM(), l.cost)
+}
+
 // instance is what this gateway advertises of itself.
 func (c *core) instance() membership.SiteInstance {
 	return membership.SiteInstance{Instance: c.state.Instance, Site: c.site}

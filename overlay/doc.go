@@ -12,7 +12,8 @@
 //     whether it is up.
 //
 //   - Link state. It advertises its own links, signed, floods what others advertise,
-//     and computes routes (package routing).
+//     and computes routes (package routing). What a link costs is its way, without the
+//     queues that traffic makes (type meter; docs/decisions/0030).
 //
 //   - Logs. Every site instance is a log of numbered entries, each with destinations. A
 //     site in one piece is one instance; a split one has several, each with the gateways
@@ -22,7 +23,8 @@
 //     entry crosses a link once, and only towards sites that it is for.
 //
 //   - Promises: small, newest wins, datagrams, down the own instance's tree and along a
-//     second path that shares no gateway with it.
+//     second path that shares no gateway with it. On a full link they make room for the
+//     records (type ration).
 //
 //   - Control messages: to one gateway of an instance, hop by hop, on a stream of their
 //     own. They arrive in order, at most once. Those under way over a link that falls

@@ -115,6 +115,15 @@ func decodeRefusal(body []byte) (refusal, error) {
 	return code, breach(r.Done())
 }
 
+// refusalIn returns the refusal that a frame's body has, or why it has none.
+func refusalIn(body []byte) error {
+	code, err := decodeRefusal(body)
+	if err != nil {
+		return err
+	}
+	return code
+}
+
 // maxEntryHead is the longest head of an entry within its frame: by how much its number
 // is above the last one's (a varint), how many destinations it has (zero: those of the
 // last one), and which.
@@ -201,11 +210,7 @@ func (r *entryReader) next() (item, error) {
 		r.cert = s.Certificate
 		return item{kind: k, seal: s}, err
 	}
-	code, err := decodeRefusal(body)
-	if err == nil {
-		err = code
-	}
-	return item{}, err
+	return item{}, refusalIn(body)
 }
 
 // entry reads an entry whose frame's body has n bytes.

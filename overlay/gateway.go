@@ -37,6 +37,8 @@ type Gateway struct {
 	linked   atomic.Pointer[[]*topology.Link]     // in force
 	verifier *verifier
 	count    counters
+	// pressures are those of the links to all gateways.
+	pressures map[membership.NodeID]*pressure
 
 	conn      net.PacketConn
 	transport *quic.Transport
@@ -56,7 +58,7 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, self: cfg.Node, handler: h, log: cfg.Log, rand: cfg.Rand,
 		limiter: rate.NewLimiter(rate.Every(time.Second), 10), moves: rate.NewLimiter(rate.Every(time.Second), membership.MaxSites),
-		began: time.Now(), gateways: map[membership.NodeID]*topology.Node{},
+		began: time.Now(), gateways: map[membership.NodeID]*topology.Node{}, pressures: map[membership.NodeID]*pressure{},
 		out: newOutbox(), in: inbox{signalled: newSignalled()},
 		events: make(chan func(*core), maxEvents), done: make(chan struct{}),
 	}
@@ -70,7 +72,7 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 	for _, s := range cfg.Topology.Sites {
 		for _, n := range s.Nodes {
 			if n.IsGateway() && n.ID != g.self.ID {
-				g.gateways[n.ID] = n
+				g.gateways[n.ID], g.pressures[n.ID] = n, new(pressure)
 			}
 		}
 	}

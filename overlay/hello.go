@@ -19,8 +19,11 @@ type meter struct {
 	offset time.Duration // the peer's wall clock less ours, at the quickest answer lately
 	offRTT time.Duration // the round trip of the answer that offset came from
 	heard  time.Duration // when the last hello or answer came
-	sent   time.Duration // when our last hello went out
-	missed int           // hellos sent since anything came
+
+	quickest [2]time.Duration // round trip of the present quickWindow and of the one before; 0: none
+	quickAt  time.Duration    // when the present one began
+	sent     time.Duration    // when our last hello went out
+	missed   int              // hellos sent since anything came
 
 	answered   time.Duration // when the last answer came
 	unanswered int           // hellos sent since the last answer
@@ -28,13 +31,52 @@ type meter struct {
 	nextSeq    uint32 // of our hellos
 
 	peerNext uint32 // the peer's next hello, if none is lost
-	window   [lossWindow]bool
+	window   [lossWindow]hearing
 	seen     int // of window, up to lossWindow
-	lost     int // in window
 }
+
+// A hearing says what became of one of the peer's hellos.
+type hearing uint8
+
+const (
+	heard   hearing = iota
+	missing         // lost by the line
+	crowded         // lost while a queue was full
+)
+
+// quickWindow is for how long the quickest round trip counts: a way that gets longer is
+// believed after one to two windows. Queues that traffic fills are empty for a moment
+// now and then, by QUIC's congestion control.
+const quickWindow = 10 * time.Second
 
 // start begins with a round trip that the handshake measured.
 func (m *meter) start(now, rtt time.Duration) { *m = meter{rtt: rtt, heard: now, answered: now} }
+
+// way returns the round trip without what queues add: what routes are chosen by. If they
+// followed queues, they would leave each way as soon as their own traffic fills it.
+func (m *meter) way() time.Duration {
+	switch a, b := m.quickest[0], m.quickest[1]; {
+	case a == 0:
+		return m.rtt
+	case b == 0:
+		return a
+	default:
+		return min(a, b)
+	}
+}
+
+// quick notes a round trip.
+func (m *meter) quick(now, rtt time.Duration) {
+	rtt = max(rtt, 1)
+	switch {
+	case m.quickest[0] == 0 || now >= m.quickAt+2*quickWindow: // the one before is too old
+		m.quickest, m.quickAt = [2]time.Duration{rtt}, now
+	case now >= m.quickAt+quickWindow:
+		m.quickest, m.quickAt = [2]time.Duration{rtt, m.quickest[0]}, m.quickAt+quickWindow
+	default:
+		m.quickest[0] = min(m.quickest[0], rtt)
+	}
+}
 
 // send returns the next hello.
 func (m *meter) send(now time.Duration) hello {
@@ -55,6 +97,7 @@ func (m *meter) takeAnswer(now time.Duration, wall int64, a answer) bool {
 	m.heard, m.answered = max(m.heard, now), max(m.answered, now)
 	m.missed, m.unanswered = 0, 0
 	m.answers++
+	m.quick(now, rtt)
 	if m.rtt == 0 {
 		m.rtt = rtt
 	}
@@ -117,47 +160,62 @@ func (m *meter) heardHello(now time.Duration, seq uint32) {
 		return
 	}
 	for range min(gap, lossWindow) {
-		m.push(true)
+		if m.queued() && m.count(crowded, recentHellos) < fewestLost {
+			m.push(crowded)
+		} else {
+			m.push(missing)
+		}
 	}
-	m.push(false)
+	m.push(heard)
 	m.peerNext = seq + 1
 }
 
-func (m *meter) push(lost bool) {
+// queued says whether packets wait for each other on the way, there or back: round trips
+// take longer than the way does.
+func (m *meter) queued() bool { return m.rtt > m.way()*9/8+2*time.Millisecond }
+
+// crammed says whether they wait for so long that the link must be full.
+func (m *meter) crammed() bool { return m.rtt > m.way()*5/4+queueLeast }
+
+func (m *meter) push(h hearing) {
 	copy(m.window[1:], m.window[:lossWindow-1])
-	if m.seen == lossWindow {
-		m.lost = 0
-		for _, l := range m.window[1:] {
-			if l {
-				m.lost++
-			}
-		}
-	} else {
-		m.seen++
-	}
-	m.window[0] = lost
-	if lost {
-		m.lost++
-	}
+	m.window[0] = h
+	m.seen = min(m.seen+1, lossWindow)
 }
 
-// lossPPM returns the share of the peer's hellos that were lost, per million: of the
-// latest few or of the whole window, whichever is worse. So it rises soon, though not
-// by one packet, and falls slowly.
+// count returns how many of the latest n hellos became that.
+func (m *meter) count(h hearing, n int) (count int) {
+	for _, w := range m.window[:min(m.seen, n)] {
+		if w == h {
+			count++
+		}
+	}
+	return count
+}
+
+// lossPPM returns the share of the peer's hellos that were lost, per million.
 func (m *meter) lossPPM() uint32 {
+	return m.ppm(m.count(missing, lossWindow)+m.count(crowded, lossWindow), lossWindow)
+}
+
+// lineLossPPM returns the share of the peer's hellos that the line lost, per million: of
+// the latest few or of the whole window, whichever is worse. So it rises soon, though not
+// by one packet, and falls slowly. Those that a full queue dropped do not count, up to a
+// tenth: what fills it is traffic, which would follow if routes moved because of them.
+func (m *meter) lineLossPPM() uint32 {
+	share := m.ppm(m.count(missing, lossWindow), lossWindow)
+	if recent := m.count(missing, recentHellos); recent >= fewestLost {
+		share = max(share, m.ppm(recent, recentHellos))
+	}
+	return share
+}
+
+// ppm returns a share of the latest n hellos, or of those that there were.
+func (m *meter) ppm(count, n int) uint32 {
 	if m.seen == 0 {
 		return 0
 	}
-	share, recent := m.lost*1_000_000/m.seen, 0
-	for _, lost := range m.window[:min(m.seen, recentHellos)] {
-		if lost {
-			recent++
-		}
-	}
-	if recent >= fewestLost {
-		share = max(share, recent*1_000_000/min(m.seen, recentHellos))
-	}
-	return uint32(share)
+	return uint32(count * 1_000_000 / min(m.seen, n))
 }
 
 // Rules of a link's state.

@@ -46,16 +46,17 @@ type lane struct {
 	cert        *x509.Certificate // the peer's
 	shown       []byte            // the own certificate, if this end dialled
 
-	state   *stateQueue
-	control *frameQueue
-	grams   *gramQueue
-	wg      sync.WaitGroup
+	state    *stateQueue
+	control  *frameQueue
+	grams    *gramQueue
+	pressure *pressure // of the link
+	wg       sync.WaitGroup
 }
 
 func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, shown []byte) *lane {
 	return &lane{
 		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation, cert: conn.ConnectionState().TLS.PeerCertificates[0], shown: shown,
-		state: newStateQueue(), control: newFrameQueue(), grams: newGramQueue(),
+		state: newStateQueue(), control: newFrameQueue(), grams: newGramQueue(), pressure: g.pressures[peer.ID],
 	}
 }
 
@@ -166,29 +167,66 @@ func (l *lane) writeControl() error {
 	}
 }
 
-// writeGrams sends the datagram queue's. A promise that does not fit in a datagram
-// goes by the control stream.
+// writeGrams sends the datagram queue's. Promises wait where they crowd a link; hellos
+// never do.
 func (l *lane) writeGrams() error {
 	var grams [][]byte
+	var r ration
+	waited := time.NewTimer(0)
+	defer waited.Stop()
 	for {
 		select {
 		case <-l.done():
 			return nil
 		case <-l.grams.wake:
+		case <-waited.C:
 		}
-		grams = l.grams.take(grams[:0])
-		for _, b := range grams {
-			err := l.conn.SendDatagram(b)
-			if _, tooLarge := errors.AsType[*quic.DatagramTooLargeError](err); tooLarge {
-				if !l.control.put(membership.SiteInstance{}, endFrame(append(beginFrame(nil, framePromise), b[1:]...), 0)) {
-					l.g.count.promisesDropped.Add(1)
-				}
-			} else if err != nil {
+		grams = l.grams.takeHellos(grams[:0])
+		now, hellos := l.g.now(), len(grams)
+		if r.due(now) {
+			r.look(now, l.conn.ConnectionStats().BytesSent, l.pressure.full())
+		}
+		if wait := r.wait(now); wait > 0 {
+			waited.Reset(wait)
+		} else {
+			grams = l.takePromises(grams, r.gap > 0)
+		}
+		bytes := 0
+		for i, b := range grams {
+			if i >= hellos {
+				bytes += len(b)
+			}
+			if err := l.sendGram(b); err != nil {
 				return err
 			}
 		}
+		if bytes > 0 {
+			r.take(now, bytes)
+		}
 		clear(grams)
 	}
+}
+
+// takePromises appends those that wait; few: only the newest of each origin.
+func (l *lane) takePromises(grams [][]byte, few bool) [][]byte {
+	if !few {
+		return l.grams.takePromises(grams)
+	}
+	grams, superseded := l.grams.takeNewest(grams)
+	l.g.count.promisesDropped.Add(uint64(superseded))
+	return grams
+}
+
+// sendGram sends one datagram.
+func (l *lane) sendGram(b []byte) error {
+	err := l.conn.SendDatagram(b)
+	if _, tooLarge := errors.AsType[*quic.DatagramTooLargeError](err); !tooLarge {
+		return err
+	}
+	if !l.control.put(membership.SiteInstance{}, endFrame(append(beginFrame(nil, framePromise), b[1:]...), 0)) {
+		l.g.count.promisesDropped.Add(1)
+	}
+	return nil
 }
 
 // readGrams answers hellos at once and hands on the rest.

@@ -93,6 +93,16 @@ func TestLanesStripeALog(t *testing.T) {
 		}
 		m.gate["a-1"].post(func(c *core) { c.links[m.node["b-1"].ID].lanes[2].close(codeReplaced, "test") })
 		m.more(t, 2000)
+		// A parent that serves several lanes may end that with a refusal, as when routes change.
+		m.gate["a-1"].post(func(c *core) {
+			for b := range c.branches {
+				b.end(refusedLoop)
+			}
+		})
+		m.more(t, 2000)
+		if s := m.gate["b-1"].Status(); s.Links[0].Downs > 0 || s.Counters["ringway_overlay_breaches_total"] > 0 {
+			t.Errorf("a refusal is taken for a breach: the link went down %d times", s.Links[0].Downs)
+		}
 	})
 }
 

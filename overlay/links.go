@@ -149,6 +149,7 @@ func (c *core) heardAnswer(lane *lane, now time.Duration, wall int64, a answer) 
 			// sent again: the time between two hellos is for that.
 			lane.control.proved(a.Sent - c.cfg.Topology.Timing.Hello)
 		}
+		lane.pressure.queued.Store(l.meter.crammed())
 	}
 }
 
@@ -166,7 +167,7 @@ func (c *core) publish(now time.Duration) {
 	}
 	for _, l := range c.order {
 		if l.first() != nil {
-			cost := routing.Cost(l.meter.rtt, l.meter.lossPPM(), l.cost)
+			cost := l.measured()
 			if l.gate.state == LinkProving {
 				cost += routing.Doubt
 			}
@@ -175,7 +176,7 @@ func (c *core) publish(now time.Duration) {
 			}
 			want.Edges = append(want.Edges, routing.Edge{
 				To: l.peer.ID, Cost: cost,
-				RTT: l.meter.rtt, LossPPM: l.meter.lossPPM(), Lanes: l.laneCount(),
+				RTT: l.meter.way(), LossPPM: l.meter.lossPPM(), Lanes: l.laneCount(),
 			})
 		}
 	}

@@ -30,9 +30,9 @@ type memWay struct {
 	queue  time.Duration
 	cut    bool
 
-	packets, bytes int // that went out, lost ones included
-	free           time.Time
-	due            time.Time // of the last packet
+	packets, bytes int        // that went out, lost ones included
+	neck           *time.Time // when the bottleneck is free; ways of one line share it
+	due            time.Time  // of the last packet
 	in             chan memPacket
 }
 
@@ -98,7 +98,7 @@ func (n *memNet) memory() uint64 {
 func (n *memNet) way(from, to string) *memWay {
 	w := n.ways[[2]string{from, to}]
 	if w == nil {
-		w = &memWay{}
+		w = &memWay{neck: new(time.Time)}
 		n.ways[[2]string{from, to}] = w
 	}
 	return w
@@ -147,14 +147,14 @@ func (c *memConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	now := time.Now()
 	due := now.Add(w.delay)
 	if w.rate > 0 {
-		if w.free.Before(now) {
-			w.free = now
+		if w.neck.Before(now) {
+			*w.neck = now
 		}
-		if w.free.Sub(now) > w.queue {
+		if w.neck.Sub(now) > w.queue {
 			return len(b), nil // the bottleneck's queue is full
 		}
-		w.free = w.free.Add(time.Duration(len(b)) * time.Second / time.Duration(w.rate))
-		due = w.free.Add(w.delay)
+		*w.neck = w.neck.Add(time.Duration(len(b)) * time.Second / time.Duration(w.rate))
+		due = w.neck.Add(w.delay)
 	}
 	if w.jitter > 0 {
 		if due = due.Add(time.Duration(n.rand.Int64N(int64(w.jitter)))); due.Before(w.due) {

@@ -96,6 +96,16 @@ func (r *recorder) got(log membership.LogID) []uint64 {
 	return slices.Clone(r.numbers[log])
 }
 
+// end returns the number after the latest record that has come of a log.
+func (r *recorder) end(log membership.LogID) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := r.numbers[log]; len(n) > 0 {
+		return n[len(n)-1] + 1
+	}
+	return 0
+}
+
 // after returns what has come of a log behind the first n records.
 func (r *recorder) after(log membership.LogID, n int) []uint64 {
 	r.mu.Lock()

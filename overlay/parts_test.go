@@ -58,6 +58,86 @@ func TestMeterCountsLoss(t *testing.T) {
 	}
 }
 
+// TestMeterKnowsQueues: what routes are chosen by are the way and its own losses, not what
+// a queue adds; a way that gets longer is believed in the end.
+func TestMeterKnowsQueues(t *testing.T) {
+	const hello = 100 * time.Millisecond
+	var m meter
+	now, seq := time.Duration(0), uint32(0)
+	m.start(now, 50*time.Millisecond)
+	round := func(n int, rtt time.Duration) {
+		for range n {
+			now += hello
+			h := m.send(now)
+			m.takeAnswer(now+rtt, 0, answer{hello: h})
+			if seq++; seq%20 != 0 { // one in twenty is lost
+				m.heardHello(now, seq)
+			}
+		}
+	}
+	round(200, 40*time.Millisecond)
+	if m.way() != 40*time.Millisecond || m.queued() || m.crammed() || m.lineLossPPM() < 40_000 {
+		t.Errorf("a lossy line: way %v, queued %v, %d ppm lost", m.way(), m.queued(), m.lineLossPPM())
+	}
+	round(50, 200*time.Millisecond)
+	if m.way() != 40*time.Millisecond || !m.queued() || !m.crammed() {
+		t.Errorf("a queue: way %v of a round trip of %v", m.way(), m.rtt)
+	}
+	for range 20 { // the queue is empty for a moment now and then
+		round(9, 200*time.Millisecond)
+		round(1, 40*time.Millisecond)
+	}
+	if m.way() != 40*time.Millisecond || m.lineLossPPM() > 0 || m.lossPPM() < 40_000 {
+		t.Errorf("losses of a queue: way %v, %d of %d ppm", m.way(), m.lineLossPPM(), m.lossPPM())
+	}
+	round(int(2*quickWindow/hello)+1, 200*time.Millisecond)
+	if m.way() != 200*time.Millisecond || m.queued() {
+		t.Errorf("a way that got longer is taken for %v", m.way())
+	}
+	round(1, 30*time.Millisecond)
+	if m.way() != 30*time.Millisecond {
+		t.Errorf("a way that got shorter is taken for %v", m.way())
+	}
+}
+
+// TestRation: promises that take most of a full link come more and more seldom, down to ten
+// a second, and all again when it is not full or when they are little of what it carries.
+func TestRation(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		others uint64 // bytes a millisecond, beside promises of 300
+		full   bool
+		want   time.Duration // at least
+	}{
+		{"not full", 100, false, 0},
+		{"full of records", 5000, true, 0},
+		{"full of promises", 0, true, gapMost * 3 / 4},
+	} {
+		var r ration
+		now, sent := time.Duration(0), uint64(0)
+		for range 2000 {
+			now += time.Millisecond
+			sent += c.others
+			if r.due(now) {
+				r.look(now, sent, c.full)
+			}
+			if r.wait(now) == 0 {
+				r.take(now, 300)
+				sent += 300
+			}
+		}
+		if r.gap < c.want || r.gap > gapMost || c.want == 0 && r.gap > 0 {
+			t.Errorf("%s: a gap of %v, want %v", c.name, r.gap, c.want)
+		}
+		for i := 0; r.gap > 0; i++ {
+			if now += rationLook; i > 100 {
+				t.Fatalf("%s: a gap of %v lasts", c.name, r.gap)
+			}
+			r.look(now, sent, false)
+		}
+	}
+}
+
 func TestLinkGate(t *testing.T) {
 	var g linkGate
 	g.connected(0, 0)

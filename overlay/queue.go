@@ -101,8 +101,8 @@ func (q *gramQueue) putPromise(origin membership.NodeID, b []byte) (superseded i
 	return superseded
 }
 
-// take appends to buf all that waits, hellos first.
-func (q *gramQueue) take(buf [][]byte) [][]byte {
+// takeHellos appends to buf the hello and the answer that wait.
+func (q *gramQueue) takeHellos(buf [][]byte) [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.answer != nil {
@@ -112,7 +112,21 @@ func (q *gramQueue) take(buf [][]byte) [][]byte {
 		buf = append(buf, q.hello)
 	}
 	q.answer, q.hello = nil, nil
+	return buf
+}
+
+// takePromises appends to buf the promises that wait.
+func (q *gramQueue) takePromises(buf [][]byte) [][]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	return q.promises.take(buf)
+}
+
+// takeNewest appends to buf the newest promise of each origin, and forgets the others.
+func (q *gramQueue) takeNewest(buf [][]byte) (_ [][]byte, superseded int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.promises.takeNewest(buf)
 }
 
 // A promiseSet has the newest maxPromiseBacklog promises of each origin, in the
@@ -151,6 +165,21 @@ func (p *promiseSet) take(buf [][]byte) [][]byte {
 	clear(p.items)
 	p.items = p.items[:0]
 	return buf
+}
+
+// takeNewest appends to buf the newest of each origin, and empties the set.
+func (p *promiseSet) takeNewest(buf [][]byte) (_ [][]byte, superseded int) {
+	for i := range p.items {
+		origin := p.items[i].origin
+		if !slices.ContainsFunc(p.items[i+1:], func(later queuedPromise) bool { return later.origin == origin }) {
+			buf = append(buf, p.items[i].data)
+		} else {
+			superseded++
+		}
+	}
+	clear(p.items)
+	p.items = p.items[:0]
+	return buf, superseded
 }
 
 // An outbox has what waits for the Handler, so that a slow Handler does not hold

@@ -41,6 +41,7 @@ type LinkStatus struct {
 	RTT, Jitter time.Duration
 	Offset      time.Duration // the peer's wall clock less ours, about
 	LossPPM     uint32
+	Cost        time.Duration // what routes count it as while it is up
 	Flaps       int
 	Downs       uint64
 	Address     string // the peer's, of lane 0
@@ -172,7 +173,7 @@ func (c *core) status() Status {
 func (c *core) linkStatus(l *link) LinkStatus {
 	s := LinkStatus{
 		Peer: l.peer.Name, Site: l.peer.Site.Name, State: l.gate.state, Since: c.now() - l.gate.since,
-		RTT: l.meter.rtt, Jitter: l.meter.jitter, Offset: l.meter.offset, LossPPM: l.meter.lossPPM(),
+		RTT: l.meter.rtt, Jitter: l.meter.jitter, Offset: l.meter.offset, LossPPM: l.meter.lossPPM(), Cost: l.measured(),
 		Lanes: int(l.laneCount()), Flaps: l.gate.flaps, Downs: l.downs,
 	}
 	for _, lane := range l.lanes {

@@ -219,11 +219,15 @@ func (u *upstream) pullStripe(ctx context.Context, l *lane) error {
 	}
 }
 
-// takeBatch reads one numbered batch and appends it in its turn.
+// takeBatch reads one numbered batch and appends it in its turn. A refusal in its place is
+// returned as the error.
 func (u *upstream) takeBatch(ctx context.Context, in *entryReader) error {
-	_, body, err := readFrame(in.in, frameBatch)
+	k, body, err := readFrame(in.in, frameBatch, frameRefusal)
 	if err != nil {
 		return err
+	}
+	if k == frameRefusal {
+		return refusalIn(body)
 	}
 	head, err := decodeBatch(body)
 	if err != nil {

@@ -2,14 +2,19 @@ package routing
 
 import (
 	"math"
+	"slices"
 	"time"
+
+	"ringway/membership"
 )
 
 // When a measured cost is worth telling everybody, and how often to compute.
 const (
 	changeShare  = 10                   // a tenth of the cost told last
 	changeLeast  = 2 * time.Millisecond // and at least this much
-	changeHold   = time.Second          // for so long
+	changeHold   = time.Second          // for so long; doubled with each swing
+	swingMost    = 5                    // at most so often
+	swingDecay   = time.Minute          // after which a swing is forgotten
 	refreshEvery = 10 * time.Minute     // said again, so that Expire spares the living
 	minimumCost  = 50 * time.Microsecond
 
@@ -41,27 +46,99 @@ func Cost(rtt time.Duration, lossPPM uint32, fixed time.Duration) time.Duration 
 // than any detour, so that only what has no other way takes it.
 const Doubt = 10 * time.Second
 
-// A Publisher decides when a gateway's own advertisement is to be said again. It is
-// not safe for concurrent use.
+// A Publisher decides when a gateway's own advertisement is to be said again, and which
+// costs it has then. It is not safe for concurrent use.
 type Publisher struct {
-	last    Advertisement
-	said    bool
-	at      time.Duration // of the last one
-	changed time.Duration // since when costs differ by more than allowed
-	differs bool
+	last  Advertisement
+	said  bool
+	at    time.Duration // of the last one
+	edges map[membership.NodeID]*told
 }
 
-// Next takes what the gateway would say now, its edges ascending by id, and tells whether to say it. Counter is
-// filled in. Anything but a cost (an edge that came or went, another view, a flag) and
-// a new Doubt is said at once; a cost when it moved by more than max(10 %, 2 ms) and stayed so for a
-// second.
+// told is what a Publisher knows of an edge that it has told of.
+type told struct {
+	edge   Edge          // as it was told
+	moved  bool          // its cost differs by more than allowed
+	since  time.Duration // for so long
+	rose   bool          // when its cost was told anew the last time
+	swings int           // times in a row that the cost turned round after that
+	turned time.Duration // when the last one was counted, or forgotten
+}
+
+// Next takes what the gateway would say now, its edges ascending by id, and tells what to
+// say and whether to say it. Counter is filled in. Anything but a cost (an edge that came
+// or went, another view, a flag) and a new Doubt is said at once; a cost when it moved by
+// more than max(10 %, 2 ms) and stayed so for a second. A cost that rises and falls again
+// and again, as where traffic and routes chase each other, has to stay for twice as long
+// each time it turns, up to 32 s. Costs that are not to be told yet keep the told value,
+// with their round trips: nearly equal ways must not change places for nothing.
 func (p *Publisher) Next(now time.Duration, want Advertisement) (Advertisement, bool) {
-	if p.said && !p.due(now, &want) {
+	want.Edges = slices.Clone(want.Edges)
+	moved := false
+	for i := range want.Edges {
+		e := &want.Edges[i]
+		if t := p.edges[e.To]; t != nil && t.settle(now, e) {
+			moved = true
+		}
+	}
+	if p.said && !moved && now-p.at < refreshEvery && sameBesideCosts(&p.last, &want) {
 		return Advertisement{}, false
 	}
 	want.Counter = p.last.Counter + 1
-	p.last, p.said, p.at, p.differs = want, true, now, false
+	p.last, p.said, p.at = want, true, now
+	p.remember(now)
 	return want, true
+}
+
+// settle gives e the cost that is to be told, and says whether it is another one.
+func (t *told) settle(now time.Duration, e *Edge) bool {
+	by := e.Cost - t.edge.Cost
+	if by >= Doubt/2 {
+		return true
+	}
+	if by.Abs() > max(t.edge.Cost/changeShare, changeLeast) {
+		if !t.moved {
+			t.moved, t.since = true, now
+		}
+		if now-t.since >= t.hold(now, by) {
+			return true
+		}
+	} else {
+		t.moved = false
+	}
+	e.Cost, e.RTT = t.edge.Cost, t.edge.RTT
+	return false
+}
+
+// hold returns for how long a cost that moved by so much has to stay before it is told.
+func (t *told) hold(now, by time.Duration) time.Duration {
+	for ; t.swings > 0 && now-t.turned >= swingDecay; t.swings-- {
+		t.turned += swingDecay
+	}
+	if by <= -Doubt/2 || by > 0 == t.rose {
+		return changeHold // a link that has proved itself has waited already
+	}
+	return changeHold << min(t.swings, swingMost)
+}
+
+// remember notes the edges that were just told.
+func (p *Publisher) remember(now time.Duration) {
+	edges := make(map[membership.NodeID]*told, len(p.last.Edges))
+	for _, e := range p.last.Edges {
+		t := p.edges[e.To]
+		if t == nil {
+			t = &told{edge: e, turned: now}
+		} else if by := e.Cost - t.edge.Cost; by != 0 {
+			t.moved = false
+			if rises := by > 0; by.Abs() < Doubt/2 && rises != t.rose {
+				t.rose, t.turned = rises, now
+				t.swings = min(t.swings+1, swingMost+1)
+			}
+		}
+		t.edge = e
+		edges[e.To] = t
+	}
+	p.edges = edges
 }
 
 // Outnumber makes the next counter larger than one that somebody claims to have
@@ -74,23 +151,6 @@ func (p *Publisher) Outnumber(counter uint64) {
 // Again lets the same be said at once, as with another signature.
 func (p *Publisher) Again() { p.said = false }
 
-func (p *Publisher) due(now time.Duration, want *Advertisement) bool {
-	if now-p.at >= refreshEvery || !sameBesideCosts(&p.last, want) {
-		return true
-	}
-	if doubted(p.last.Edges, want.Edges) {
-		return true
-	}
-	if !costsDiffer(p.last.Edges, want.Edges) {
-		p.differs = false
-		return false
-	}
-	if !p.differs {
-		p.differs, p.changed = true, now
-	}
-	return now-p.changed >= changeHold
-}
-
 func sameBesideCosts(a, b *Advertisement) bool {
 	if a.Flags != b.Flags || a.Instance != b.Instance || a.View != b.View || a.Epoch != b.Epoch || a.Wanted != b.Wanted ||
 		a.Incarnation != b.Incarnation || len(a.Edges) != len(b.Edges) {
@@ -102,26 +162,6 @@ func sameBesideCosts(a, b *Advertisement) bool {
 		}
 	}
 	return true
-}
-
-// doubted says whether a link has come into doubt.
-func doubted(said, now []Edge) bool {
-	for i := range said {
-		if now[i].Cost-said[i].Cost >= Doubt/2 {
-			return true
-		}
-	}
-	return false
-}
-
-func costsDiffer(said, now []Edge) bool {
-	for i := range said {
-		moved := (now[i].Cost - said[i].Cost).Abs()
-		if moved > max(said[i].Cost/changeShare, changeLeast) {
-			return true
-		}
-	}
-	return false
 }
 
 // A Throttle spaces computations: the first change is computed after 10 ms, so that

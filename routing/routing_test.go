@@ -284,6 +284,62 @@ func TestCostsAreSaidWhenTheyStay(t *testing.T) {
 	}
 }
 
+// TestCostsThatSwing: a cost that rises and falls again and again is told ever more seldom,
+// one that only rises is not, and calm makes up for it. Doubt is always told at once.
+func TestCostsThatSwing(t *testing.T) {
+	var p Publisher
+	cost := func(d time.Duration) Advertisement {
+		return Advertisement{Gateway: 1, Edges: []Edge{{To: 2, Cost: d}, {To: 3, Cost: 30 * time.Millisecond}}}
+	}
+	now := time.Duration(0)
+	p.Next(now, cost(20*time.Millisecond))
+	// takes moves the cost and returns after how long it is told.
+	takes := func(d time.Duration) time.Duration {
+		for began := now; ; now += 100 * time.Millisecond {
+			if said, ok := p.Next(now, cost(d)); ok {
+				if said.Edges[0].Cost != d || said.Edges[1].Cost != 30*time.Millisecond {
+					t.Fatalf("told %v", said.Edges)
+				}
+				return now - began
+			}
+			if now-began > time.Minute {
+				t.Fatalf("%v is never told", d)
+			}
+		}
+	}
+	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 32} {
+		d := 20 * time.Millisecond
+		if i%2 == 0 {
+			d *= 2
+		}
+		if got := takes(d); got != want*time.Second {
+			t.Fatalf("move %d is told after %v, want %d s", i, got, want)
+		}
+	}
+	if got := takes(Doubt + 40*time.Millisecond); got != 0 {
+		t.Errorf("doubt is told after %v", got)
+	}
+	if got := takes(40 * time.Millisecond); got != changeHold {
+		t.Errorf("the end of a doubt is told after %v", got)
+	}
+	for d := 60 * time.Millisecond; d < 200*time.Millisecond; d += 20 * time.Millisecond {
+		if got := takes(d); got != changeHold {
+			t.Errorf("a cost that goes on rising is told after %v", got)
+		}
+	}
+	now += (swingMost + 1) * swingDecay
+	if got := takes(20 * time.Millisecond); got != changeHold {
+		t.Errorf("after calm, a cost is told after %v", got)
+	}
+	// What has not moved enough is not told with what has.
+	ad := cost(20 * time.Millisecond)
+	ad.Edges[1].Cost += time.Millisecond
+	ad.Flags = Draining
+	if said, ok := p.Next(now, ad); !ok || said.Edges[1].Cost != 30*time.Millisecond {
+		t.Errorf("told %v: %v", ok, said.Edges)
+	}
+}
+
 func TestThrottleSpacesComputations(t *testing.T) {
 	var th Throttle
 	th.Took(time.Second)

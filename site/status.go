@@ -12,7 +12,6 @@ import (
 	"ringway/internal/admin"
 	"ringway/membership"
 	"ringway/overlay"
-	"ringway/routing"
 	"ringway/site/merge"
 	"ringway/site/ring"
 	"ringway/site/session"
@@ -226,7 +225,7 @@ func (n *node) addOverlay(s *admin.Status, o overlay.Status) {
 		s.Links = append(s.Links, admin.Link{
 			Peer: l.Peer, Site: l.Site, Address: l.Address, State: l.State.String(), RTT: admin.Milliseconds(l.RTT),
 			Jitter: admin.Milliseconds(l.Jitter), Loss: float64(l.LossPPM) / 1e6,
-			Cost: admin.Milliseconds(routing.Cost(l.RTT, l.LossPPM, 0)), Lanes: l.Lanes,
+			Cost: admin.Milliseconds(l.Cost), Lanes: l.Lanes,
 			Up: l.Since.Seconds(), Sent: l.BytesSent, Received: l.BytesReceived, Waiting: l.ControlQueue, WaitingBytes: l.ControlBytes,
 		})
 	}
