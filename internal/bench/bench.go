@@ -26,7 +26,7 @@ type Config struct {
 
 	Options client.Options // how to connect: TLS, Token
 
-	prefix string // of the groups' names; "": one of this run alone
+	Prefix string // of the groups' names; "": one of this process and time
 }
 
 // Limits of a Config.
@@ -74,7 +74,7 @@ func (c *Config) Check() error {
 	return err
 }
 
-func (c *Config) groupName(i int) string { return fmt.Sprintf("%s-%d", c.prefix, i) }
+func (c *Config) groupName(i int) string { return fmt.Sprintf("%s-%d", c.Prefix, i) }
 
 // perSender returns the window of one sender.
 func (c *Config) perSender() int {
@@ -88,8 +88,8 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, began: time.Now()}
-	if r.cfg.prefix == "" {
-		r.cfg.prefix = fmt.Sprintf("bench-%d-%d", os.Getpid(), r.began.UnixMilli()%1e6)
+	if r.cfg.Prefix == "" {
+		r.cfg.Prefix = fmt.Sprintf("bench-%d-%d", os.Getpid(), r.began.UnixMilli()%1e6)
 	}
 	defer r.close()
 	if err := r.connect(ctx); err != nil {

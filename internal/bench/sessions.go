@@ -286,7 +286,7 @@ func (c *SessionsConfig) latency(ctx context.Context, stuck int) (Latency, error
 	cfg := Config{
 		Connect: []string{c.Connect}, Size: 1000, Senders: 1, Groups: 1, Service: membership.Agreed,
 		Duration: c.Duration, WarmUp: c.Duration / 5, Rate: c.Messages, Window: DefaultWindow,
-		prefix: fmt.Sprintf("stuck-%d-%d", os.Getpid(), time.Now().UnixMilli()%1e6),
+		Prefix: fmt.Sprintf("stuck-%d-%d", os.Getpid(), time.Now().UnixMilli()%1e6),
 	}
 	for range stuck {
 		conn, err := client.Dial(ctx, c.Connect, client.Options{})

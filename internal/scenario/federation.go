@@ -121,6 +121,31 @@ func (f *Federation) Names(site string) (names []string) {
 	return names
 }
 
+// At returns the nodes of a site.
+func (f *Federation) At(site string) (members []*Member) {
+	for _, m := range f.Nodes {
+		if m.site == site {
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+// Address returns where the node's clients connect, on its own machine.
+func (m *Member) Address() string { return m.clients }
+
+// ClientOptions are for clients of any of the nodes, each on its node's machine.
+func (f *Federation) ClientOptions() client.Options {
+	return client.Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		for _, m := range f.Nodes {
+			if m.clients == address {
+				return f.Lab.Dial(ctx, m.node, network, address)
+			}
+		}
+		return nil, fmt.Errorf("%s: no node of %s has this address", address, f.Lab.Topology().Path)
+	}}
+}
+
 // member returns the node of that name, or nil.
 func (f *Federation) member(name string) *Member {
 	for _, m := range f.Nodes {

@@ -1,0 +1,197 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"ringway/internal/bench"
+	"ringway/internal/netlab"
+	"ringway/internal/scenario"
+)
+
+func main() {
+	if code, done := netlab.Elevate(); done {
+		os.Exit(code)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "bench-local: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// options are the command's flags.
+type options struct {
+	pairs            int
+	rate, world      float64
+	duration         time.Duration
+	binary, topology string
+}
+
+func run(ctx context.Context) (err error) {
+	var o options
+	flag.IntVar(&o.pairs, "pairs", 5, "measurements with and without each trouble")
+	flag.Float64Var(&o.rate, "rate", 200, "local messages a second in each site")
+	flag.Float64Var(&o.world, "world", 40, "messages a second from each site to all, 1000 bytes each")
+	flag.DurationVar(&o.duration, "duration", 8*time.Second, "of each measurement")
+	flag.StringVar(&o.binary, "ringway", "", "the ringway to measure (required)")
+	flag.StringVar(&o.topology, "topology", "internal/scenario/scripts/three-sites.toml", "the sites, at least two nodes each with admin ports, and links")
+	flag.Parse()
+	if o.binary == "" || o.pairs < 1 || flag.NArg() > 0 {
+		return errors.New("want --ringway PROGRAM, at least one pair, and no arguments")
+	}
+	f, err := scenario.NewFederation(o.topology, o.binary, nil, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := f.Lab.Do("run"); err != nil {
+		return err
+	}
+	if err := patiently(ctx, f.Ready); err != nil {
+		return err
+	}
+	w, err := newWorld(ctx, f, o.world)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	m := &measurement{options: &o, lab: f, world: w}
+	for _, t := range troubles {
+		if err := m.against(ctx, t); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	return m.print(os.Stdout)
+}
+
+// patience bounds what is waited for.
+const patience = 2 * time.Minute
+
+func patiently(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return f(ctx)
+}
+
+// A measurement compares local latencies with a trouble and without.
+type measurement struct {
+	*options
+	lab   *scenario.Federation
+	world *world
+	runs  int
+	rows  []row
+}
+
+// A row is a site beside a trouble: what each pair showed.
+type row struct {
+	trouble, site string
+	pairs         []pair
+}
+
+// A pair has the latencies of two measurements, one right after the other.
+type pair struct{ quiet, troubled bench.Latency }
+
+// against measures all pairs of a trouble, and who is first alternates.
+func (m *measurement) against(ctx context.Context, t trouble) error {
+	sites := m.lab.Lab.Topology().Sites
+	rows := make([]row, len(sites))
+	for i, s := range sites {
+		rows[i] = row{trouble: t.name, site: s.Name}
+	}
+	for n := range m.pairs {
+		results := map[bool][]bench.Latency{}
+		for _, troubled := range [][]bool{{false, true}, {true, false}}[n%2] {
+			var err error
+			if results[troubled], err = m.once(ctx, t, troubled); err != nil {
+				return err
+			}
+		}
+		for i := range rows {
+			p := pair{results[false][i], results[true][i]}
+			rows[i].pairs = append(rows[i].pairs, p)
+			fmt.Printf("%s, pair %d, %s: p50 %d and %d µs, p99 %d and %d µs\n", t.name, n+1, rows[i].site,
+				p.quiet.P50, p.troubled.P50, p.quiet.P99, p.troubled.P99)
+		}
+	}
+	m.rows = append(m.rows, rows...)
+	return nil
+}
+
+// once measures every site at the same time. Before and after, everything is well.
+func (m *measurement) once(ctx context.Context, t trouble, troubled bool) ([]bench.Latency, error) {
+	if err := patiently(ctx, m.world.settled); err != nil {
+		return nil, err
+	}
+	m.runs++
+	sites := m.lab.Lab.Topology().Sites
+	latencies, faults := make([]bench.Latency, len(sites)), make([]error, len(sites)+1)
+	var measuring, beside sync.WaitGroup
+	making, stop := context.WithCancel(ctx)
+	defer stop()
+	if troubled {
+		beside.Go(func() { faults[len(sites)] = t.make(making, m.lab.Lab) })
+	}
+	for i, s := range sites {
+		nodes := m.lab.At(s.Name)
+		measuring.Go(func() {
+			result, err := bench.Run(ctx, bench.Config{
+				Connect: []string{nodes[0].Address(), nodes[len(nodes)-1].Address()}, Options: m.lab.ClientOptions(),
+				Size: 200, Senders: 1, Groups: 1, Rate: m.rate, Window: bench.DefaultWindow, Prefix: fmt.Sprintf("local-%s-%d", s.Name, m.runs),
+				Service: localService, Duration: m.duration, WarmUp: time.Second,
+			})
+			if faults[i] = err; err == nil {
+				latencies[i], faults[i] = result.Latency, result.Err()
+			}
+		})
+	}
+	measuring.Wait()
+	stop()
+	beside.Wait()
+	return latencies, errors.Join(append(faults, t.end(m.lab.Lab))...)
+}
+
+// print prints medians over the pairs.
+func (m *measurement) print(out io.Writer) error {
+	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "\ntrouble\tsite\tp50 µs\twith it\tratio\tp99 µs\twith it\tratio\tof the pairs")
+	for _, r := range m.rows {
+		p50 := func(l bench.Latency) int64 { return l.P50 }
+		p99 := func(l bench.Latency) int64 { return l.P99 }
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", r.trouble, r.site, r.columns(p50, false), r.columns(p99, true))
+	}
+	return table.Flush()
+}
+
+// columns are the medians of a quantile without and with the trouble, and of the ratios.
+func (r *row) columns(of func(bench.Latency) int64, all bool) string {
+	var quiet, troubled []int64
+	var ratios []float64
+	for _, p := range r.pairs {
+		q, t := of(p.quiet), of(p.troubled)
+		quiet, troubled, ratios = append(quiet, q), append(troubled, t), append(ratios, float64(t)/float64(max(q, 1)))
+	}
+	slices.Sort(quiet)
+	slices.Sort(troubled)
+	slices.Sort(ratios)
+	middle := len(ratios) / 2
+	text := fmt.Sprintf("%d\t%d\t%.2f", quiet[middle], troubled[middle], ratios[middle])
+	if all {
+		text += fmt.Sprintf("\t%.2f to %.2f", ratios[0], ratios[len(ratios)-1])
+	}
+	return text
+}
