@@ -26,16 +26,24 @@ type world struct {
 	conns []*client.Conn
 
 	paused atomic.Bool
-	seen   []atomic.Uint64
+	ears   []ear
+}
+
+// An ear is what a member of the group has got.
+type ear struct {
+	marks   atomic.Uint64
+	members atomic.Int64 // in its view
 }
 
 func newWorld(ctx context.Context, f *scenario.Federation, rate float64) (*world, error) {
 	running, stop := context.WithCancel(context.Background())
 	sites := f.Lab.Topology().Sites
-	w := &world{lab: f, every: time.Duration(float64(time.Second) / rate), stop: stop, seen: make([]atomic.Uint64, len(sites))}
+	w := &world{lab: f, every: time.Duration(float64(time.Second) / rate), stop: stop, ears: make([]ear, len(sites))}
 	for i, s := range sites {
 		nodes := f.At(s.Name)
-		conn, err := client.Dial(ctx, nodes[len(nodes)-1].Address(), f.ClientOptions())
+		options := f.ClientOptions()
+		options.Membership = true
+		conn, err := client.Dial(ctx, nodes[len(nodes)-1].Address(), options)
 		if err != nil {
 			w.close()
 			return nil, err
@@ -45,7 +53,7 @@ func newWorld(ctx context.Context, f *scenario.Federation, rate float64) (*world
 			w.close()
 			return nil, err
 		}
-		w.busy.Go(func() { w.read(running, conn, &w.seen[i]) })
+		w.busy.Go(func() { w.read(running, conn, &w.ears[i]) })
 		w.busy.Go(func() { w.send(running, conn) })
 	}
 	return w, nil
@@ -79,14 +87,19 @@ func (w *world) send(ctx context.Context, conn *client.Conn) {
 }
 
 // read takes what comes, and counts the marks.
-func (w *world) read(ctx context.Context, conn *client.Conn, marks *atomic.Uint64) {
+func (w *world) read(ctx context.Context, conn *client.Conn, e *ear) {
 	for {
 		event, err := conn.Receive(ctx)
 		if err != nil {
 			return
 		}
-		if m, ok := event.(*client.Message); ok && len(m.Data) == len(mark) {
-			marks.Add(1)
+		switch event := event.(type) {
+		case *client.View:
+			e.members.Store(int64(len(event.Members)))
+		case *client.Message:
+			if len(event.Data) == len(mark) {
+				e.marks.Add(1)
+			}
 		}
 	}
 }
@@ -101,21 +114,33 @@ func (w *world) settled(ctx context.Context) error {
 	if err := w.lab.Ready(ctx); err != nil {
 		return err
 	}
-	before := make([]uint64, len(w.seen))
-	for i := range w.seen {
-		before[i] = w.seen[i].Load()
+	all := func(what string, ok func(i int, e *ear) bool) error {
+		for i := range w.ears {
+			for !ok(i, &w.ears[i]) {
+				if !sleep(ctx, 10*time.Millisecond) {
+					return fmt.Errorf("%s at site %d: %w", what, i+1, ctx.Err())
+				}
+			}
+		}
+		return nil
+	}
+	if err := all("no view of the group's members", func(_ int, e *ear) bool { return int(e.members.Load()) == len(w.conns) }); err != nil {
+		return err
+	}
+	before := make([]uint64, len(w.ears))
+	for i := range w.ears {
+		before[i] = w.ears[i].marks.Load()
 	}
 	for _, c := range w.conns {
 		if err := c.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{worldGroup}, Data: []byte(mark)}); err != nil {
 			return err
 		}
 	}
-	for i := range w.seen {
-		for w.seen[i].Load() < before[i]+uint64(len(w.conns)) {
-			if !sleep(ctx, 10*time.Millisecond) {
-				return fmt.Errorf("not everything that was under way has come to site %d: %w", i+1, ctx.Err())
-			}
-		}
+	err := all("not everything that was under way has come", func(i int, e *ear) bool {
+		return e.marks.Load() >= before[i]+uint64(len(w.conns))
+	})
+	if err != nil {
+		return err
 	}
 	w.paused.Store(false)
 	sleep(ctx, time.Second)
