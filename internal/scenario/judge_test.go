@@ -91,15 +91,16 @@ func TestJudge(t *testing.T) {
 		"sets that overlap": {a: "n1:a|ab", b: "n1:a|ab", want: "own set", edit: func(a, b *transcript) {
 			a.Log[0].View.Members, b.Log[0].View.Members = []string{"a", "b"}, []string{"a", "b"}
 		}},
-		"two orders":                                    {a: "v1:ab 1.4 2.5", b: "v1:ab 2.5 1.4", want: "no order"},
-		"two orders over a view":                        {a: "v1:ab 1.4 n2:ab", b: "v1:ab n2:ab 1.4", want: "before it"},
-		"together without a message":                    {a: "v1:ab 1.5 ~ n2:ab", b: "v1:ab ~ n2:ab", want: "before it"},
-		"together from elsewhere":                       {a: "v1:ab v2:ab n3:ab", b: "v1:ab n3:ab", want: "together"},
-		"safe for one":                                  {a: "v1:ab 1.6 ~ n2:a", b: "v1:ab ~ n3:b", want: "had that view and not the message"},
-		"safe, the other crashes":                       {a: "v1:ab 1.6 ~ n2:a", b: "v1:ab ~", edit: func(_, b *transcript) { b.Crashed = true }},
-		"safe after the signal":                         {a: "v1:ab ~ 1.6 n2:a", b: "v1:ab ~ n3:b"},
-		"safe among those that stay":                    {a: "v1:abc ~ 1.6 n2:ab", b: "v1:abc ~ n2:ab", want: "after the signal: true"},
-		"safe before a leave in the middle of a change": {a: "v1:abc ~ 1.6 n2:ab ~ n3:a", b: "v1:abc ~ n4:b"},
+		"two orders":                                           {a: "v1:ab 1.4 2.5", b: "v1:ab 2.5 1.4", want: "no order"},
+		"two orders over a view":                               {a: "v1:ab 1.4 n2:ab", b: "v1:ab n2:ab 1.4", want: "before it"},
+		"together without a message":                           {a: "v1:ab 1.5 ~ n2:ab", b: "v1:ab ~ n2:ab", want: "before it"},
+		"together from elsewhere":                              {a: "v1:ab v2:ab n3:ab", b: "v1:ab n3:ab", want: "together"},
+		"safe for one":                                         {a: "v1:ab 1.6 ~ n2:a", b: "v1:ab ~ n3:b", want: "had that view and not the message"},
+		"safe, the other crashes":                              {a: "v1:ab 1.6 ~ n2:a", b: "v1:ab ~", edit: func(_, b *transcript) { b.Crashed = true }},
+		"safe after the signal":                                {a: "v1:ab ~ 1.6 n2:a", b: "v1:ab ~ n3:b"},
+		"safe among those that stay":                           {a: "v1:abc ~ 1.6 n2:ab", b: "v1:abc ~ n2:ab", want: "after the signal: true"},
+		"safe before a leave in the middle of a change":        {a: "v1:abc ~ 1.6 n2:ab ~ n3:a", b: "v1:abc ~ n4:b"},
+		"safe before somebody comes in the middle of a change": {a: "v1:ab ~ 1.6 n2:a|bc ~ n3:ab", b: "v1:ab ~ n4:bc n2:a|bc n3:ab"},
 		"own message lost": {a: "v1:ab", b: "v1:ab", want: "did not come back", edit: func(a, _ *transcript) {
 			a.Sent = append(a.Sent, Sent{Seq: 7, Service: client.Agreed, Groups: []string{GroupAll}})
 		}},

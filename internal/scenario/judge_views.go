@@ -183,16 +183,23 @@ func (j *judge) safeIn(s *seen, e *epoch) {
 }
 
 // along returns who, after a signal, is in the next view from the same one; nil if there
-// is no such view. Views of joins and leaves in the middle of a change, which another
-// signal follows at once, still have those that do not come along.
+// is no such view. A view in the middle of a change, which another signal follows at once,
+// may still have those that do not come along to the one after it, but nobody who came from
+// elsewhere counts from there on.
 func (e *epoch) along(self string) []string {
+	var came []string // nil: no view has named anybody
 	for e = e.next; e != nil; e = e.next {
-		switch {
-		case e.interim:
-		case e.view.Cause == client.ByNetwork:
-			return e.view.MovedTogether
-		default:
+		switch moved := e.view.MovedTogether; {
+		case e.view.Cause != client.ByNetwork && !e.interim:
 			return []string{self}
+		case e.view.Cause != client.ByNetwork:
+		case came == nil:
+			came = slices.Clone(moved)
+		default:
+			came = slices.DeleteFunc(came, func(name string) bool { return !slices.Contains(moved, name) })
+		}
+		if !e.interim {
+			return came
 		}
 	}
 	return nil
