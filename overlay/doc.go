@@ -13,7 +13,7 @@
 //
 //   - Link state. It advertises its own links, signed, floods what others advertise,
 //     and computes routes (package routing). What a link costs is its way, without the
-//     queues that traffic makes (type meter; docs/decisions/0030).
+//     queues that traffic makes (type meter; docs/decisions/0031).
 //
 //   - Logs. Every site instance is a log of numbered entries, each with destinations. A
 //     site in one piece is one instance; a split one has several, each with the gateways
