@@ -114,3 +114,31 @@ func TestFIFOAtTheEndOfAView(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnFIFO: a fifo message reaches its sender if that had asked to join before, wherever
+// the join lies; not if it asked later, although the join may have the lower key (P8).
+func TestOwnFIFO(t *testing.T) {
+	joined := func(key int64, n uint64) Event { e := kjoin("c1", "g", key); e.N = n; return e }
+	local := func(key int64) Event { e := joined(key, 1<<60); e.Src = "~"; return e }
+	sent := keyed("c1", 1, FIFO, "A", 90, 5, "A")
+	sent.Inst = "A"
+	got := kdlv("c1", "c1", 1, "A", 90, 5)
+	for _, test := range []struct {
+		name   string
+		broken bool
+		events []Event
+	}{
+		{"it was a member", true, []Event{joined(10, 1), sent}},
+		{"its join was under way", true, []Event{sent, joined(50, 4)}},
+		{"its join was under way, and it got it behind that", false, []Event{sent, joined(50, 4), got}},
+		{"it joined later, by a lower key", false, []Event{sent, joined(50, 6)}},
+		{"it joined later, in its site", false, []Event{sent, local(50)}},
+		{"it had joined in its site", true, []Event{local(50), sent}},
+	} {
+		events := append([]Event{connect("c1"), view(1, "A", "A", "B"), submit("c1", 1, FIFO, "g")}, test.events...)
+		found := violated([]Trace{life("a", append(events, stop())...)}, settled)
+		if slices.Contains(found, "P8") != test.broken {
+			t.Errorf("%s: P8 should be found: %v; found %v", test.name, test.broken, found)
+		}
+	}
+}

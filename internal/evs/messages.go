@@ -92,9 +92,9 @@ func (h *history) acceptedBefore(r *report) {
 }
 
 // selfDelivery is P8: a client that lives gets its own fifo, causal, agreed and safe messages
-// that are addressed to it, before anything of its next configuration. Its own joins and
-// leaves are in one order with all of these, so keys tell for fifo messages too. Traces that do
-// not show acceptance tell less, and nothing of fifo messages: it gets them if it was in the group when it sent and
+// that are addressed to it, before anything of its next configuration. To a fifo message it
+// is addressed if it had asked to join before: the message waits for that. Traces that do not
+// show acceptance tell less, and nothing of fifo messages: it gets them if it was in the group when it sent and
 // had not asked to leave.
 func selfDelivery(h *history, r *report) {
 	for _, c := range h.clients {
@@ -109,12 +109,12 @@ func selfDelivery(h *history, r *report) {
 
 // ownAccepted checks P8 for what the client's node accepted from it.
 func (h *history) ownAccepted(r *report, c *client) {
-	member := map[string]bool{}
+	member, joined := map[string]bool{}, map[string]*Event{}
 	var waiting []item
 	for _, it := range c.items {
 		switch it.Kind {
 		case Join:
-			member[it.Group] = true
+			member[it.Group], joined[it.Group] = true, it.Event
 		case Leave:
 			delete(member, it.Group)
 		case Gone:
@@ -125,7 +125,7 @@ func (h *history) ownAccepted(r *report, c *client) {
 			m := it.message
 			mine := func(g string) bool { return member[g] || g == c.private }
 			addressed := it.Mode == "fed" && h.addressedIn(c, m, it.period) || it.Mode != "fed" && slices.ContainsFunc(m.groups, mine)
-			if addressed && inSenderOrder(m.service) && m.wantedBy(c) {
+			if addressed && m.wantedBy(c) && (Ordered(m.service) || m.service == FIFO && c.joinedFirst(m, it, joined)) {
 				waiting = append(waiting, it)
 			}
 		case Dlv:
@@ -147,6 +147,16 @@ func (h *history) ownAccepted(r *report, c *client) {
 			r.add(Violation{Client: c.name, Message: own.Msg, View: own.View, Explain: fmt.Sprintf("client %s never got its own %s message %v", c.name, own.message.service, own.Msg)}, own.message.submit, own.Event)
 		}
 	}
+}
+
+// joinedFirst says whether the client was in a group of its own fifo message, accepted at
+// it, by a join that was accepted before. A later one may have a lower key. joined has the
+// joins that were delivered by then.
+func (c *client) joinedFirst(m *message, it item, joined map[string]*Event) bool {
+	return it.Mode != "fed" || slices.ContainsFunc(m.groups, func(g string) bool {
+		last := c.lastMove(g, it.View, keyOf(it.Event), it.period)
+		return g == c.private || last != nil && last.Kind == Join && (last == joined[g] || last.Src == it.Inst && last.N < it.N)
+	})
 }
 
 // ownSubmitted checks P8 by what the client saw.

@@ -178,15 +178,20 @@ func (h *history) memberOf(c *client, m *message, s stay) bool {
 // memberAt says whether the client's last own join or leave of g below the key is a
 // join, within one attach period.
 func (c *client) memberAt(g string, v ViewID, k key, period int) bool {
-	member := false
+	last := c.lastMove(g, v, k, period)
+	return last != nil && last.Kind == Join
+}
+
+// lastMove is the client's last own join or leave of g below a key, in one attach period.
+func (c *client) lastMove(g string, v ViewID, k key, period int) (last *Event) {
 	for _, e := range c.moves[g] {
 		if e.period != period || e.Kind != Join && e.Kind != Leave {
 			continue
 		}
 		if v.Less(e.View) || e.View == v && !keyOf(e.Event).less(k) {
-			return member
+			return last
 		}
-		member = e.Kind == Join
+		last = e.Event
 	}
-	return member
+	return last
 }
