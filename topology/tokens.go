@@ -48,12 +48,28 @@ func AppendToken(path string, token Token) error {
 	if strings.ContainsAny(token.Note, "\r\n") {
 		return errors.New("a note is one line")
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(token.String() + "\n")
+	line := token.String() + "\n"
+	if broken, err := torn(file); err != nil || broken {
+		line = "\n" + line
+	}
+	_, err = file.WriteString(line)
 	return errors.Join(err, file.Close())
+}
+
+// torn says whether a file's last line has no end, as a full disk or an editor may
+// leave it: what is appended would belong to that line's note.
+func torn(file *os.File) (bool, error) {
+	info, err := file.Stat()
+	if err != nil || info.Size() == 0 {
+		return false, err
+	}
+	var last [1]byte
+	_, err = file.ReadAt(last[:], info.Size()-1)
+	return last[0] != '\n', err
 }
 
 // checkTokenPattern is checkPattern for a field of a line.
@@ -86,8 +102,7 @@ func (t Token) Admits(client string) bool { return Matches(t.Client, client) }
 // loadTokens reads a file of tokens. What is wrong with the file as a whole is the
 // fault of the topology's line that names it.
 func (r *reader) loadTokens(path string, fault func(format string, args ...any)) []Token {
-	file, err := os.Open(path)
-	if err != nil {
+	unreadable := func(err error) []Token {
 		var cause *fs.PathError
 		if errors.As(err, &cause) {
 			err = cause.Err
@@ -95,19 +110,26 @@ func (r *reader) loadTokens(path string, fault func(format string, args ...any))
 		fault("the tokens cannot be read from %s: %v: make one with `ringway keys token`", path, err)
 		return nil
 	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := os.Stat(path)
+	switch { // before it is opened: to open a pipe waits for who writes
+	case err != nil:
+		return unreadable(err)
+	case !info.Mode().IsRegular():
 		fault("the tokens cannot be read from %s: it is no ordinary file", path)
 		return nil
-	} else if info.Mode().Perm()&0o022 != 0 {
+	case info.Mode().Perm()&0o022 != 0:
 		fault("others may write to %s, which lets them in as whom they like: chmod 600 it", path)
 		return nil
 	}
+	file, err := os.Open(path)
+	if err != nil {
+		return unreadable(err)
+	}
+	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxTokenFileBytes+1))
 	switch {
 	case err != nil:
-		fault("the tokens cannot be read from %s: %v", path, err)
-		return nil
+		return unreadable(err)
 	case len(data) > maxTokenFileBytes:
 		fault("%s is larger than %d KiB, which no tokens need", path, maxTokenFileBytes>>10)
 		return nil

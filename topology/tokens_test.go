@@ -57,6 +57,29 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestATokenBehindATornLine: it is a line of its own.
+func TestATokenBehindATornLine(t *testing.T) {
+	path := withTokens(t, Token{Hash: HashToken([]byte("first")), Client: "a", Note: "no end"}.String())
+	file := filepath.Join(filepath.Dir(path), defaultTokenFile)
+	for _, secret := range []string{"second", "third"} {
+		if err := AppendToken(file, Token{Hash: HashToken([]byte(secret)), Client: "b"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	top, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"first", "second", "third"} {
+		if _, ok := top.Access.TokenOf([]byte(secret)); !ok {
+			t.Errorf("the %s token does not count", secret)
+		}
+	}
+	if data, err := os.ReadFile(file); err != nil || strings.Count(string(data), "\n") != 3 {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
 func TestFaultsOfTokens(t *testing.T) {
 	hash := strings.Repeat("0f", 32)
 	path := withTokens(t, "abc *\n"+hash+"\n"+hash+" [\n"+hash+" *\n\n"+hash+" web-*\n")
