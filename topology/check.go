@@ -75,8 +75,8 @@ func (r *reader) checkNames(t *Topology) {
 		default:
 			at.fault("name", "its id %v, a hash of the name, is also that of %s: give this one another name", n.ID, r.nodes[first].what)
 		}
-		if certs && (n.Name == "ca" || strings.HasSuffix(n.Name, "-key")) {
-			r.nodes[n].fault("name", "its certificate would be %s.pem, which is another file's name in the certs folder: choose a name other than ca that does not end in -key", n.Name)
+		if certs && (n.Name == "ca" || n.Name == "revoked" || strings.HasSuffix(n.Name, "-key")) {
+			r.nodes[n].fault("name", "its certificate would be %s.pem, which is another file's name in the certs folder: choose a name other than ca and revoked that does not end in -key", n.Name)
 		}
 	}
 }

@@ -430,3 +430,14 @@ func TestExplainReportsWriteErrors(t *testing.T) {
 		t.Error("a failed write is not reported")
 	}
 }
+
+// TestNamesOfOtherFiles: a node's certificate must not be the authority's file, the list of
+// what was revoked, or a key.
+func TestNamesOfOtherFiles(t *testing.T) {
+	for name, good := range map[string]bool{"ca": false, "revoked": false, "lon-key": false, "lon-1": true} {
+		text := "[federation]\nname = \"acme\"\ncerts = \"certs\"\n[[site]]\nname = \"lon\"\n[[site.node]]\nname = \"" + name + "\"\naddress = \"10.1.0.1:4803\"\n"
+		if _, err := Parse("t.toml", []byte(text)); (err == nil) != good {
+			t.Errorf("a node called %s: %v", name, err)
+		}
+	}
+}

@@ -71,8 +71,16 @@ func (n name) checkFiles() error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	if n.node == caName || n.node == revokedName || strings.HasSuffix(n.node, keySuffix) {
-		return fmt.Errorf("node name %q: %s.pem is the name of another file in the folder; choose a name other than %s and %s that does not end in %s", n.node, n.node, caName, revokedName, keySuffix)
+	return checkFileName(n.node)
+}
+
+// checkFileName says whether a certs folder can hold files of a node of that name.
+func checkFileName(node string) error {
+	if err := checkPart("node", node); err != nil {
+		return err
+	}
+	if node == caName || node == revokedName || strings.HasSuffix(node, keySuffix) {
+		return fmt.Errorf("node name %q: %s.pem is the name of another file in the folder; choose a name other than %s and %s that does not end in %s", node, node, caName, revokedName, keySuffix)
 	}
 	return nil
 }

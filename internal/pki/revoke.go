@@ -98,6 +98,9 @@ const revokedSuffix = ".revoked"
 // has not expired on the authority's list, and sets the node's files aside: what was
 // revoked is never used again. It returns the serial numbers that are new on the list.
 func Revoke(dir, federation, node string) (serials []string, err error) {
+	if err := checkFileName(node); err != nil {
+		return nil, err // the authority's own files, for one, are not to be set aside
+	}
 	ca, key, err := loadAuthority(dir, federation)
 	if err != nil {
 		return nil, err

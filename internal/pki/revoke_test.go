@@ -42,6 +42,21 @@ func reload(t *testing.T, id *Identity, wantChange bool) {
 	}
 }
 
+// TestOnlyNodesAreRevoked: not the authority, whose certificate it has signed as well, and
+// not files elsewhere.
+func TestOnlyNodesAreRevoked(t *testing.T) {
+	dir := folder(t, "lon-1")
+	for _, name := range []string{caName, revokedName, "lon-1" + keySuffix, "../lon-1", "", "a b"} {
+		if _, err := Revoke(dir, "acme", name); err == nil {
+			t.Errorf("%q was revoked", name)
+		}
+	}
+	load(t, dir, "lon-1")
+	if _, err := os.Stat(keyFile(dir, caName)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRevokedNodeIsRefused(t *testing.T) {
 	ca := folder(t, "lon-1", "lon-2")
 	dir := nodeFolder(t, ca, "lon-1")

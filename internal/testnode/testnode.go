@@ -186,9 +186,6 @@ func (f *Federation) Address(name string) string {
 	return n.Clients[0].Address
 }
 
-// Topology returns the path of the topology file.
-func (f *Federation) Topology() string { return f.topo.Path }
-
 // Admin returns the admin address of a node.
 func (f *Federation) Admin(name string) string {
 	n, _ := f.topo.Node(name)

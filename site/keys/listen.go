@@ -23,6 +23,9 @@ const (
 	// begin four times a second at most.
 	hellosPerSecond = 20
 	hellosBurst     = 40
+	// readPause is between a read that failed and the next: an error may stay for long (no
+	// memory), and must not take a core.
+	readPause = 10 * time.Millisecond
 )
 
 // A listener tells apart who sends to the one socket.
@@ -79,6 +82,7 @@ func (l *listener) run() {
 			if l.isClosed() {
 				return
 			}
+			time.Sleep(readPause)
 		default:
 			l.datagram(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), b[:n])
 		}

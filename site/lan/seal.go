@@ -78,13 +78,6 @@ func (s *Seal) Forget(node membership.NodeID) error {
 	return s.keys.Forget(node)
 }
 
-// SetNodes replaces the other nodes of the site.
-func (s *Seal) SetNodes(nodes []membership.NodeID) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.keys.SetNodes(nodes)
-}
-
 // Rotate draws new keys of this node, for the next ring; see seal.Keyring.
 func (s *Seal) Rotate() error {
 	s.mu.Lock()
