@@ -182,6 +182,9 @@ func (c *Core) take(fx *Effects) {
 	if state := c.mergeFx.State; state != nil {
 		if log := (logKey{state.Instance, state.View}); log != c.log {
 			fx.endLog()
+			if log.instance != c.log.instance {
+				fx.forgetControls()
+			}
 			c.log = log
 		}
 	}

@@ -54,6 +54,14 @@ func (fx *Effects) endLog() {
 	fx.Merge.Records, fx.Merge.Trim = fx.Merge.Records[:0], 0
 }
 
+// forgetControls drops what the node had to say as part of another instance: it would go
+// out in the name of the present one, and an honest gateway would be called false. Controls
+// may be lost; whoever still needs an answer repeats them.
+func (fx *Effects) forgetControls() {
+	clear(fx.Merge.Controls)
+	fx.Merge.Controls = fx.Merge.Controls[:0]
+}
+
 // add appends what one step of the Replica wants done.
 func (fx *Effects) add(step *merge.Effects) {
 	sum := &fx.Merge

@@ -57,6 +57,14 @@ func TestEffectsAddUp(t *testing.T) {
 			{State: state(1, 2), Records: []merge.Record{record(0)}, Trim: 9},
 			{State: state(1, 3), Records: []merge.Record{record(0), record(1)}},
 		}, epoch: 3, ended: []uint64{7}, records: []uint64{0, 1}},
+		{name: "controls go out in a new view", steps: []merge.Effects{
+			{State: state(1, 1), Controls: []merge.Control{{}}},
+			{State: state(1, 2), Controls: []merge.Control{{}}},
+		}, epoch: 2, control: 2},
+		{name: "controls of another instance do not", steps: []merge.Effects{
+			{State: state(1, 1), Controls: []merge.Control{{}, {}}},
+			{State: state(2, 2), Controls: []merge.Control{{}}},
+		}, epoch: 2, control: 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var c Core

@@ -174,8 +174,11 @@ func (r *Replica) elect(pos ring.Position, voters []membership.NodeID) {
 	r.chooseLeader()
 }
 
-// adopt makes m this node's machine.
+// adopt makes m this node's machine. What it had to say in the same breath as a gateway of
+// another instance is lost: it would go out as the new one's, which says such a thing
+// falsely.
 func (r *Replica) adopt(m *machine) {
+	r.fx.Controls = r.fx.Controls[:0]
 	m.lookup = r.lookup
 	r.m = m
 	r.epoch = max(r.epoch, m.epoch)
