@@ -132,6 +132,9 @@ func (m *measurement) against(ctx context.Context, t trouble) error {
 	return nil
 }
 
+// firstJoin is when a trouble begins: by then all have joined, which is told to all sites.
+const firstJoin = 800 * time.Millisecond
+
 // maxAgain bounds how often one measurement is made again.
 const maxAgain = 5
 
@@ -176,7 +179,11 @@ func (m *measurement) measure(ctx context.Context, t trouble, troubled bool) ([]
 	making, stop := context.WithCancel(ctx)
 	defer stop()
 	if troubled {
-		beside.Go(func() { faults[len(sites)] = t.make(making, m.lab.Lab) })
+		beside.Go(func() {
+			if sleep(making, firstJoin) {
+				faults[len(sites)] = t.make(making, m.lab.Lab)
+			}
+		})
 	}
 	for i, s := range sites {
 		nodes := m.lab.At(s.Name)
