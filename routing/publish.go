@@ -23,7 +23,7 @@ const (
 	lossSurcharge = 15 * time.Millisecond
 )
 
-// Cost is an edge's cost: half the smoothed round trip, plus the delay that losses
+// Cost is an edge's cost: half the round trip of its way, plus the delay that losses
 // are expected to add. A lost packet costs about one and a half round trips, and holds
 // up what comes behind it in its stream: of some flightPackets under way, one lost one
 // is enough. Above lossFloor a stream's congestion control gives up, which no round
