@@ -265,7 +265,8 @@ func (g *Gateway) hearHello(ctx context.Context, conn *quic.Conn, peer *topology
 	if _, err := s.Write(own.append(nil)); err != nil {
 		return hello, err
 	}
-	return hello, s.Close()
+	_ = s.Close() // the caller may have read it by now and have let go of the stream
+	return hello, nil
 }
 
 // countGarbage counts packets that are not QUIC at all; QUIC itself drops the rest.

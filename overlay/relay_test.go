@@ -208,3 +208,34 @@ func TestSubscriptionsThatLeaveTakeNoPlace(t *testing.T) {
 		m.until("its records", time.Second, func() bool { return m.rec["b-1"].count(log) == 3 })
 	})
 }
+
+// TestWhoHasReadTheAnswerIsLetIn: a caller lets go of the hello's stream as soon as it has
+// read the answer, which may be before the other end has closed it.
+func TestWhoHasReadTheAnswerIsLetIn(t *testing.T) {
+	f := newFederation(t, []string{"a-1", "b-1"}, "a-b").start("b-1")
+	n := f.node["a-1"]
+	id, err := pki.Throwaway(f.top.Name, n.Site.Name, n.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(Config{Topology: f.top, Node: n, Identity: id, Conn: f.wire["a-1"], Incarnation: 1}, newRecorder())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.transport.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 100 {
+		conn, err := g.transport.Dial(ctx, f.wire["b-1"].LocalAddr(), id.ClientTLS("b", "b-1"), quicConfig())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.greet(ctx, conn, f.node["b-1"], 0); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.CloseWithError(codeDraining, "")
+	}
+	if n := f.counter("b-1", "peers_refused"); n != 0 {
+		t.Errorf("%d of 100 were refused", n)
+	}
+}
