@@ -20,6 +20,7 @@ func (w *wan) promise(from *life, data []byte) {
 			continue
 		}
 		w.f.stats.Promises++
+		w.f.stats.PromiseBytes += len(data)
 		copies := 1
 		if w.rand.percent(w.spec.Duplicate) {
 			copies = 2

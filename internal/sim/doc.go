@@ -111,7 +111,10 @@
 //     few to draw from it wherever the tests run.
 //   - fed-lan, fed-gateways, fed-chaos, six-regions: the same, with 25 to 55 each.
 //   - fed-hang: gateways that hang.
-//   - fifty-sites: a run takes a minute.
+//   - fifty-sites: a second of virtual time in which somebody sends takes a quarter of a
+//     minute, a run five to ten minutes. TestManySites plays such a federation without
+//     faults (-sim.sites=50; sixteen sites in the ordinary tests) and looks at what an idle
+//     link costs.
 //
 // # Reading the code
 //

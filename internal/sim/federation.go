@@ -63,6 +63,7 @@ type place struct {
 type Stats struct {
 	Submitted, Rejected, Delivered, GroupViews, Rings, Crashes, Faults int
 	Packets, Records, Promises, Controls                               int
+	PromiseBytes                                                       int // of all copies
 	Events, Blocked                                                    int
 	Whole                                                              time.Duration   // from the last fault until all nodes were together for good
 	Parted                                                             []time.Duration // from splits of the WAN until each node had a view without the other side

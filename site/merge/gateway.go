@@ -113,7 +113,7 @@ func (r *Replica) active() bool {
 // interval is the time between ticks that nothing else causes (C6).
 func (r *Replica) interval() time.Duration {
 	if !r.active() {
-		return quietInterval
+		return r.quiet()
 	}
 	return r.busyInterval()
 }

@@ -49,10 +49,9 @@ const (
 
 // Constants of tuning: every node may have its own.
 const (
-	minInterval   = 2 * time.Millisecond  // of ticks and promises, while busy
-	maxInterval   = 20 * time.Millisecond // likewise
-	quietInterval = 50 * time.Millisecond // when nobody sends
-	quietAfter    = 2 * time.Second       // without federated traffic
+	minInterval = 2 * time.Millisecond  // of ticks and promises, while busy
+	maxInterval = 20 * time.Millisecond // likewise
+	quietAfter  = 2 * time.Second       // without federated traffic (quiet.go)
 	// minGap keeps event-driven ticks and promises from following each other
 	// closer than a fast ring turns.
 	minGap = 200 * time.Microsecond

@@ -450,9 +450,9 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	for rest := d.Without(m.self); rest != 0; rest &= rest - 1 {
 		lead = max(lead, m.leads[rest.First()])
 	}
-	// Ticks come at least each quietInterval: what is further from the latest is a clock
+	// Ticks come at least each quiet interval: what is further from the latest is a clock
 	// that leapt, or a ring that stands still.
-	f.t = max(min(r.viewNow(now), m.clock+int64(quietInterval))+int64(r.proposer.slack)+lead, m.nextT(d), last+1, above+1)
+	f.t = max(min(r.viewNow(now), m.clock+int64(r.quiet()))+int64(r.proposer.slack)+lead, m.nextT(d), last+1, above+1)
 	return true
 }
 
