@@ -32,3 +32,8 @@ func weights(t *topology.Topology) map[membership.SiteID]uint32 {
 	}
 	return all
 }
+
+// siteScoped says which groups never leave their site.
+func siteScoped(t *topology.Topology) func(string) bool {
+	return func(group string) bool { return t.GroupPolicy(group).SiteScope }
+}

@@ -1,12 +1,14 @@
 package site
 
 import (
+	"slices"
 	"time"
 
 	"ringway/internal/trace"
 	"ringway/membership"
 	"ringway/site/core"
 	"ringway/site/merge"
+	"ringway/topology"
 )
 
 // A tracer records what the node does, for `ringway trace check`. A nil one does
@@ -25,7 +27,11 @@ func (n *node) openTrace() (*tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tracer{writer: w, recorder: trace.New(trace.Config{Self: n.cfg.Node.ID, Name: n.cfg.Node.Name, Boot: n.boot, NodeName: nodeNames(n.cfg.Topology), Emit: w.Put})}, nil
+	cfg := trace.Config{Self: n.cfg.Node.ID, Name: n.cfg.Node.Name, Boot: n.boot, NodeName: nodeNames(n.cfg.Topology), Emit: w.Put}
+	if t := n.cfg.Topology; slices.ContainsFunc(t.Groups, func(g topology.Group) bool { return g.SiteScope }) {
+		cfg.Site, cfg.Scoped = n.cfg.Node.Site.Name, siteScoped(t)
+	}
+	return &tracer{writer: w, recorder: trace.New(cfg)}, nil
 }
 
 // note returns what merge.Config.Trace should be.

@@ -3,6 +3,7 @@ package trace
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"ringway/internal/evs"
@@ -18,6 +19,10 @@ type Config struct {
 	Name     string
 	Boot     uint64
 	NodeName func(membership.NodeID) string
+	// Site, if it is set, is the name of the node's site, and Scoped says which groups never
+	// leave it. Each site has its own of a name, so that in traces they are called GROUP#SITE.
+	Site   string
+	Scoped func(group string) bool
 	// Emit takes the events, in their order. It may keep them.
 	Emit func(evs.Event)
 	// Message, if it is set, is told the machine's number of what is delivered.
@@ -149,7 +154,33 @@ func (r *Recorder) Step(now time.Duration, fx *core.Effects) {
 // record completes an event.
 func (r *Recorder) record(e evs.Event) {
 	e.At, e.Node, e.Boot = int64(r.now), r.cfg.Name, r.cfg.Boot
+	if r.cfg.Scoped != nil {
+		e.Group, e.Groups = r.group(e.Group), r.groups(e.Groups)
+	}
 	r.cfg.Emit(e)
+}
+
+// group is the name of a group in traces.
+func (r *Recorder) group(name string) string {
+	if r.scoped(name) {
+		return name + "#" + r.cfg.Site
+	}
+	return name
+}
+
+func (r *Recorder) scoped(name string) bool {
+	return name != "" && !strings.HasPrefix(name, "#") && r.cfg.Scoped(name)
+}
+
+func (r *Recorder) groups(names []string) []string {
+	if !slices.ContainsFunc(names, r.scoped) {
+		return names
+	}
+	renamed := make([]string, len(names))
+	for i, name := range names {
+		renamed[i] = r.group(name)
+	}
+	return renamed
 }
 
 // ring notes that the node installed a ring.

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"ringway/internal/evs"
+	"ringway/membership"
+	"ringway/site/merge"
 )
 
 func event(node string, boot uint64, kind evs.Kind) evs.Event {
@@ -129,5 +131,20 @@ func TestDiskFull(t *testing.T) {
 	}
 	if w.Lost() != events {
 		t.Errorf("%d of %d events are lost", w.Lost(), events)
+	}
+}
+
+// TestGroupsOfASite: of a name that never leaves its site there is one group at each, and
+// traces tell them apart. Private names stay what they are.
+func TestGroupsOfASite(t *testing.T) {
+	var groups []string
+	note := func(e evs.Event) { groups = append(append(groups, e.Groups...), e.Group) }
+	r := New(Config{Name: "n", Emit: note, Site: "fra", Scoped: func(g string) bool { return g != "wide" }})
+	c := membership.ClientID{Node: 1, Session: 1}
+	r.Connect(0, c, "u")
+	r.Submit(0, c, &merge.Request{Kind: merge.Join, Groups: []string{"near"}})
+	r.Submit(0, c, &merge.Request{Kind: merge.Send, Groups: []string{"wide", "near", "#u#n"}})
+	if want := []string{"#u#n", "near#fra", "wide", "near#fra", "#u#n", ""}; !slices.Equal(groups, want) {
+		t.Errorf("got %q, want %q", groups, want)
 	}
 }

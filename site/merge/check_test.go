@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -195,8 +196,8 @@ func (k *checker) message(c *simClient, o *Message) {
 		}
 		c.latest[o.Sender] = id
 	}
-	if len(m.groups) == 1 && !strings.HasPrefix(m.groups[0], "#") && !c.memberOf[m.groups[0]] {
-		k.w.fail("message %d to %s at %s, which is no member", id, m.groups[0], c.name)
+	if !slices.ContainsFunc(m.groups, func(g string) bool { return strings.HasPrefix(g, "#") || c.memberOf[g] && m.meant(c, g) }) {
+		k.w.fail("message %d of %s to %v at %s, which is no member", id, m.sender.name, m.groups, c.name)
 	}
 	if !m.service.Ordered() {
 		return
@@ -208,11 +209,20 @@ func (k *checker) message(c *simClient, o *Message) {
 	c.seen[id] = true
 	c.log = append(c.log, fmt.Sprintf("m%d", id))
 	for _, g := range m.groups {
-		c.since[g] = append(c.since[g], fmt.Sprint(id))
+		if m.meant(c, g) {
+			c.since[g] = append(c.since[g], fmt.Sprint(id))
+		}
 	}
-	if m.federated && m.service == membership.Safe && !c.tense[m.groups[0]] && len(m.groups) == 1 {
+	if m.federated && m.service == membership.Safe && !c.node.tail && !c.tense[m.groups[0]] && len(m.groups) == 1 {
 		k.safe(m)
 	}
+}
+
+// meant says whether a message to a group is for the members at a client's site: each site
+// has its own group of a name that never leaves it.
+func (m *message) meant(c *simClient, group string) bool {
+	scoped := c.node.w.opt.scoped
+	return scoped == nil || !scoped(group) || c.node.site == m.sender.node.site
 }
 
 // safe: every node of every destination holds the record.
@@ -318,7 +328,10 @@ func (k *checker) trace(n *simNode, e *TraceEvent) {
 		key := keyOf(e.Src, e.View, e.N)
 		k.stamp(key, e.T)
 		k.imported[importKey{key, n.site.index}] = at
+	case TraceView:
+		n.ends[1] = len(n.replica.fx.Outputs)
 	case TraceSig:
+		n.ends = [2]int{len(n.replica.fx.Outputs), math.MaxInt}
 		if len(e.Nodes) > 0 {
 			for _, c := range n.clients {
 				c.period++

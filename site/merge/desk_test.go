@@ -24,7 +24,8 @@ type desk struct {
 	told []string
 	view membership.SiteView
 
-	views []GroupView // that clients got
+	views   []GroupView // that clients got
+	outputs []Output
 }
 
 // twin is another desk with the same rules.
@@ -85,6 +86,7 @@ func (d *desk) step(f func()) {
 
 // drain notes what clients have got.
 func (d *desk) drain() {
+	d.outputs = append(d.outputs, d.fx.Outputs...)
 	for i := range d.fx.Outputs {
 		switch o := &d.fx.Outputs[i]; o.Kind {
 		case OutMessage:

@@ -414,7 +414,7 @@ func (r *Replica) promiseOut() {
 		return
 	}
 	at := len(m.snaps) - 1
-	for at >= 0 && !r.descent.covers(m.snaps[at].pos) && !m.off(unsafeRelease) {
+	for at >= 0 && !r.descent.covers(m.snaps[at].pos) && !m.off(unsafePromise) {
 		at--
 	}
 	if at < 0 || m.snaps[at].pos.Compare(g.promisedAt) <= 0 {

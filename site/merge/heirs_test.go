@@ -116,6 +116,21 @@ var heirRules = []struct {
 		}
 		return ""
 	}},
+	{"X1: a proposal is newer than all that others know of", blindEpoch, func(d *heirDesk) string {
+		d.leave(1)
+		d.enter(nil)
+		other := SiteInstance{Instance: ^membership.InstanceID(0), Site: 2}
+		d.r.Reach(0, []Reach{{SiteInstance: other, View: membership.ViewID{Epoch: 7}, Epoch: 9}}, &d.fx)
+		d.r.Wake(d.r.cfg.Timing.Meet, &d.fx)
+		var c control
+		if err := c.read(d.next(frameControl)[1:]); err != nil || !slices.Contains(c.view.Members, other) {
+			d.t.Errorf("proposed is %v (%v)", c.view, err)
+		}
+		if d.next(frameAttach); c.view.ID.Epoch <= 9 {
+			return "the other refuses it"
+		}
+		return ""
+	}},
 	{"N7: a founded view is newer than all that its members know of", blindFounder, func(d *heirDesk) string {
 		d.leave(1, 2)
 		d.enter(map[membership.NodeID]*lineage{2: {epoch: 7}})

@@ -14,6 +14,7 @@ const (
 	noFloor       mutant = iota + 1 // P2c without floors and clock
 	noHold                          // P2b without last[c] ≤ V
 	noScope                         // P2b: a local message may have members elsewhere
+	leakyScope                      // 6.1: what comes from another site is for its groups of one site too
 	anyTurn                         // P2a: requests in any order
 	noLast                          // P2c without last[c]
 	farAhead                        // P2c without MaxAhead
@@ -22,7 +23,8 @@ const (
 	anyAhead                        // C2: records with any T
 	silentSource                    // C3: H without members that have sent nothing yet
 	orderedTick                     // S1: H counts before every member of the ring holds its Tick
-	unsafeRelease                   // S2 and S3 without the stable line: records and promises
+	unsafeRelease                   // S2 without the stable line
+	unsafePromise                   // S3 without it
 	unsafeTell                      // S2: what a flush says
 	wOrdered                        // S3: W says more than the Tick that announced it
 	earlyReady                      // S3: Ready rests on the frame that fixed it, not on a Tick
@@ -57,6 +59,7 @@ const (
 	backInTime                      // N8: and into an older view
 	noCatchUp                       // N8: and before the instance has delivered as much
 	seenAgain                       // N8: and gets what it saw again
+	blindEpoch                      // X1: epochs of others do not count
 	anyProposal                     // X2: an older proposal starts anew as well
 	noFreeze                        // X2: deliveries go on while a view changes
 	readyLoss                       // X6: who was lost while frozen is not told before the install
@@ -73,6 +76,7 @@ const (
 	fewReady                        // X6: install when the own Ready is fixed
 	noSplit                         // X6: no signal before a safe record that is not stable
 	keepAll                         // X6: what comes from lost sources is delivered above K too
+	oneName                         // X6: views of groups that only this site sees have the ids of those that all see
 	noBereave                       // X6: members of lost sources stay until the install
 	sameTail                        // X6: group views of the tail have the ids of those that all see
 	noClose                         // X7: a cut is forgotten when another proposal comes

@@ -23,6 +23,7 @@ var mutants = []struct {
 	{"onePhase", onePhase, 5, calmLife},
 	{"noIdxGate", noIdxGate, 5, calmLife},
 	{"unsafeRelease", unsafeRelease, 5, calmLife},
+	{"unsafePromise", unsafePromise, 5, calmLife},
 	{"unsafeTell", unsafeTell, 5, calmLife},
 	{"noStable", noStable, 40, calmLife},
 	{"noFIFOWait", noFIFOWait, 5, calmLife},

@@ -184,7 +184,7 @@ func (m *machine) dropNodes(gone []lostNode, src int, r *record, id GroupViewID,
 			}
 		}
 		if changed {
-			m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(g.Members())})
+			m.groupView(g, &GroupView{ID: m.nameFor(g, id), Cause: CauseNetwork, Sets: sets(g.Members())})
 		}
 		if own {
 			m.interestOff(g, t)

@@ -272,10 +272,10 @@ func (m *machine) deliverJoin(r *record, id GroupViewID) {
 		return
 	}
 	if r.rejoin {
-		m.groupView(g, &GroupView{ID: id, Cause: CauseNetwork, Sets: sets(before, []Member{x})})
+		m.groupView(g, &GroupView{ID: m.nameFor(g, id), Cause: CauseNetwork, Sets: sets(before, []Member{x})})
 		return
 	}
-	m.groupView(g, &GroupView{ID: id, Cause: CauseJoin, Changed: x})
+	m.groupView(g, &GroupView{ID: m.nameFor(g, id), Cause: CauseJoin, Changed: x})
 }
 
 // sets leaves out what is empty.
@@ -293,13 +293,13 @@ func (m *machine) deliverLeave(r *record, id GroupViewID, t int64) {
 	x := membership.Member{Client: r.client, Name: r.name}
 	if r.src != m.self {
 		if !m.stale(g, r) && m.leaveRemote(g, r.src, x.Client) {
-			m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
+			m.groupView(g, &GroupView{ID: m.nameFor(g, id), Cause: CauseLeave, Changed: x})
 		}
 		return
 	}
 	if m.leaveOwn(g, x.Client) {
 		m.tellLeft(x.Client, g.Name)
-		m.groupView(g, &GroupView{ID: id, Cause: CauseLeave, Changed: x})
+		m.groupView(g, &GroupView{ID: m.nameFor(g, id), Cause: CauseLeave, Changed: x})
 	}
 	m.interestOff(g, t)
 }
@@ -331,7 +331,7 @@ func (m *machine) deliverDown(r *record, id GroupViewID, t int64) {
 	for _, g := range m.where[r.client].sorted() {
 		own := r.src == m.self
 		if own && m.leaveOwn(g, x.Client) || !own && !m.stale(g, r) && m.leaveRemote(g, r.src, x.Client) {
-			m.groupView(g, &GroupView{ID: id, Cause: CauseDisconnect, Changed: x})
+			m.groupView(g, &GroupView{ID: m.nameFor(g, id), Cause: CauseDisconnect, Changed: x})
 		}
 		if own {
 			m.interestOff(g, t)

@@ -24,7 +24,7 @@ func (m *machine) deliverData(r *record, local bool) {
 	if !local && !r.dests.Has(m.self) {
 		return // whoever joined a group of this site since then was not addressed
 	}
-	to := m.recipients(r.groups)
+	to := m.recipients(r.groups, m.view.Members[r.src].Site != m.cfg.Site)
 	if r.discard && slices.Contains(to, r.client) {
 		to = slices.DeleteFunc(slices.Clone(to), func(c membership.ClientID) bool { return c == r.client })
 	}
@@ -43,10 +43,12 @@ func (m *machine) seen(r *record) bool {
 }
 
 // recipients returns this node's clients that a message to groups goes to, each
-// once. The slice is shared.
-func (m *machine) recipients(groups []string) []membership.ClientID {
+// once. A group that never leaves its site has other members at each: what comes from
+// another site, because of another of its groups, is not for them. The slice is shared.
+func (m *machine) recipients(groups []string, foreign bool) []membership.ClientID {
+	foreign = foreign && !m.off(leakyScope)
 	if len(groups) == 1 && !strings.HasPrefix(groups[0], "#") {
-		if g := m.groups[groups[0]]; g != nil {
+		if g := m.groups[groups[0]]; g != nil && !(foreign && g.scoped) {
 			return g.Local(m.here)
 		}
 		return nil
@@ -62,7 +64,7 @@ func (m *machine) recipients(groups []string) []membership.ClientID {
 			if c, ok := m.private(name); ok {
 				add(c)
 			}
-		} else if g := m.groups[name]; g != nil {
+		} else if g := m.groups[name]; g != nil && !(foreign && g.scoped) {
 			for _, c := range g.Local(m.here) {
 				add(c)
 			}
@@ -220,6 +222,18 @@ func (m *machine) viewIDOf(r *record) GroupViewID {
 // localViewID names group views that only this site sees.
 func (m *machine) localViewID() GroupViewID {
 	return GroupViewID{Origin: m.origin(m.instance, m.salt&^(1<<32-1)), Time: m.view.Founded, Index: m.local}
+}
+
+// nameFor is the id of a view of g that a record causes. Where only this site has members,
+// and may order joins among themselves, parts of it that lose touch may see the record at
+// different places: views there have ids that others do not make. A group that never leaves
+// its site is always like that.
+func (m *machine) nameFor(g *group, id GroupViewID) GroupViewID {
+	if m.off(oneName) || id == m.localViewID() || !g.scoped && (len(m.parted) == 0 || g.Interest.Without(m.self) != 0) {
+		return id
+	}
+	m.local++
+	return m.localViewID()
 }
 
 func (m *machine) origin(i membership.InstanceID, n uint64) uint32 {

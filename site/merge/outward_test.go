@@ -52,6 +52,13 @@ func (k *checker) told(n *simNode, o *Control) {
 	}
 }
 
+// promised: the Tick that a promise speaks of is held by all of the ring (S3).
+func (k *checker) promised(n *simNode) {
+	if at := n.replica.gateway.promisedAt; !n.heldByAll(at) {
+		k.w.fail("a promise left site %d before every node held its Tick, at %v", n.site.index, at)
+	}
+}
+
 // goesOn: clients never see an older view of sites than before (P3).
 func (k *checker) goesOn(n *simNode) {
 	if !n.replica.attached {

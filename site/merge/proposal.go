@@ -174,7 +174,7 @@ func (r *Replica) proposeView(want []SiteInstance) {
 	v, m := &r.views, r.m
 	epoch := max(m.epoch, r.epoch)
 	for _, x := range v.peers.known {
-		if x.reachable {
+		if x.reachable && !m.off(blindEpoch) {
 			epoch = max(epoch, x.Epoch, x.View.Epoch, x.Wanted)
 		}
 	}

@@ -133,6 +133,21 @@ var orderRules = []rule{
 		}
 		return ""
 	}},
+	{"6.1: a message from another site is not for a group that never leaves ours", leakyScope, func(d *desk) string {
+		d.cfg.SiteScoped = func(g string) bool { return g == "ours" }
+		d.m.joinNow(d.client("b"), d.m.group("ours"))
+		m := d.record(y, membership.Agreed, 50, "m")
+		m.groups = []string{"g", "ours"}
+		d.comes(m)
+		d.tick(100, 0, 100, -1)
+		d.step(func() { d.m.tick(&tick{tag: d.m.tag, reading: 100, line: d.at(d.seq - 1), leads: make([]int64, 5)}) })
+		for _, o := range d.outputs {
+			if o.Kind == OutMessage && slices.Contains(o.To, d.client("b").id) {
+				return "a member of a group of that name at this site gets it"
+			}
+		}
+		return d.expect(d.told, []string{"m"})
+	}},
 	{"P2c: a deadline does not lie far ahead", farAhead, func(d *desk) string {
 		if d.sends("a", localSend{kind: Send, service: membership.Agreed, federated: true, t: maxAhead + 1}) == accepted {
 			return "a wild deadline is accepted"

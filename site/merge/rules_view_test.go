@@ -253,6 +253,26 @@ var viewRules = []rule{
 		}
 		return sameName(end(d, 60, 30), end(d.twin(), 90, 80)) // together, and alone
 	}},
+	{"X6: parts of a site name what only it sees by themselves", oneName, func(d *desk) string {
+		end := func(d *desk, part uint64, joins bool) GroupView {
+			d.cfg.SiteScoped = func(g string) bool { return g == "ours" }
+			for _, group := range []string{"ours", "g"} {
+				d.m.joinNow(d.client("b"), d.m.group(group))
+			}
+			d.m.joinNow(d.client("a"), d.m.group("ours"))
+			if v := d.sends("b", localSend{federated: true, t: 50}); v != accepted { // it disconnects
+				d.t.Errorf("not accepted: %s", v)
+			}
+			d.step(func() { d.m.part(part<<32, []membership.NodeID{9}) })
+			if joins { // in the one part only
+				d.sends("c", localSend{kind: Join, groups: []string{"ours"}})
+			}
+			d.tick(100, 0, 100, -1)
+			d.tick(100, d.seq, 100, -1)
+			return d.views[slices.IndexFunc(d.views, func(v GroupView) bool { return v.Group == "ours" && v.Cause == CauseDisconnect })]
+		}
+		return sameName(end(d, 1, true), end(d.twin(), 2, false))
+	}},
 }
 
 // sameName compares the members of two group views, if they have one name.

@@ -147,6 +147,8 @@ type simNode struct {
 	handed   int          // entries handed up
 	stable   int
 	saw      membership.ViewID // the newest that its clients saw
+	ends     [2]int            // of the step's outputs, those behind the signal of a view and before the next one
+	tail     bool              // the present output is one of them
 	visiting bool
 	wakeAt   time.Duration
 	state    *State
@@ -386,12 +388,15 @@ func (n *simNode) carry() {
 			w.outputs++
 			continue
 		}
+		n.tail = n.ends[0] <= i && i < n.ends[1]
 		w.check.output(n, &fx.Outputs[i])
 	}
+	n.ends, n.tail = [2]int{}, false
 	if len(fx.Records) > 0 {
 		n.site.append(n, fx.Records)
 	}
 	for _, p := range fx.Promises {
+		w.check.promised(n)
 		n.site.broadcast(n, p)
 	}
 	for _, c := range fx.Controls {
