@@ -9,7 +9,7 @@
 //     holds up its writers; the end with the lower name dials. The certificate says who the
 //     peer is, the first stream (the hello) that both mean the same federation and
 //     version. Hellos, datagrams answered at once, measure the link and decide
-//     whether it is up.
+//     whether it is up. Which sites are linked may change while it runs (SetLinks).
 //
 //   - Link state. It advertises its own links, signed, floods what others advertise,
 //     and computes routes (package routing). What a link costs is its way, without the
