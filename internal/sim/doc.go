@@ -110,7 +110,8 @@
 //   - fed-wan: no seed is known that fails; 360 fresh ones were clean in a row, which is too
 //     few to draw from it wherever the tests run.
 //   - fed-lan, fed-gateways, fed-chaos, six-regions: the same, with 25 to 55 each.
-//   - fed-hang: gateways that hang.
+//   - fed-hang: gateways that hang, on machines that are too busy. Three of its first 70 seeds
+//     failed; the causes are mended (TestHangsOnBusyMachines).
 //   - fifty-sites: a second of virtual time in which somebody sends takes a quarter of a
 //     minute, a run five to ten minutes. TestManySites plays such a federation without
 //     faults (-sim.sites=50; sixteen sites in the ordinary tests) and looks at what an idle
