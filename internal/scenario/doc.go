@@ -89,8 +89,8 @@
 //	repeat TIMES          the lines up to
 //	end                   this one
 //
-// Those in scripts/waiting do not hold yet; each says what it waits for. Those in
-// scripts/long hold, and take minutes.
+// Those in scripts/long hold, too, and take minutes. One that does not hold yet would stand
+// in scripts/waiting and say what it waits for; there is none.
 //
 // # Chatter
 //

@@ -17,7 +17,7 @@ func TestGatewayHangs(t *testing.T) {
 		nodes []int
 	}{{"of two sites", []int{0, 2}}, {"one", []int{0}}, {"another site's", []int{3}}, {"both of a site", []int{0, 1}}}
 	for _, c := range cases[:len(cases)/raceShare] {
-		for seed := range uint64(2 / min(2, raceShare)) {
+		for _, seed := range []uint64{1, 2}[:2/min(2, raceShare)] {
 			t.Run(fmt.Sprintf("%s, %d", c.name, seed), func(t *testing.T) {
 				t.Parallel()
 				dice := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // to repeat it
@@ -28,7 +28,7 @@ func TestGatewayHangs(t *testing.T) {
 					trouble = append(trouble, fmt.Sprintf("%v pause n%d %v", at, node, between(4*time.Second, 6*time.Second)))
 					at += between(0, time.Second)
 				}
-				judge(t, Play(threeSites(seed+1, trouble...)))
+				judge(t, Play(threeSites(seed, trouble...)))
 			})
 		}
 	}
