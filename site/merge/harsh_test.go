@@ -10,7 +10,6 @@ import (
 func aHarshRun(seed uint64, off mutant) *world {
 	opt := plainOptions(3+int(seed%2), 1+int(seed/2%2))
 	opt.timing, opt.loss, opt.jitter = hasty, 0.5, 60*time.Millisecond
-	opt.timing.Silent = time.Second // half of the promises are lost: nobody is silent for that
 	opt.scoped = func(g string) bool { return g == "site-d" }
 	w := newWorld(seed, opt, &hooks{off: off})
 	w.runUntil(20*time.Second, "sites meet", w.federated)
