@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +26,17 @@ func TestHandoverGap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inMesh(t, "abc", 1, map[string]time.Duration{"a-b": delay, "b-c": delay}, func(m *mesh) {
 				keys := m.certify()
-				random := rand.New(rand.NewPCG(1, 1))
-				spread := m.plug
-				m.plug = func(name string, cfg *Config) { spread(name, cfg); cfg.Rand = random.Float64 }
+				certified := m.plug
+				var mu sync.Mutex
+				random := rand.New(rand.NewPCG(1, 1)) // spreads when links are made anew
+				m.plug = func(name string, cfg *Config) {
+					certified(name, cfg)
+					cfg.Rand = func() float64 {
+						mu.Lock()
+						defer mu.Unlock()
+						return random.Float64()
+					}
+				}
 				m.all().converged()
 				m.pull("a")
 				log, got := logOf("a"), m.rec["c-1"]
