@@ -46,12 +46,15 @@ func primaryLine(h *history, r *report) {
 	})
 	for i := 1; i < len(line); i++ {
 		before, v := line[i-1], line[i]
-		common, alive := false, false
-		for _, x := range before.first.Members {
-			common = common || slices.Contains(v.first.Members, x)
-			alive = alive || last[x] > v.at
+		if slices.ContainsFunc(v.first.Members, func(x string) bool { return slices.Contains(before.first.Members, x) }) {
+			continue
 		}
-		if alive && !common {
+		// Where everything crashed, views are numbered anew.
+		older, newer := before, v
+		if newer.at < older.at {
+			older, newer = newer, older
+		}
+		if slices.ContainsFunc(older.first.Members, func(x string) bool { return last[x] > newer.at }) {
 			r.add(Violation{View: v.first.View, Explain: fmt.Sprintf("primary view %v of %v has nobody of %v, the primary view before it, of %v",
 				v.first.View, v.first.Members, before.first.View, before.first.Members)}, before.first, v.first)
 		}
