@@ -328,7 +328,15 @@ func (m *machine) releaseFIFO() {
 
 // mustWait says whether an earlier record of r's sender is not delivered yet.
 func (m *machine) mustWait(r *record, before []*record) bool {
-	earlier := func(o *record) bool { return o.ofClient() && o.client == r.client && o.seq < r.seq }
+	earlier := func(o *record) bool {
+		if o.client != r.client || !o.ofClient() {
+			return false
+		}
+		if o.src == r.src { // a join that waited gets its place behind what was asked for later
+			return o.n < r.n
+		}
+		return o.seq < r.seq && !o.rejoin
+	}
 	return slices.ContainsFunc(before, earlier) || m.pending[r.client] > 0 && slices.ContainsFunc(m.pend, earlier)
 }
 

@@ -90,6 +90,20 @@ var orderRules = []rule{
 		d.tick(100, d.seq, 100, -1)
 		return d.expect(d.told, []string{"view of 2", "m"})
 	}},
+	{"D4: and not for one that got its place behind it, as it had to wait", noFIFOWait, func(d *desk) string {
+		d.m.joinNow(d.client("b"), d.m.groups["g"])
+		for i, service := range []membership.Service{membership.Agreed, membership.FIFO, membership.Agreed} {
+			if v := d.sends("b", localSend{kind: Send, service: service, federated: true, t: int64(50 + i), data: []byte{byte('1' + i)}}); v != accepted {
+				return "not accepted: " + string(v)
+			}
+		}
+		h := d.m.group("h")
+		h.Interest = d.view.All()
+		d.step(func() { d.m.joinAt(d.client("b"), h, 0, false, 90) })
+		d.tick(70, 0, 70, -1)
+		d.tick(70, d.seq, 70, -1)
+		return d.expect(d.told, []string{"1", "2", "3"})
+	}},
 	{"6.3: a local message waits for what its sender sent to others, also if nobody here gets that", noHold, func(d *desk) string {
 		d.m.groups["far"] = &group{Group: membership.Group{Name: "far"}, onT: -1, offT: -1}
 		d.m.groups["far"].Interest = membership.SetOf(y)
