@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -24,7 +25,7 @@ type testSite struct {
 	sealed  bool
 	cut     func(from, to membership.NodeID) bool
 	heard   [][]byte // every sealed packet, for whoever listens
-	counted map[string]bool
+	counted map[usedNonce]bool
 	lives   uint64
 	faults  map[Fault]int
 }
@@ -69,7 +70,7 @@ const hop = 100 * time.Microsecond
 func newSite(t *testing.T, n int, sealed bool) *testSite {
 	s := &testSite{
 		t: t, sealed: sealed, nodes: map[membership.NodeID]*testNode{}, random: rand.NewChaCha8([32]byte{1}),
-		counted: map[string]bool{}, faults: map[Fault]int{},
+		counted: map[usedNonce]bool{}, faults: map[Fault]int{},
 	}
 	for i := range n {
 		s.ids = append(s.ids, membership.NodeID(i+1))
@@ -147,9 +148,17 @@ func (s *testSite) carry(n *testNode) {
 	n.fx.Reset()
 }
 
+// A usedNonce is one use of a key. It has the key itself: the memory of one that was forgotten
+// would soon be another's.
+type usedNonce struct {
+	key     cipher.AEAD
+	sender  membership.NodeID
+	counter uint64
+}
+
 // once holds K1: no nonce twice under a key.
 func (s *testSite) once(out *Outgoing) {
-	use := fmt.Sprintf("%p %d %d", out.key.aead, out.header.sender, out.header.counter)
+	use := usedNonce{out.key.aead, out.header.sender, out.header.counter}
 	if s.counted[use] {
 		s.t.Fatalf("nonce used twice: %+v", out.header)
 	}
