@@ -9,30 +9,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"ringway/internal/bench"
-	"ringway/internal/netlab"
 	"ringway/internal/scenario"
 )
 
-func main() {
-	if code, done := netlab.Elevate(); done {
-		os.Exit(code)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "bench-local: %v\n", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { scenario.Main("bench-local", run) }
 
 // options are the command's flags.
 type options struct {

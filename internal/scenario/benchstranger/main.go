@@ -7,31 +7,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"ringway/client"
 	"ringway/internal/bench"
-	"ringway/internal/netlab"
 	"ringway/internal/scenario"
 )
 
-func main() {
-	if code, done := netlab.Elevate(); done {
-		os.Exit(code)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "bench-stranger: %v\n", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { scenario.Main("bench-stranger", run) }
 
 // options are the command's flags.
 type options struct {

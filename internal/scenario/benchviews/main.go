@@ -9,26 +9,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
-	"ringway/internal/netlab"
 	"ringway/internal/scenario"
 )
 
-func main() {
-	if code, done := netlab.Elevate(); done {
-		os.Exit(code)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "bench-views: %v\n", err)
-		stop()
-		os.Exit(1)
-	}
-}
+func main() { scenario.Main("bench-views", run) }
 
 func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 20, "how often each fault is injected")
