@@ -298,9 +298,9 @@ func (r *Recorder) nodeNames(ids []membership.NodeID) []string {
 const lastSource = "~"
 
 // keyed gives an event of a client the place of the delivery that made it. A join or
-// leave that only this site sees lies behind the latest federated delivery here and
-// not behind V, up to which everything is delivered; of the two, it gets the one that
-// makes the client a member of less.
+// leave that only this site sees lies between the latest federated delivery here and
+// what is delivered next. A leave stands right behind the former, a join behind everything
+// that is known to be delivered: as each makes the client a member of less.
 func (r *Recorder) keyed(e evs.Event) evs.Event {
 	c := &r.cause
 	e.View, e.Inst = r.viewID(c.View), r.instance(c.Instance)
@@ -313,7 +313,9 @@ func (r *Recorder) keyed(e evs.Event) evs.Event {
 	switch {
 	case c.Federated || e.Kind == evs.Dlv:
 	case e.Kind == evs.Join:
-		e.Src, e.T, e.N = lastSource, max(0, c.V), math.MaxUint64
+		if e.Src, e.T, e.N = lastSource, max(0, c.Behind.T), math.MaxUint64; c.Behind.Src != 0 {
+			e.Src, e.N = r.instance(c.Behind.Src), c.Behind.N
+		}
 	default:
 		c = &r.last
 	}

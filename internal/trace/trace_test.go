@@ -3,6 +3,7 @@ package trace
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"ringway/internal/evs"
 	"ringway/membership"
+	"ringway/site/core"
 	"ringway/site/merge"
 )
 
@@ -146,5 +148,35 @@ func TestGroupsOfASite(t *testing.T) {
 	r.Submit(0, c, &merge.Request{Kind: merge.Send, Groups: []string{"wide", "near", "#u#n"}})
 	if want := []string{"#u#n", "near#fra", "wide", "near#fra", "#u#n", ""}; !slices.Equal(groups, want) {
 		t.Errorf("got %q, want %q", groups, want)
+	}
+}
+
+// TestPlaceOfALocalJoin: a join that only its site sees stands behind what is delivered there.
+func TestPlaceOfALocalJoin(t *testing.T) {
+	c := membership.ClientID{Node: 1, Session: 1}
+	for _, x := range []struct {
+		behind merge.Place
+		src    string
+		t      int64
+		n      uint64
+	}{
+		{merge.Place{T: 50, Src: 7, N: 3}, membership.InstanceID(7).String(), 50, 3},
+		{merge.Place{T: 50}, lastSource, 50, math.MaxUint64},
+		{merge.Place{T: -1}, lastSource, 0, math.MaxUint64},
+	} {
+		var join evs.Event
+		r := New(Config{Name: "n", Emit: func(e evs.Event) {
+			if e.Kind == evs.Join {
+				join = e
+			}
+		}})
+		r.Connect(0, c, "u")
+		r.Note(&merge.TraceEvent{Kind: merge.TraceDeliver, Request: merge.Join, Client: c, Behind: x.behind})
+		member := merge.Member{Client: c, Name: "u"}
+		r.Step(0, &core.Effects{Merge: merge.Effects{Outputs: []merge.Output{{Kind: merge.OutView, To: []membership.ClientID{c},
+			View: &merge.GroupView{ID: merge.GroupViewID{}, Cause: merge.CauseJoin, Changed: member, Group: "g", Members: []merge.Member{member}}}}}})
+		if join.Src != x.src || join.T != x.t || join.N != x.n {
+			t.Errorf("behind %v: at %d of %s, number %d", x.behind, join.T, join.Src, join.N)
+		}
 	}
 }

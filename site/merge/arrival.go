@@ -124,7 +124,7 @@ func (m *machine) admitNode(a *arrival) {
 	}
 	m.nodes[a.node] = at
 	if m.cfg.Trace != nil {
-		m.cfg.Trace(&TraceEvent{Kind: TraceAttach, Nodes: []membership.NodeID{a.node}, T: at.min, V: m.v, Instance: m.instance, View: m.view.ID})
+		m.cfg.Trace(&TraceEvent{Kind: TraceAttach, Nodes: []membership.NodeID{a.node}, T: at.min, Behind: m.behind(), Instance: m.instance, View: m.view.ID})
 	}
 }
 

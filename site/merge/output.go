@@ -256,7 +256,7 @@ func (m *machine) traceDeliver(r *record, federated bool) {
 		return
 	}
 	e := &TraceEvent{Kind: TraceDeliver, Client: r.client, Seq: r.seq, Groups: r.groups, Service: r.service,
-		Src: m.view.Members[r.src].Instance, T: r.t, N: r.n, V: m.v, Federated: federated, Instance: m.instance, View: m.view.ID}
+		Src: m.view.Members[r.src].Instance, T: r.t, N: r.n, Behind: m.behind(), Federated: federated, Instance: m.instance, View: m.view.ID}
 	switch r.kind {
 	case kindData:
 		if e.Request = Send; r.safe() {

@@ -23,6 +23,23 @@ const (
 	TraceAttach                       // the clients of Nodes[0] use the instance; T: what they send lies above
 )
 
+// A Place is one in the order of a view: behind everything with a lower T, and of those with
+// the same T behind what Src has numbered N, or behind all if Src is zero.
+type Place struct {
+	T   int64
+	Src membership.InstanceID
+	N   uint64
+}
+
+// behind is where something stands that takes effect now and in this site only: behind V, or
+// behind the latest delivery, where others of the same T still wait (V stays below them).
+func (m *machine) behind() Place {
+	if d := &m.delivered; d.t > m.v {
+		return Place{d.t, m.view.Members[d.src].Instance, d.n}
+	}
+	return Place{T: m.v}
+}
+
 // A TraceEvent is one thing the machine did. Which fields are set depends on Kind.
 // Every node of an instance has the same events in the same order, but for
 // TracePromise, which a gateway that releases one has alone, and those of a node that
@@ -42,7 +59,7 @@ type TraceEvent struct {
 	To        membership.InstanceID // of a released promise
 	Dests     []membership.InstanceID
 	P, W      int64
-	V         int64 // TraceDeliver, TraceAttach: what the instance had delivered all of
+	Behind    Place // TraceDeliver, TraceAttach: what the instance had delivered all of
 	Out       bool
 	Primary   bool
 	Why       string
