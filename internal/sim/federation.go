@@ -45,6 +45,9 @@ type site struct {
 	ahead  time.Duration // of its wall clocks
 	places []*place
 	lan    *lan
+	// carried has, for each instance, the newest ring in which somebody was in it, whatever
+	// has become of that one.
+	carried map[string]uint64
 }
 
 // A place is where a node runs, one life after the other.

@@ -43,8 +43,8 @@ type life struct {
 	names    map[string]bool // of sessions, until their ends have gone round
 	counter  uint64          // of sessions
 	recorder *trace.Recorder
-	had      map[string]bool // instances of its site that it was in
-	links    links           // to other gateways
+	carried  map[string]uint64 // of each instance of its site, the newest ring in which it was in it
+	links    links             // to other gateways
 }
 
 // boot begins a life at a place.

@@ -31,10 +31,7 @@ func (l *life) emit(e evs.Event) {
 		l.f.stats.GroupViews++
 		l.looked(&e)
 	case evs.Lineage:
-		if l.had == nil {
-			l.had = map[string]bool{}
-		}
-		l.had[e.Inst] = true
+		l.carry(e.Inst, e.Number[0])
 	case evs.Named:
 		l.f.number(l.name, request{e.Msg.Client, e.Msg.Seq}, e.N)
 		return
@@ -42,6 +39,18 @@ func (l *life) emit(e evs.Event) {
 	if !l.f.untraced {
 		l.trace.Events = append(l.trace.Events, e)
 	}
+}
+
+// carry notes that the node is in an instance, in a ring with that counter.
+func (l *life) carry(instance string, ring uint64) {
+	if l.carried == nil {
+		l.carried = map[string]uint64{}
+	}
+	if l.site.carried == nil {
+		l.site.carried = map[string]uint64{}
+	}
+	l.carried[instance] = max(l.carried[instance], ring)
+	l.site.carried[instance] = max(l.site.carried[instance], ring)
 }
 
 // looked checks what a client sees at first glance.

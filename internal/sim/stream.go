@@ -249,9 +249,9 @@ func (p *pull) pump() {
 }
 
 // behind says that the importer's node was not where its instance is when it asked: what is
-// gone has come another way since, it has another instance now, or others who were in the
-// instance have formed a newer ring without it, whatever has become of that one. All of
-// that ring held what was trimmed; it will learn or close what it has.
+// gone has come another way since, it has another instance now, or others have gone on with
+// the instance in a newer ring without it, whether or not they still live. All of that ring
+// held what was trimmed; it will learn or close what it has.
 func (p *pull) behind(gone uint64) bool {
 	here := p.to.core
 	if next, known := here.Replica.ImportPosition(p.log); known && next >= gone {
@@ -260,11 +260,7 @@ func (p *pull) behind(gone uint64) bool {
 	if here.Replica.Status().Instance != p.own {
 		return true
 	}
-	counter := here.Ring.Status().Ring.Counter
-	return slices.ContainsFunc(p.to.site.places, func(at *place) bool {
-		l := at.life
-		return l != nil && l.had[p.own.String()] && l.core.Ring.Status().Ring.Counter > counter
-	})
+	return p.to.site.carried[p.own.String()] > p.to.carried[p.own.String()]
 }
 
 // stalled is how often a stream looks whether a link that does not work has come back.
