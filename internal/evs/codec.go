@@ -120,6 +120,7 @@ var needs = map[Kind][]field{
 	Ask:     {hasClient, hasGroup, hasWish},
 	Gone:    {hasClient},
 	Named:   {hasMsg},
+	Cast:    {hasMsg, hasInst},
 }
 
 var services = []string{"", Unreliable, Reliable, FIFO, Causal, Agreed, Safe}

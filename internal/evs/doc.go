@@ -8,10 +8,11 @@
 // the order in which they happened there. Decode is strict. A trace that ends with
 // stop is that of a node that was there at the end; without it the node crashed.
 //
-// Three kinds of events are added to those of PREDICATES.md, so that a trace can be
+// Some kinds of events are added to those of PREDICATES.md, so that a trace can be
 // checked that was taken at the outside of a node, where only sessions are seen:
 // connect and gone (a session's begin and end; connect names its private group)
-// and ask (the session asked to join or leave a group).
+// and ask (the session asked to join or leave a group). cast says when a message without
+// order that concerns its site only left its node: no machine accepts it.
 //
 // # From outside, and with keys
 //

@@ -10,8 +10,8 @@ import (
 // A Kind names an event of a trace.
 type Kind string
 
-// The kinds of events. PREDICATES.md has their fields; Connect, Ask, Gone and Named
-// are additions that make a trace complete enough to be checked when only the outside
+// The kinds of events. PREDICATES.md has their fields; Connect, Ask, Gone, Named and
+// Cast are additions that make a trace complete enough to be checked when only the outside
 // of a node is seen.
 const (
 	Start   Kind = "start"
@@ -40,6 +40,7 @@ const (
 	Ask     Kind = "ask"     // a client asked to join or leave (why) a group
 	Gone    Kind = "gone"    // a client's session ended
 	Named   Kind = "named"   // the message that other events call msg is the client's n-th
+	Cast    Kind = "cast"    // a reliable or unreliable message leaves its node, for its own site only: it has no send
 )
 
 // Services as traces name them; membership.Service has the same names.

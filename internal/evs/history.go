@@ -14,6 +14,7 @@ type history struct {
 	downs    map[string][]*Event   // by client: where it was ordered out
 	keyed    bool                  // the traces show what the machines did
 	accepts  bool                  // the traces show what was accepted
+	casts    bool                  // and what left its node without that
 	attaches bool                  // the traces show when clients take part
 }
 
@@ -76,7 +77,8 @@ type message struct {
 	submit     *Event
 	when       int64  // of submit, on the common clock
 	accepted   *Event // first send that counts, at whatever node; nil in traces from outside
-	taken      int64  // when, on the common clock
+	taken      int64  // when, on the common clock; if it was cast, that
+	cast       bool   // it left its node for that node's site only
 	lone       bool   // only nodes that then closed alone accepted it
 	kept       bool   // a node accepted it that took it along and was there at the end
 	deliveries []delivery
@@ -139,6 +141,9 @@ func (h *history) declare(n *node, e *Event) {
 		if e.T != 0 {
 			h.downs[e.Client] = append(h.downs[e.Client], e)
 		}
+	case Cast:
+		m := h.message(e.Msg)
+		h.casts, m.cast, m.taken = true, true, n.now(e)
 	case Import, Promise:
 		h.keyed = true
 	case Attach:

@@ -26,10 +26,12 @@ func everythingArrives(h *history, r *report) {
 	}
 }
 
-// everythingAccepted demands that what keeps its sender's order was accepted.
+// everythingAccepted demands that what keeps its sender's order was accepted, and that
+// reliable messages were, or left their node for its site.
 func (h *history) everythingAccepted(r *report) {
 	for _, m := range h.messages {
-		if m.submit != nil && m.accepted == nil && inSenderOrder(m.service) && m.sender.node.alive && !m.sender.gone {
+		shown := inSenderOrder(m.service) || m.service == Reliable && h.casts
+		if m.submit != nil && m.accepted == nil && !m.cast && shown && m.sender.node.alive && !m.sender.gone {
 			r.add(Violation{Client: m.Client, Message: m.Message, Explain: fmt.Sprintf("the %s message %v to %v was never accepted", m.service, m.Message, m.groups)}, m.submit)
 		}
 	}
@@ -163,29 +165,33 @@ func (h *history) standings() map[string][]standing {
 }
 
 // together says that the client was in the instance that accepted a message, or had been
-// in one view with it for long enough. Of a message whose acceptance the traces do not
-// show, the same is asked of its sender when it was sent.
+// in one view with it for long enough. Of a message that was cast, the same is asked of its
+// node when that was: it may have waited for a view in which it concerns nobody else. Of
+// one whose acceptance the traces do not show, of its sender when it was sent.
 func (h *history) together(m *message, c *client) bool {
-	when, from := m.when, m.sender.node.viewAt(m.when)
-	if m.accepted != nil {
+	when, node := m.when, m.sender.node
+	known := m.accepted != nil || m.cast
+	if known {
 		when = m.taken
+	}
+	if m.accepted != nil {
 		for _, n := range h.nodes {
 			if n.Node == m.accepted.Node && n.Boot == m.accepted.Boot {
-				from = n.viewAt(when)
+				node = n
 			}
 		}
 	}
-	to := c.node.viewAt(when)
+	from, to := node.viewAt(when), c.node.viewAt(when)
 	switch {
 	case from == nil || to == nil:
 		return m.sender.node == c.node
-	case m.accepted != nil && len(c.stays[m.accepted.View]) == 0, m.accepted == nil && m.elsewhere(c):
+	case m.accepted != nil && len(c.stays[m.accepted.View]) == 0, !known && m.elsewhere(c):
 		return false
 	case from.Inst == to.Inst:
 		return true
 	}
 	old := when - int64(established)
-	if m.accepted == nil { // it may have left the site only in a later view
+	if !known { // it may have left the site only in a later view
 		if later := m.sender.node.viewAt(when + int64(established)); later != from {
 			return false
 		}

@@ -144,7 +144,7 @@ func (f *federation) renumber() {
 		kept := t.Events[:0]
 		for _, e := range t.Events {
 			switch e.Kind {
-			case evs.Send, evs.Reject, evs.Dlv:
+			case evs.Send, evs.Cast, evs.Reject, evs.Dlv:
 				seq, ok := f.numbers[request{e.Msg.Client, e.Msg.Seq}]
 				if !ok {
 					continue

@@ -158,7 +158,7 @@ func Resolve(traces []evs.Trace) {
 			switch e.Kind {
 			case evs.Named:
 				continue
-			case evs.Send, evs.Reject, evs.Dlv:
+			case evs.Send, evs.Cast, evs.Reject, evs.Dlv:
 				if n, ok := named[e.Msg]; ok {
 					e.Msg.Seq = n
 				} else {

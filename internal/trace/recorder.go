@@ -210,7 +210,11 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 			out.Mode, out.D = "fed", r.instances(e.Dests)
 		}
 	case merge.TraceNamed:
-		out = evs.Event{Kind: evs.Named, Msg: evs.Message{Client: e.Client.String(), Seq: e.Seq}, N: e.Tag}
+		out.Msg = evs.Message{Client: e.Client.String(), Seq: e.Seq}
+		r.record(evs.Event{Kind: evs.Named, Msg: out.Msg, N: e.Tag})
+		if out.Kind = evs.Cast; !e.Cast {
+			return
+		}
 	case merge.TraceDeliver:
 		r.cause = *e
 		if e.Federated && (e.Request != merge.Send || e.Service.Ordered()) {

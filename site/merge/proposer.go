@@ -349,7 +349,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 // named tells which number a message has got.
 func (r *Replica) named(c membership.ClientID, seq uint64, it *item) {
 	if r.cfg.Trace != nil && it.Kind == Send {
-		r.cfg.Trace(&TraceEvent{Kind: TraceNamed, Client: c, Seq: seq, Tag: it.Tag})
+		r.cfg.Trace(&TraceEvent{Kind: TraceNamed, Client: c, Seq: seq, Tag: it.Tag, Cast: seq&castNumber != 0, Instance: r.m.instance, View: r.m.view.ID})
 	}
 }
 

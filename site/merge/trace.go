@@ -18,7 +18,7 @@ const (
 	TraceView                         // a site view was installed, Primary or not
 	TraceSig                          // transitional signal of the view: Nodes or Members go on together
 	TraceLineage                      // a lineage was decided (Role), or learners became voters
-	TraceNamed                        // a message of this node's client, Tag in its Request, has the number Seq
+	TraceNamed                        // a message of this node's client, Tag in its Request, has the number Seq; Cast: and leaves for this site only, at no place of its order
 	TraceCut                          // a cut was computed, by the flush Next: Members is C, Together TS, P is K, W is B, T is F*
 	TraceAttach                       // the clients of Nodes[0] use the instance; T: what they send lies above
 )
@@ -49,6 +49,7 @@ type TraceEvent struct {
 	Client    membership.ClientID
 	Seq       uint64
 	Tag       uint64      // TraceNamed
+	Cast      bool        // TraceNamed
 	Request   RequestKind // zero in TraceDeliver: clients went down
 	Groups    []string
 	Service   membership.Service
