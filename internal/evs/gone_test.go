@@ -88,6 +88,10 @@ func TestFIFOAtTheEndOfAView(t *testing.T) {
 		sig(1, "A", "A", "B"), view(2, "A", "A", "B"))
 	early, late, gone := kjoin("c2", "g", 11), kjoin("c2", "g", 50), inView(leave("c2", "g"), 1)
 	gone.Src, gone.T = "B", 95
+	below := gone
+	below.T = 60
+	again := kjoin("c2", "g", 70)
+	came := kdlv("c3", "c1", 1, "A", 90, 1)
 	record, signal := imported("A", 1, 90), sig(1, "B", "A", "B")
 	receiver := func(start int64, events ...Event) Trace {
 		all := append([]Event{connect("c2"), view(1, "B", "A", "B")}, events...)
@@ -104,7 +108,11 @@ func TestFIFOAtTheEndOfAView(t *testing.T) {
 		{"it joined behind the sending, before the record came", true, during, 0, []Event{late, record, signal}},
 		{"it joined behind the record", false, oneClock, 0, []Event{record, late, signal}},
 		{"it left behind the record, before it may have come", false, oneClock, 0, []Event{early, record, gone, signal}},
-		{"it left behind the signal", true, during, 0, []Event{early, record, signal, gone}},
+		{"it left behind the signal and the message", true, during, 0, []Event{early, record, signal, gone}},
+		{"it left behind the signal, before the message may have come, and joined again", false, during, 0, []Event{early, record, signal, below, again}},
+		{"it left so, before the message came to another", false, during, 0, []Event{early, record, signal, below, came, again}},
+		{"it left behind the signal, when the message had come to another", true, during, 0, []Event{early, record, signal, came, below, again}},
+		{"it left before the signal, when the message had come to another", true, during, 0, []Event{early, record, came, gone, signal}},
 		{"the record never came", true, Options{OneClock: true}, 0, []Event{early, signal}},
 		{"the record never came, and it joined behind the sending", false, oneClock, 3e6, []Event{late, signal}},
 	} {

@@ -60,8 +60,11 @@ func (h *history) sameOfView(r *report, p, q passage, of map[*node][]*client) {
 // stoodBy says whether a fifo or reliable message had to reach a client whose node leaves a
 // view. Such a message comes when it comes, not at its key: who joined behind it does not get
 // it although the join has a lower T, as others then have it already. So the client has to
-// have been in a group of it from where its own node's machine took the record in until the
-// view ended. Of one that was never taken in, the same is asked from before it was sent on.
+// have been in a group of it from where its own node's machine took the record in until it
+// came to somebody there, or else until the signal. Behind that, in the view's tail, it may
+// have left before the message, which waits for earlier ones of its sender: they lie below the
+// message's own key, so a leave below it does. Of a record that was never taken in, the same is
+// asked from before it was sent on.
 func (h *history) stoodBy(d *client, m *message, q passage) bool {
 	k := keyOf(m.accepted)
 	taken := slices.IndexFunc(d.node.Events, func(e Event) bool {
@@ -74,16 +77,19 @@ func (h *history) stoodBy(d *client, m *message, q passage) bool {
 		return i < taken
 	}
 	in := map[string]bool{} // groups that it was in when the record was taken in, and still is
+	signalled := false
 	for i := range d.node.Events {
 		e := &d.node.Events[i]
 		switch {
-		case e == q.signal:
+		case e == q.to, i > taken && e.Kind == Dlv && e.Msg == m.Message:
 			return len(in) > 0
+		case e == q.signal:
+			signalled = true
 		case e.Kind == Attach, e.Kind == Lineage && e.Role != "heir":
 			clear(in)
 		case e.Kind == Join && e.Client == d.name && i < taken && slices.Contains(m.groups, e.Group):
 			in[e.Group] = true
-		case e.Kind == Leave && e.Client == d.name:
+		case e.Kind == Leave && e.Client == d.name && (!signalled || keyOf(e).less(k)):
 			delete(in, e.Group)
 		}
 	}
