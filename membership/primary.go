@@ -24,7 +24,7 @@ type Vote struct {
 // A Primary is what an instance knows of the line of primary views.
 type Primary struct {
 	Formed   Quorum   // of the newest one known; no votes: none is
-	Attempts []Quorum // of later ones that this instance has said Ready for, and that others may have installed; ascending
+	Attempts []Quorum // later ones that others may have installed: this instance has said Ready for them, or knows of them from who did; ascending
 	Void     bool     // there were too many attempts: its vote does not count until a primary view has it again
 }
 
@@ -37,7 +37,7 @@ type Claim struct {
 }
 
 // maxPrimaryAttempts bounds the attempts of a Primary. There is one for each primary view
-// that was agreed on and then not installed, since the last that was.
+// that somebody agreed on, and that was not installed since the last that was.
 const maxPrimaryAttempts = 16
 
 // Decide says whether a view of those who claim is primary, and who decides what comes
@@ -49,6 +49,9 @@ const maxPrimaryAttempts = 16
 //	R3  It has the majority of each later attempt, too, that anybody in it knows of: that
 //	    one may have been installed.
 //	R4  Half of the weight is a majority if it includes the lowest instance.
+//	R5  Who agrees to a primary view knows from then on what the others in it know: the one
+//	    before, and attempts. Otherwise one that has just come would know this attempt only,
+//	    and could be its majority, while the others, who have not agreed yet, go on without it.
 //
 // A view is primary at whoever installs it, and everybody in it has said Ready before: so
 // everybody in it knows at least the attempt. Two majorities of one quorum have an
@@ -138,14 +141,22 @@ func (q *Quorum) majority(claims []Claim) bool {
 	return 2*have > all || 2*have == all && lowest
 }
 
-// Ready notes an attempt: this instance agrees to a view that will be primary. It must
-// be called before anybody can know of that.
-func (p *Primary) Ready(q Quorum) {
-	if len(p.Attempts) >= maxPrimaryAttempts {
-		p.Void = true
-		return
+// Ready notes an attempt: this instance agrees to a view of those who claim, which will be
+// primary. It must be called before anybody can know of that. What the attempt rests on is
+// noted with it: the others may never say Ready, and go on from the primary view before.
+func (p *Primary) Ready(q Quorum, claims []Claim) {
+	p.learn(claims)
+	all := slices.Clone(p.Attempts)
+	for i := range claims {
+		all = append(all, claims[i].Attempts...)
 	}
-	p.Attempts = append(slices.Clone(p.Attempts), q)
+	all = slices.DeleteFunc(append(all, q), func(a Quorum) bool { return a.View.Compare(p.Formed.View) <= 0 })
+	slices.SortFunc(all, func(a, b Quorum) int { return a.View.Compare(b.View) })
+	all = slices.CompactFunc(all, func(a, b Quorum) bool { return a.View == b.View })
+	if len(all) > maxPrimaryAttempts {
+		p.Void, all = true, p.Attempts
+	}
+	p.Attempts = all
 }
 
 // Install notes a view that was installed, of those who claim: a primary one with that
@@ -155,6 +166,11 @@ func (p *Primary) Install(q Quorum, primary bool, claims []Claim) {
 		*p = Primary{Formed: q}
 		return
 	}
+	p.learn(claims)
+}
+
+// learn takes up the newest primary view that anybody of those who claim knows.
+func (p *Primary) learn(claims []Claim) {
 	if formed := newest(claims); formed.View.Compare(p.Formed.View) > 0 {
 		p.Formed = formed
 	}

@@ -26,6 +26,7 @@ const (
 	noTie                   // R4: half is enough
 	noMajority              // R2: one of the one before is enough
 	anyoneBegins            // R1: any view may be the first
+	readyBlind              // R5: who agrees learns nothing
 	mutantsEnd
 )
 
@@ -92,7 +93,11 @@ func (w *primaryWorld) play(steps, mutant int) string {
 		}
 		for _, i := range w.rng.Perm(len(in))[:ready] {
 			if primary {
-				w.all[in[i]].Ready(q)
+				if mutant == readyBlind {
+					w.all[in[i]].Ready(q, nil)
+				} else {
+					w.all[in[i]].Ready(q, claims)
+				}
 			}
 		}
 		if ready < len(in) {
@@ -112,9 +117,9 @@ func (w *primaryWorld) play(steps, mutant int) string {
 			w.last = q
 			w.views++
 		}
-		if w.rng.IntN(40) == 0 { // a site dies, and comes back as somebody new
+		if w.rng.IntN(20) == 0 { // a site dies, and comes back as somebody new
 			i := w.rng.IntN(len(w.all))
-			w.all[i].Primary, w.all[i].Instance = Primary{}, InstanceID(1000+w.epoch)
+			w.all[i].Primary, w.all[i].Instance = Primary{}, InstanceID(w.rng.Uint64()) // low or high
 		}
 	}
 	return ""
@@ -139,7 +144,7 @@ func (w *primaryWorld) follows(q Quorum) string {
 func newPrimaryWorld(seed uint64) *primaryWorld {
 	w := &primaryWorld{rng: rand.New(rand.NewPCG(seed, 3))}
 	for i := range 2 + seed%5 {
-		w.all = append(w.all, Claim{SiteInstance: SiteInstance{Instance: InstanceID(i + 1), Site: SiteID(i + 1)},
+		w.all = append(w.all, Claim{SiteInstance: SiteInstance{Instance: 1<<63 + InstanceID(i), Site: SiteID(i + 1)},
 			Weight: uint32(1 + w.rng.IntN(3)), Whole: true})
 	}
 	return w
@@ -214,7 +219,7 @@ func TestDecide(t *testing.T) {
 
 func FuzzPrimary(f *testing.F) {
 	p := Primary{Formed: Quorum{ViewID{3, 4}, []Vote{{1, 2}}}}
-	p.Ready(Quorum{ViewID{5, 4}, []Vote{{1, 2}, {7, 1}}})
+	p.Ready(Quorum{ViewID{5, 4}, []Vote{{1, 2}, {7, 1}}}, nil)
 	f.Add(p.Append(nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := wire.NewReader(data)

@@ -58,8 +58,8 @@ func (f *flush) decide(cfg *Config) (membership.Quorum, []membership.Claim, bool
 
 // attempt notes that Ready is said.
 func (m *machine) attempt() {
-	if q, _, primary := m.flush.decide(m.cfg); primary {
-		m.past.Ready(q)
+	if q, claims, primary := m.flush.decide(m.cfg); primary {
+		m.past.Ready(q, claims)
 	}
 }
 
