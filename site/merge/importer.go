@@ -28,15 +28,18 @@ type imported struct {
 	data   []byte
 }
 
-// add queues a record of the source at place src. It returns an error if it cannot
-// follow what is queued: then the log has to be pulled again.
+// add queues a record of the source at place src; the machine wants the one with index next.
+// It returns errGap if the record cannot follow what is queued.
 func (im *importer) add(now time.Duration, src int, it imported, next uint64) error {
 	s := &im.sources[src]
+	if len(s.items) > 0 && s.items[0].idx > next && it.idx == next {
+		im.drop(src) // left over from a stream that has ended; here is the new one
+	}
 	if n := len(s.items); n > 0 {
 		if tail := s.items[n-1].idx; it.idx <= tail {
 			return nil
 		} else if it.idx != tail+1 {
-			return errors.New("record: a gap in the stream")
+			return errGap
 		}
 	} else if it.idx < next {
 		return nil
@@ -133,6 +136,12 @@ func (im *importer) next(a *arena) (ring.Frame, bool) {
 	}
 	return ring.Frame{}, false
 }
+
+// errGap says that a record does not follow the one before it. Its source need not have left
+// anything out: when a node gets another machine, of the same instance or of another one of its
+// site, what the overlay was about to hand over was meant for the former one. The log is
+// pulled again, from where the new one is.
+var errGap = errors.New("record: a gap in the stream")
 
 // errElsewhere says that a record is for others: it was pulled by an instance that this
 // node has left since.

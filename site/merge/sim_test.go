@@ -117,11 +117,17 @@ func (w *world) crashes() {
 	}
 }
 
+// settleDown waits until all are in one view, and nothing has been under way for a second: a
+// view that one site has and another waits for may be given up again, and everything then
+// begins once more.
 func (w *world) settleDown() {
-	w.runUntil(20*time.Second, "view is whole", w.federated)
-	w.runUntil(20*time.Second, "nothing under way", w.quiet)
-	w.run(w.now + time.Second)
-	w.runUntil(20*time.Second, "nothing under way", w.quiet)
+	since := w.now
+	w.runUntil(40*time.Second, "view is whole and nothing under way", func() bool {
+		if !w.federated() || !w.quiet() {
+			since = w.now
+		}
+		return w.now-since >= time.Second
+	})
 }
 
 // lastRound sends to all groups when nothing changes any more: everybody gets

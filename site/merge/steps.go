@@ -70,6 +70,9 @@ func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]by
 		if err == nil {
 			err = r.importer.add(now, src, it, m.inNext[src])
 		}
+		if errors.Is(err, errGap) {
+			break
+		}
 		if err != nil {
 			fx.Faults = append(fx.Faults, Fault{log.Site, err.Error()})
 			break

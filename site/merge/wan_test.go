@@ -17,12 +17,13 @@ type simLog struct {
 }
 
 type feedKey struct {
-	to  membership.InstanceID
+	to  *simNode
 	log membership.LogID
 }
 
-// A feed is a site's subscription to another's log.
+// A feed is a gateway's subscription to another site's log.
 type feed struct {
+	of     *machine // that it is for: a gateway that has got another one begins anew
 	next   uint64
 	last   time.Duration // arrival of what is on the way
 	flying int
@@ -101,10 +102,10 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	if len(from.gatewaysOf(id.Instance)) == 0 {
 		return // nobody has the log any more
 	}
-	key := feedKey{gw.instance(), id}
+	key := feedKey{gw, id}
 	f := s.feeds[key]
-	if f == nil {
-		f = &feed{}
+	if f == nil || f.of != gw.replica.m {
+		f = &feed{of: gw.replica.m}
 		s.feeds[key] = f
 	}
 	if f.flying == 0 {
@@ -130,7 +131,11 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	f.last = max(f.last, s.w.now+s.w.way(from.index, s.index))
 	s.w.after(f.last-s.w.now, func() {
 		f.flying--
-		if !s.w.linked(s.index, from.index) || !gw.up {
+		if s.feeds[key] != f || !gw.up {
+			return
+		}
+		if !s.w.linked(s.index, from.index) {
+			delete(s.feeds, key) // the stream breaks, and what is on its way is lost
 			return
 		}
 		gw.replica.Import(s.w.now, id, batch, &gw.fx)
