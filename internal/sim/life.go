@@ -45,6 +45,7 @@ type life struct {
 	recorder *trace.Recorder
 	carried  map[string]uint64 // of each instance of its site, the newest ring in which it was in it
 	links    links             // to other gateways
+	mark     mark              // see inHand
 }
 
 // boot begins a life at a place.

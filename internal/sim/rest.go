@@ -44,7 +44,29 @@ func (p *play) lookForRest() {
 		p.f.over = true
 		return
 	}
+	for _, at := range p.f.places {
+		if at.life != nil {
+			r := at.life.core.Ring.Status()
+			at.life.mark = mark{r.Ring, r.Seq}
+		}
+	}
 	p.f.after(restEvery, p.lookForRest)
+}
+
+// A mark is how far a node's ring had got when the play last looked.
+type mark struct {
+	ring ring.ID
+	seq  ring.Seq
+}
+
+// inHand says whether the node has, and knows that its whole ring has, what there was to
+// have when the play last looked. Rings of a federation are never silent, they have Ticks;
+// so that all are at one moment, for long enough, would be a matter of luck.
+func (l *life) inHand(r *ring.Status) bool {
+	if r.Aru == r.Seq && r.Stable == r.Seq {
+		return true
+	}
+	return len(l.f.sites) > 1 && r.Ring == l.mark.ring && r.Stable >= l.mark.seq
 }
 
 // eachLife asks all nodes that live, until one says something.
@@ -153,7 +175,7 @@ func (p *play) components() map[string]string {
 func (l *life) unfinished() string {
 	r, s := l.core.Ring.Status(), l.core.Replica.Status()
 	switch {
-	case r.Aru != r.Seq || r.Stable != r.Seq:
+	case !l.inHand(&r):
 		return "lacks packets, or does not know that all have them"
 	case s.Pending > 0 || s.Queued > 0 || s.Held > maxHeld || s.ImportBacklog > 0:
 		return "has records or requests left"

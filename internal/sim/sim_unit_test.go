@@ -6,6 +6,7 @@ import (
 
 	"ringway/membership"
 	"ringway/site/merge"
+	"ringway/site/ring"
 )
 
 func TestAgendaKeepsOrder(t *testing.T) {
@@ -104,6 +105,30 @@ func TestLookup(t *testing.T) {
 	for _, p := range Profiles() {
 		if got, err := Lookup(p.Name); err != nil || got.Name != p.Name {
 			t.Errorf("%s: %v", p.Name, err)
+		}
+	}
+}
+
+// TestInHand: what was under way when the play last looked has to be in hand, what has come
+// since then need not; in a site by itself, which has no Ticks, nothing is under way at rest.
+func TestInHand(t *testing.T) {
+	now := ring.ID{Representative: 1, Counter: 7}
+	for _, test := range []struct {
+		sites  int
+		mark   mark
+		status ring.Status
+		want   bool
+	}{
+		{2, mark{}, ring.Status{Ring: now, Seq: 5, Aru: 5, Stable: 5}, true},
+		{2, mark{now, 5}, ring.Status{Ring: now, Seq: 6, Aru: 6, Stable: 5}, true},
+		{2, mark{now, 6}, ring.Status{Ring: now, Seq: 6, Aru: 6, Stable: 5}, false},
+		{2, mark{now, 6}, ring.Status{Ring: now, Seq: 7, Aru: 5, Stable: 5}, false},
+		{2, mark{ring.ID{Representative: 1, Counter: 6}, 5}, ring.Status{Ring: now, Seq: 6, Aru: 6, Stable: 5}, false},
+		{1, mark{now, 5}, ring.Status{Ring: now, Seq: 6, Aru: 6, Stable: 5}, false},
+	} {
+		l := &life{f: &federation{sites: make([]*site, test.sites)}, mark: test.mark}
+		if got := l.inHand(&test.status); got != test.want {
+			t.Errorf("of %d sites, marked %v, at %v: in hand %v", test.sites, test.mark, test.status, got)
 		}
 	}
 }
