@@ -62,11 +62,7 @@ func (l *loop) run(ctx context.Context) {
 		end := l.now()
 		l.say.look(end, l.core.Ring.State())
 		l.busy += end - begin
-		if deadline, ok := l.core.Deadline(); ok {
-			timer.Reset(max(0, deadline-end))
-		} else {
-			timer.Stop()
-		}
+		timer.Reset(max(0, l.core.Deadline()-end))
 	}
 }
 
@@ -79,7 +75,7 @@ func (l *loop) step(w *work) {
 		l.carry()
 	}
 	now := l.now()
-	if deadline, ok := l.core.Deadline(); ok && deadline <= now {
+	if l.core.Deadline() <= now {
 		l.core.Wake(now, &l.fx)
 		l.carry()
 	}

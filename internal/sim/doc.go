@@ -73,7 +73,7 @@
 //     breaks are lost, and one in a hundred of the others where promises get lost. Link
 //     state shows each instance once; it is flooded with the ways' delays, can be late,
 //     blind and wrong about delays.
-//   - Clocks: a node's may leap ahead by up to an hour; a site's wall clocks may be
+//   - Clocks: a node's may leap by up to an hour, ahead or back; a site's wall clocks may be
 //     wrong.
 //   - Clients: one or more a node; all services, one and many groups, private
 //     groups (also of nobody), self-discard, sizes from nothing over several packets

@@ -27,8 +27,11 @@ var (
 	farField = field{"other site",
 		func(s *Step) string { return siteText(s.Far) },
 		func(s *Step, word string) (err error) { s.Far, err = parseSite(word); return }}
-	forField   = timeField("for", func(s *Step) *time.Duration { return &s.For })
-	byField    = timeField("by", func(s *Step) *time.Duration { return &s.By })
+	forField  = timeField("for", func(s *Step) *time.Duration { return &s.For })
+	byField   = timeField("by", func(s *Step) *time.Duration { return &s.By })
+	leapField = field{"by",
+		func(s *Step) string { return s.By.String() },
+		parseLeap}
 	everyField = timeField("every", func(s *Step) *time.Duration { return &s.Every })
 
 	percentField = field{"percent",
@@ -66,6 +69,15 @@ func timeField(name string, of func(*Step) *time.Duration) field {
 	return field{name,
 		func(s *Step) string { return of(s).String() },
 		func(s *Step, word string) (err error) { *of(s), err = parseTime(word); return }}
+}
+
+// parseLeap reads by how much a clock leaps; back, if it is negative.
+func parseLeap(s *Step, word string) (err error) {
+	ahead, back := strings.CutPrefix(word, "-")
+	if s.By, err = parseTime(ahead); back {
+		s.By = -s.By
+	}
+	return err
 }
 
 // parseCount reads a number that has something before or behind it.

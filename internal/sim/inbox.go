@@ -80,8 +80,8 @@ func (l *life) sleep(until time.Duration) {
 	}
 }
 
-// jump lets the node's clock leap ahead, as that of a machine which was suspended: all
-// that it waits for is due sooner.
+// jump lets the node's clock leap ahead, as that of a machine which was suspended, or back,
+// as none should.
 func (l *life) jump(by time.Duration) {
 	l.leap += by
 	l.wakeAt = -1
@@ -151,16 +151,12 @@ func (l *life) proceed() {
 
 // due says that the node has a deadline behind it.
 func (l *life) due() bool {
-	deadline, ok := l.core.Deadline()
-	return ok && deadline <= l.local()
+	return l.core.Deadline() <= l.local()
 }
 
 // arm sees to it that the node is woken at its deadline.
 func (l *life) arm() {
-	deadline, ok := l.core.Deadline()
-	if !ok {
-		return
-	}
+	deadline := l.core.Deadline()
 	at := max(l.global(deadline), l.f.now)
 	if at == l.f.now && deadline > l.local() {
 		at += time.Microsecond // rounding

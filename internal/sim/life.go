@@ -23,7 +23,7 @@ type life struct {
 	boot  uint64
 	start time.Duration
 	drift int64         // parts per million
-	leap  time.Duration // by which its clock has leapt ahead
+	leap  time.Duration // by which its clock has leapt ahead, in sum
 	core  *core.Core
 	fx    core.Effects
 	trace *evs.Trace

@@ -114,7 +114,7 @@ const (
 	Die       Verb = "die"       // a node dies and stays dead
 	Pause     Verb = "pause"     // a node sleeps, as by SIGSTOP
 	Slow      Verb = "slow"      // each step of a node takes a time
-	Jump      Verb = "jump"      // a node's clock leaps ahead, as when a machine was suspended
+	Jump      Verb = "jump"      // a node's clock leaps ahead, as when a machine was suspended, or back
 	Partition Verb = "partition" // nodes of a site on different sides do not hear each other
 	Lose      Verb = "lose"      // packets between all nodes of a site get lost
 	OneWay    Verb = "oneway"    // packets of one node to another of its site get lost
@@ -153,7 +153,7 @@ var grammar = map[Verb][]field{
 	Die:       {nodeField},
 	Pause:     {nodeField, forField},
 	Slow:      {nodeField, byField, forField},
-	Jump:      {nodeField, byField},
+	Jump:      {nodeField, leapField},
 	Partition: {siteField, sidesField, forField},
 	Lose:      {siteField, percentField, forField},
 	OneWay:    {nodeField, peerField, percentField, forField},

@@ -32,7 +32,9 @@ func (a *artist) wide(family Family, at, end time.Duration) time.Duration {
 	case OfClocks:
 		s.Verb, s.For, s.Node = Jump, 0, a.faults.IntN(a.nodes())
 		s.By = []time.Duration{20 * time.Millisecond, 300 * time.Millisecond, 5 * time.Second, 10 * time.Minute, time.Hour}[a.faults.IntN(5)]
-		s.By = a.faults.between(s.By/2, s.By)
+		if s.By = a.faults.between(s.By/2, s.By).Truncate(time.Microsecond); s.By/time.Microsecond%2 == 1 {
+			s.By = -s.By
+		}
 		a.add(s)
 	}
 	return s.For

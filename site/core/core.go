@@ -20,10 +20,10 @@ type Core struct {
 	ringFx  ring.Effects
 	mergeFx merge.Effects
 	log     logKey
-	made    int           // outputs in the Effects of the step under way
-	rings   int           // rings in them
-	kicked  bool          // the Replica wants to send
-	now     time.Duration // of the latest step
+	made    int  // outputs in the Effects of the step under way
+	rings   int  // rings in them
+	kicked  bool // the Replica wants to send
+	clock   clock
 }
 
 // logKey tells this site's logs apart.
@@ -34,30 +34,41 @@ type logKey struct {
 
 // New returns the Core of a node that has not started.
 func New(ringConfig ring.Config, mergeConfig merge.Config) *Core {
-	replica := merge.New(mergeConfig)
-	return &Core{Ring: ring.New(ringConfig, replica), Replica: replica}
+	c := &Core{Replica: merge.New(mergeConfig)}
+	c.Ring = ring.New(ringConfig, source{c})
+	return c
+}
+
+// A source is the Replica as what the ring takes frames from. It goes by its own time.
+type source struct{ c *Core }
+
+func (s source) Backlog() int { return s.c.Replica.Backlog() }
+
+func (s source) Next(_ time.Duration, room int) (ring.Frame, bool) {
+	return s.c.Replica.Next(s.c.clock.awake, room)
 }
 
 // Start begins the node's life. It is called once, before any other step.
 func (c *Core) Start(now time.Duration, fx *Effects) {
+	c.clock.start(now)
 	c.begin(now, fx)
-	c.Ring.Start(now, &c.ringFx)
-	c.settle(now, fx)
+	c.Ring.Start(c.clock.ring, &c.ringFx)
+	c.settle(fx)
 }
 
 // Receive takes a packet that came from the LAN. Nobody changes it afterwards.
 func (c *Core) Receive(now time.Duration, packet []byte, fx *Effects) {
 	c.begin(now, fx)
-	c.Ring.Receive(now, packet, &c.ringFx)
-	c.settle(now, fx)
+	c.Ring.Receive(c.clock.ring, packet, &c.ringFx)
+	c.settle(fx)
 }
 
 // Leave begins the node's orderly end in the ring: it stays until every member holds what
 // it has sent, and then says that it goes. Left tells when that has happened.
 func (c *Core) Leave(now time.Duration, fx *Effects) {
 	c.begin(now, fx)
-	c.Ring.Leave(now, &c.ringFx)
-	c.settle(now, fx)
+	c.Ring.Leave(c.clock.ring, &c.ringFx)
+	c.settle(fx)
 }
 
 // Left says that the node has left the ring. Nothing comes of it any more.
@@ -66,80 +77,90 @@ func (c *Core) Left() bool { return c.Ring.Left() }
 // Wake does what is due at now.
 func (c *Core) Wake(now time.Duration, fx *Effects) {
 	c.begin(now, fx)
-	if at, ok := c.Replica.Deadline(); ok && at <= now {
-		c.Replica.Wake(now, &c.mergeFx)
+	if at, ok := c.Replica.Deadline(); ok && at <= c.clock.awake {
+		c.Replica.Wake(c.clock.awake, &c.mergeFx)
 		c.take(fx)
 	}
-	if at, ok := c.Ring.Deadline(); ok && at <= now {
-		c.Ring.Wake(now, &c.ringFx)
+	if at, ok := c.Ring.Deadline(); ok && at <= c.clock.ring {
+		c.Ring.Wake(c.clock.ring, &c.ringFx)
 	}
-	c.settle(now, fx)
+	c.settle(fx)
 }
 
-// Deadline returns when Wake is due next, if ever.
-func (c *Core) Deadline() (time.Duration, bool) {
+// Deadline returns when Wake is due next.
+func (c *Core) Deadline() time.Duration {
 	if c.kicked {
-		return c.now, true
+		return c.clock.shell
 	}
-	at, ok := c.Ring.Deadline()
-	if other, too := c.Replica.Deadline(); too && (!ok || other < at) {
-		at, ok = other, true
+	due := c.clock.shell + beat
+	if at, ok := c.Ring.Deadline(); ok {
+		due = min(due, c.clock.fromRing(at))
 	}
-	return at, ok
+	if at, ok := c.Replica.Deadline(); ok {
+		due = min(due, c.clock.fromAwake(at))
+	}
+	return due
 }
 
 // Connect introduces a client of this node.
 func (c *Core) Connect(now time.Duration, client membership.ClientID, name string, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Connect(now, client, name, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.Connect(c.clock.awake, client, name, &c.mergeFx)
+	c.settle(fx)
 }
 
 // Submit takes a request of a client, after those it made before.
 func (c *Core) Submit(now time.Duration, client membership.ClientID, request merge.Request, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Submit(now, client, request, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.Submit(c.clock.awake, client, request, &c.mergeFx)
+	c.settle(fx)
 }
 
 // Disconnect tells that a client is gone.
 func (c *Core) Disconnect(now time.Duration, client membership.ClientID, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Disconnect(now, client, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.Disconnect(c.clock.awake, client, &c.mergeFx)
+	c.settle(fx)
 }
 
 // Import takes records that came from another site's log, in their order.
 func (c *Core) Import(now time.Duration, log membership.LogID, records [][]byte, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Import(now, log, records, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.Import(c.clock.awake, log, records, &c.mergeFx)
+	c.settle(fx)
 }
 
 // PromiseIn takes a promise datagram.
 func (c *Core) PromiseIn(now time.Duration, data []byte, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.PromiseIn(now, data, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.PromiseIn(c.clock.awake, data, &c.mergeFx)
+	c.settle(fx)
 }
 
 // ControlIn takes a control message of another instance's gateway.
 func (c *Core) ControlIn(now time.Duration, from merge.SiteInstance, data []byte, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.ControlIn(now, from, data, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.ControlIn(c.clock.awake, from, data, &c.mergeFx)
+	c.settle(fx)
 }
 
 // Reach tells which other instances link state shows, all of them each time.
 func (c *Core) Reach(now time.Duration, instances []merge.Reach, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Reach(now, instances, &c.mergeFx)
-	c.settle(now, fx)
+	c.Replica.Reach(c.clock.awake, instances, &c.mergeFx)
+	c.settle(fx)
 }
 
 // begin notes when a step happens and what its Effects have already.
 func (c *Core) begin(now time.Duration, fx *Effects) {
-	c.now, c.made, c.rings = now, len(fx.Merge.Outputs), len(fx.Rings)
+	c.made, c.rings = len(fx.Merge.Outputs), len(fx.Rings)
+	due := now // to know it takes longer than to know what time it is, so only who comes late is asked
+	if now-c.clock.shell > late {
+		due = c.Deadline()
+	}
+	if slept := c.clock.step(now, due); slept > 0 {
+		c.Replica.Slept(slept)
+	}
 }
 
 // Outputs returns how many outputs the step under way has made so far. It is for
@@ -151,18 +172,18 @@ func (c *Core) RingsInstalled() int { return c.rings }
 
 // settle lets the machines talk until neither wants anything of the other (R4:
 // or maxRounds have passed).
-func (c *Core) settle(now time.Duration, fx *Effects) {
+func (c *Core) settle(fx *Effects) {
 	c.take(fx)
-	c.drain(now, fx)
+	c.drain(fx)
 	for round := 0; c.kicked && round < maxRounds; round++ {
 		c.kicked = false
-		c.Ring.Kick(now, &c.ringFx)
-		c.drain(now, fx)
+		c.Ring.Kick(c.clock.ring, &c.ringFx)
+		c.drain(fx)
 	}
 }
 
 // drain hands out the ring's packets and gives its events to the Replica (R1).
-func (c *Core) drain(now time.Duration, fx *Effects) {
+func (c *Core) drain(fx *Effects) {
 	fx.Send = append(fx.Send, c.ringFx.Send...)
 	for i := range c.ringFx.Events {
 		event := &c.ringFx.Events[i]
@@ -170,7 +191,7 @@ func (c *Core) drain(now time.Duration, fx *Effects) {
 			fx.Rings = append(fx.Rings, Ring{event.View, len(fx.Merge.Outputs)})
 			c.rings = len(fx.Rings)
 		}
-		c.Replica.Ring(now, event, &c.mergeFx)
+		c.Replica.Ring(c.clock.awake, event, &c.mergeFx)
 		c.take(fx)
 	}
 	c.ringFx.Reset()

@@ -33,6 +33,9 @@
 //	R3  Merge.Records are of the log that Merge.State, or the last State before
 //	    it, names. Records of a log that ended within the step are in Ended.
 //	R4  A step ends, whatever the machines ask for.
+//	R5  Time does not go back, and of the Replica's a leap is no part: it goes on by what
+//	    this node waited for and a little more, whatever the shell's clock says
+//	    (clock.go, docs/decisions/0033). What is left out the Replica is told.
 //
 // A Core is not safe for concurrent use. The package has no goroutine, channel,
 // mutex, clock, random source or socket. It imports membership, site/ring and

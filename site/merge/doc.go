@@ -38,6 +38,8 @@
 //	    member of the ring holds.
 //	S2  A record leaves the site when every member of the ring holds what accepted it.
 //	S3  A promise speaks of a Tick that is itself held by every member.
+//	C7  Time in which the node could not act, and leaps of its clock, are no part of the
+//	    time that steps are given; view time makes up for the former (sleep.go).
 //	P2  The machine accepts or rejects a proposed T; it never changes it.
 //	I1  Imports are taken by index, so that several gateways may bring the same one.
 //	I2  A promise counts when the records below its index are there.

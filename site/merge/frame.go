@@ -433,6 +433,7 @@ func (a *arena) take(n int) []byte {
 	return a.chunk[at : at : at+n]
 }
 
-func unixSeconds(start int64, now time.Duration) uint32 {
-	return uint32(start + int64(now/time.Second))
+// unixSeconds is about the wall clock.
+func (r *Replica) unixSeconds() uint32 {
+	return uint32(r.cfg.StartUnix + int64((r.now+r.sleep.all)/time.Second))
 }

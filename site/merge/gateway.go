@@ -299,7 +299,8 @@ func (r *Replica) takeBehind(promises []heard, i int) []heard {
 	return promises
 }
 
-// viewReading is view time, pulled towards the fastest peer (C1).
+// viewReading is view time, pulled towards the fastest peer (C1), and at once as far as this
+// node has slept (C7).
 func (r *Replica) viewReading(now time.Duration) int64 {
 	g, m := &r.gateway, r.m
 	reading := r.viewNow(now)
@@ -310,10 +311,11 @@ func (r *Replica) viewReading(now time.Duration) int64 {
 			ahead = max(ahead, theirs-reading)
 		}
 	}
+	slew := max(0, reading-m.clock) / slewPart
 	if ahead > int64(stepBehind) {
-		return reading + ahead
+		slew = ahead
 	}
-	return reading + min(ahead, max(0, reading-m.clock)/slewPart)
+	return reading + min(ahead, max(slew, r.makeUp(ahead)))
 }
 
 // lead is how far ahead of our clock the promises to a member lie.
@@ -454,7 +456,7 @@ func (r *Replica) promiseIn(data []byte) {
 	if !ok || src == m.self || g.inbox[src].reading > p.reading {
 		return
 	}
-	if p.reading > r.viewNow(r.now)+maxAhead && p.reading > m.clock+maxAhead {
+	if far := maxAhead + int64(r.sleep.lacks(r.now)); p.reading > r.viewNow(r.now)+far && p.reading > m.clock+far {
 		r.fx.Faults = append(r.fx.Faults, Fault{m.view.Members[src].Site, "promise: its clock is far ahead"})
 	}
 	r.exchange.keepPromise(len(m.view.Members), m.self, src, &p, m.inNext[src])

@@ -14,7 +14,7 @@ import (
 func (r *Replica) ownLineage() *lineage {
 	d := &r.descent
 	l := &lineage{boot: r.cfg.Boot, decided: d.decidedRing, branch: d.branch, epoch: r.epoch,
-		unix: unixSeconds(r.cfg.StartUnix, r.now)}
+		unix: r.unixSeconds()}
 	if m := r.m; m != nil {
 		l.instance, l.attached, l.electorate = m.instance, r.attached, m.voters
 		l.voter = len(d.attempts) <= maxAttempts

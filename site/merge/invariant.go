@@ -19,6 +19,7 @@ const (
 	noLast                          // P2c without last[c]
 	farAhead                        // P2c without MaxAhead
 	noStep                          // C1: a Tick moves the clock as far as its reading says
+	lateRiser                       // C7: a site that slept gets up as slowly as one whose clock is slow
 	noOwnClock                      // C3: H without the own clock
 	anyAhead                        // C2: records with any T
 	silentSource                    // C3: H without members that have sent nothing yet

@@ -183,7 +183,7 @@ func (r *Replica) proposeView(want []SiteInstance) {
 	}
 	v.last, v.started, v.needed = r.now, true, noTime
 	c := control{kind: controlPropose, from: m.instance, view: membership.SiteView{
-		ID: membership.ViewID{Epoch: epoch + 1, Proposer: m.instance}, Founded: unixSeconds(r.cfg.StartUnix, r.now), Members: want,
+		ID: membership.ViewID{Epoch: epoch + 1, Proposer: m.instance}, Founded: r.unixSeconds(), Members: want,
 	}}
 	r.exchange.queue.add(&c, c.append(nil))
 	r.fx.Kick = true

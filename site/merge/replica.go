@@ -43,6 +43,7 @@ type Replica struct {
 	newest     membership.ViewID // that the clients saw
 	company    uint64            // while not attached: equal at nodes whose clients have seen the same
 	base       timeBase
+	sleep      sleep
 	fair       bool // whose turn it is: imports or clients
 	importDue  time.Duration
 	badFrames  uint64
