@@ -19,6 +19,7 @@ type gateway struct {
 	behind [][]heard // and some that came before it, since the latest Tick, whose records were not there
 	late   []lateness
 	delays []time.Duration // to each member, a hint
+	level  []bool          // whose clock has been seen to agree with ours, see ahead.go
 
 	tickDue    time.Duration // noTime: not due
 	ticking    bool          // a Tick of ours is with the ring
@@ -64,7 +65,7 @@ func (r *Replica) gatewayReset() {
 	g := &r.gateway
 	n := len(r.m.view.Members)
 	g.inbox, g.late, g.delays = make([]heardAt, n), make([]lateness, n), make([]time.Duration, n)
-	g.behind = make([][]heard, n)
+	g.behind, g.level = make([][]heard, n), make([]bool, n)
 	g.ticking, g.lastTick, g.tickDue, g.promiseDue = false, r.now, noTime, noTime
 	g.released, g.trimmed = r.m.trim, r.m.trim
 	g.promisedAt, g.seen = ring.Position{}, r.m.applied
@@ -340,6 +341,9 @@ func (r *Replica) ticked(own bool, t *tick) {
 		}
 		return
 	}
+	if r.now-g.lastTick > standstill {
+		r.unlevel()
+	}
 	r.base = timeBase{m.clock, r.now}
 	if own {
 		if g.ticking && t.reading == m.clock { // it was that late when it went out
@@ -456,9 +460,7 @@ func (r *Replica) promiseIn(data []byte) {
 	if !ok || src == m.self || g.inbox[src].reading > p.reading {
 		return
 	}
-	if far := maxAhead + int64(r.sleep.lacks(r.now)); p.reading > r.viewNow(r.now)+far && p.reading > m.clock+far {
-		r.fx.Faults = append(r.fx.Faults, Fault{m.view.Members[src].Site, "promise: its clock is far ahead"})
-	}
+	r.judgeReading(src, p.reading)
 	r.exchange.keepPromise(len(m.view.Members), m.self, src, &p, m.inNext[src])
 	to := p.to[m.self]
 	next := heard{uint8(src), to.p, to.idx, p.w, p.reading, to.late}

@@ -25,6 +25,7 @@ type source struct {
 
 type imported struct {
 	idx, n uint64
+	t      int64
 	data   []byte
 }
 
@@ -162,6 +163,6 @@ func locate(data []byte, v *membership.SiteView, self, src int) (imported, error
 	}
 	others := h.d.Without(src)
 	r.Bytes(8 * others.Rank(self))
-	it := imported{idx: r.Uint64(), n: h.n, data: data}
+	it := imported{idx: r.Uint64(), n: h.n, t: h.t, data: data}
 	return it, r.Err()
 }

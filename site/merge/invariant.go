@@ -22,6 +22,7 @@ const (
 	lateRiser                       // C7: a site that slept gets up as slowly as one whose clock is slow
 	noOwnClock                      // C3: H without the own clock
 	anyAhead                        // C2: records with any T
+	rash                            // C2: whoever is ahead is to blame
 	silentSource                    // C3: H without members that have sent nothing yet
 	orderedTick                     // S1: H counts before every member of the ring holds its Tick
 	unsafeRelease                   // S2 without the stable line

@@ -64,6 +64,9 @@ const (
 	// slewPart is the part of elapsed time by which a reading is pulled towards
 	// the fastest peer.
 	slewPart = 10
+	// standstill is how long a ring may go without a Tick and still know what time it is in
+	// the view: more than quietMost, less than maxAhead.
+	standstill = 3 * time.Second
 	// stepBehind is how far behind a peer the clock jumps instead of slewing.
 	stepBehind = 500 * time.Millisecond
 

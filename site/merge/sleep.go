@@ -24,6 +24,7 @@ func (r *Replica) Slept(by time.Duration) {
 	s.lack = s.lacks(r.now) + by
 	s.all += by
 	s.at = r.now
+	r.unlevel()
 }
 
 // lacks is by how much view time may still be behind for having slept.

@@ -19,13 +19,16 @@ func newRiser(t *testing.T, off mutant) *riser {
 	r.m, r.fx = d.m, &d.fx
 	r.now = time.Minute
 	r.gatewayReset()
+	r.importer = importer{sources: make([]source, 5)}
 	r.base = timeBase{0, r.now}
 	return &riser{r, d}
 }
 
 // hears brings a promise of another site, whose view time is reading.
-func (r *riser) hears(reading time.Duration) {
-	p := promise{view: r.d.view.ID, src: r.d.view.Members[y].Instance, counter: r.gateway.counter, reading: int64(reading), to: make([]promised, 5)}
+func (r *riser) hears(reading time.Duration) { r.hearsOf(y, reading) }
+
+func (r *riser) hearsOf(i int, reading time.Duration) {
+	p := promise{view: r.d.view.ID, src: r.d.view.Members[i].Instance, counter: r.gateway.counter, reading: int64(reading), to: make([]promised, 5)}
 	r.PromiseIn(r.now, p.append(nil), &r.d.fx)
 }
 

@@ -77,6 +77,7 @@ func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]by
 			fx.Faults = append(fx.Faults, Fault{log.Site, err.Error()})
 			break
 		}
+		r.judgeDeadline(src, it.t)
 	}
 	fx.Kick = true
 	r.end()
