@@ -53,7 +53,9 @@
 //
 // The last fault of a drawn schedule ends some seconds before the clients fall silent.
 // Then all must come to rest: one ring a site, one view of all sites that can reach each
-// other, everybody attached, nothing left. TestSoak torments a site for ten minutes and looks at its heap and queues.
+// other, everybody attached, nothing left. What each ring had when the play last looked has to
+// be stable by the next look; in federations Ticks go on. TestSoak torments a site for ten
+// minutes and looks at its heap and queues.
 //
 // # What is modelled
 //
