@@ -45,17 +45,18 @@ func (x *exchange) keepPromise(members, self, src int, p *promise, inNext uint64
 	if len(x.rows) != members {
 		x.rows = make([][]promiseRow, members)
 	}
-	row := promiseRow{src: uint8(src), to: make([]promiseEntry, len(p.to))}
-	for i, t := range p.to {
-		row.to[i] = promiseEntry{t.p, t.idx, t.inNext}
-	}
+	row := promiseRow{src: uint8(src)}
 	kept := x.rows[src]
-	switch {
-	case len(kept) < keptPromises:
-	case kept[1].at(self).idx <= inNext || kept[0].at(self).idx > inNext:
-		kept = slices.Delete(kept, 0, 1)
-	default:
-		kept = slices.Delete(kept, 1, 2)
+	if len(kept) >= keptPromises {
+		out := 1
+		if kept[1].at(self).idx <= inNext || kept[0].at(self).idx > inNext {
+			out = 0
+		}
+		row.to = kept[out].to[:0] // Fills have been encoded
+		kept = slices.Delete(kept, out, out+1)
+	}
+	for _, t := range p.to {
+		row.to = append(row.to, promiseEntry{t.p, t.idx, t.inNext})
 	}
 	x.rows[src] = append(kept, row)
 }

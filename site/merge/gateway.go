@@ -36,6 +36,7 @@ type gateway struct {
 	promiseDue  time.Duration
 	counter     uint64
 	promise     promise // scratch
+	incoming    promise // likewise
 }
 
 // noTime is a deadline that is not set.
@@ -448,7 +449,7 @@ func (r *Replica) promiseOut() {
 // promiseIn takes a promise that came from another site.
 func (r *Replica) promiseIn(data []byte) {
 	g, m := &r.gateway, r.m
-	var p promise
+	p := &g.incoming
 	if err := p.read(data); err != nil {
 		r.badFrames++
 		return
@@ -461,7 +462,7 @@ func (r *Replica) promiseIn(data []byte) {
 		return
 	}
 	r.judgeReading(src, p.reading)
-	r.exchange.keepPromise(len(m.view.Members), m.self, src, &p, m.inNext[src])
+	r.exchange.keepPromise(len(m.view.Members), m.self, src, p, m.inNext[src])
 	to := p.to[m.self]
 	next := heard{uint8(src), to.p, to.idx, p.w, p.reading, to.late}
 	// What waits for a Tick has waited since the first of its like came.

@@ -3,6 +3,7 @@ package merge
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"ringway/internal/wire"
 	"ringway/membership"
@@ -65,7 +66,7 @@ func (p *promise) read(data []byte) error {
 	if n > membership.MaxSites {
 		r.Fail(fmt.Errorf("%w: promise to %d members", wire.ErrLimit, n))
 	}
-	p.to = p.to[:0]
+	p.to = slices.Grow(p.to[:0], min(n, membership.MaxSites))
 	for i := 0; i < n && r.Err() == nil; i++ {
 		t := promised{p: base + int64(r.Uint32()), idx: r.Uint64(), inNext: r.Uint64()}
 		t.late = int64(r.Uint32()) * 1000
