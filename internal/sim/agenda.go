@@ -6,87 +6,102 @@ import "time"
 // same time happens in the order in which it was put down, so a run depends on
 // nothing but its seed.
 type agenda struct {
-	now     time.Duration // since the run began
-	count   uint64
-	entries []entry // a heap, the next one first
+	now   time.Duration // since the run began
+	count uint64
+	due   []due   // a heap, the next one first
+	slots []entry // what is due, where due says
+	free  []uint32
+}
+
+// A due says when an entry is due. The heap has no pointers: it is what a run moves most.
+type due struct {
+	at    time.Duration
+	order uint64
+	slot  uint32
 }
 
 // An entry is something to do, or a packet that arrives: most entries are packets,
 // and those need no closure.
 type entry struct {
-	at     time.Duration
-	order  uint64
 	do     func()
 	to     *place
 	packet []byte
 }
 
-func (e *entry) before(o *entry) bool {
-	return e.at < o.at || e.at == o.at && e.order < o.order
+func (d *due) before(o *due) bool {
+	return d.at < o.at || d.at == o.at && d.order < o.order
 }
 
 // after puts down what is to happen in a while.
 func (a *agenda) after(wait time.Duration, do func()) { a.at(a.now+max(0, wait), do) }
 
 // at puts down what is to happen at a time, or now if that has passed.
-func (a *agenda) at(when time.Duration, do func()) { a.put(entry{at: when, do: do}) }
+func (a *agenda) at(when time.Duration, do func()) { a.put(when, entry{do: do}) }
 
 // arrive puts down that a packet comes to a place in a while.
 func (a *agenda) arrive(wait time.Duration, to *place, packet []byte) {
-	a.put(entry{at: a.now + max(0, wait), to: to, packet: packet})
+	a.put(a.now+max(0, wait), entry{to: to, packet: packet})
 }
 
-func (a *agenda) put(e entry) {
+func (a *agenda) put(when time.Duration, e entry) {
 	a.count++
-	e.at, e.order = max(e.at, a.now), a.count
-	a.entries = append(a.entries, e)
-	at := len(a.entries) - 1
+	d := due{at: max(when, a.now), order: a.count}
+	if n := len(a.free); n > 0 {
+		d.slot = a.free[n-1]
+		a.free = a.free[:n-1]
+		a.slots[d.slot] = e
+	} else {
+		d.slot = uint32(len(a.slots))
+		a.slots = append(a.slots, e)
+	}
+	a.due = append(a.due, d)
+	at := len(a.due) - 1
 	for at > 0 {
 		parent := (at - 1) / 2
-		if !e.before(&a.entries[parent]) {
+		if !d.before(&a.due[parent]) {
 			break
 		}
-		a.entries[at] = a.entries[parent]
+		a.due[at] = a.due[parent]
 		at = parent
 	}
-	a.entries[at] = e
+	a.due[at] = d
 }
 
-// take removes the next entry.
+// take removes the next entry, and moves the clock there.
 func (a *agenda) take() entry {
-	next := a.entries[0]
-	last := len(a.entries) - 1
-	moved := a.entries[last]
-	a.entries[last] = entry{}
-	a.entries = a.entries[:last]
-	if last == 0 {
-		return next
-	}
+	next := a.due[0]
+	last := len(a.due) - 1
+	moved := a.due[last]
+	a.due = a.due[:last]
 	at := 0
 	for {
 		child := 2*at + 1
 		if child >= last {
 			break
 		}
-		if child+1 < last && a.entries[child+1].before(&a.entries[child]) {
+		if child+1 < last && a.due[child+1].before(&a.due[child]) {
 			child++
 		}
-		if !a.entries[child].before(&moved) {
+		if !a.due[child].before(&moved) {
 			break
 		}
-		a.entries[at] = a.entries[child]
+		a.due[at] = a.due[child]
 		at = child
 	}
-	a.entries[at] = moved
-	return next
+	if last > 0 {
+		a.due[at] = moved
+	}
+	a.now = next.at
+	e := a.slots[next.slot]
+	a.slots[next.slot] = entry{}
+	a.free = append(a.free, next.slot)
+	return e
 }
 
 // run lets everything happen that is due until the end, or until stop says so.
 func (a *agenda) run(end time.Duration, stop *bool) {
-	for len(a.entries) > 0 && a.entries[0].at <= end && !*stop {
-		next := a.take()
-		a.now = next.at
-		if next.to != nil {
+	for len(a.due) > 0 && a.due[0].at <= end && !*stop {
+		if next := a.take(); next.to != nil {
 			next.to.arrive(next.packet)
 		} else {
 			next.do()
