@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type pull struct {
 	log      membership.LogID
 	next     uint64                // number of the record that the exporter looks at next
 	own      membership.InstanceID // that imports
+	asked    uint64                // the ring in which its node last was in own when it asked; answered: it has begun
 	until    time.Duration         // when it ends, because another gateway pulls; 0: it does not
 	flying   []flight              // batches under way
 	done     uint64                // number behind the last record that was handed over
@@ -205,6 +207,7 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 	}
 	w.f.stats.Covered["overlay: logs pulled, or pulled anew"]++
 	p := &pull{from: from, to: to, log: log, own: to.links.said.state.Instance}
+	p.asked = to.carried[p.own.String()]
 	to.links.pulls = append(to.links.pulls, p)
 	w.f.after(wait, func() {
 		if p.broken || !from.alive() || from.links.export.log != log {
@@ -214,6 +217,7 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 		p.next = position
 		from.links.export.pulls = append(from.links.export.pulls, p)
 		p.pump()
+		p.asked = answered
 	})
 }
 
@@ -260,8 +264,15 @@ func (p *pull) behind(gone uint64) bool {
 	if here.Replica.Status().Instance != p.own {
 		return true
 	}
-	return p.to.site.carried[p.own.String()] > p.to.carried[p.own.String()]
+	last := p.to.carried[p.own.String()]
+	if p.asked != answered { // it may have found the others since
+		last = p.asked
+	}
+	return p.to.site.carried[p.own.String()] > last
 }
+
+// answered is in the place of the ring in which a pull was asked for, once it has begun.
+const answered = math.MaxUint64
 
 // stalled is how often a stream looks whether a link that does not work has come back.
 const stalled = 50 * time.Millisecond
