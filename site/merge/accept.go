@@ -21,6 +21,7 @@ const (
 	rejectView     verdict = "proposed in another view"
 	rejectT        verdict = "deadline is too early or too late"
 	rejectBody     verdict = "body is not there"
+	rejectEnters   verdict = "an earlier join waits for other sites"
 )
 
 // request is the machine's answer to a LocalSend (P2). It never changes T.
@@ -50,6 +51,9 @@ func (m *machine) judge(node membership.NodeID, f *localSend) verdict {
 	if f.seq != c.next && !m.off(anyTurn) {
 		return rejectSeq
 	}
+	if m.enters(c, f) && !m.off(overtake) {
+		return rejectEnters
+	}
 	switch f.kind {
 	case Join:
 		return m.join(c, f)
@@ -59,6 +63,22 @@ func (m *machine) judge(node membership.NodeID, f *localSend) verdict {
 		return m.down(c, f)
 	}
 	return m.send(c, f)
+}
+
+// enters says whether a request has to wait for an earlier join of its client that waits for
+// other sites: it would get its place before the join, and a message to the group would not
+// come back to its sender. Nodes hold such requests back, but only if they expect the join to
+// wait: what was proposed while the site was alone in its view may be ordered in the next one.
+// What ends the join need not wait for it.
+func (m *machine) enters(c *ownClient, f *localSend) bool {
+	waits := func(name string) bool {
+		g := m.groups[name]
+		return g != nil && g.waits(c.id)
+	}
+	for len(c.enters) > 0 && !waits(c.enters[0]) {
+		c.enters = c.enters[1:]
+	}
+	return len(c.enters) > 0 && f.kind != requestDown && !(f.kind == Leave && waits(f.groups[0]))
 }
 
 // destinations returns D and the groups' offT.

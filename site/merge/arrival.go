@@ -179,7 +179,7 @@ func (m *machine) readmit(c *ownClient, g *group) {
 		if g.prep == nil {
 			m.setPrep(g, &preparation{maxT: -1})
 		}
-		g.prep.wait = append(g.prep.wait, w)
+		m.await(g.Name, g.prep, w)
 	case !g.Interest.Has(m.self) || g.prep != nil:
 		m.prepare(g, w)
 	default:

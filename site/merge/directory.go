@@ -185,13 +185,25 @@ func (m *machine) leave(c *ownClient, f *localSend) verdict {
 // prepare starts, or adds to, the first join of this site (J1).
 func (m *machine) prepare(g *group, w waiter) {
 	if g.prep != nil {
-		g.prep.wait = append(g.prep.wait, w)
+		m.await(g.Name, g.prep, w)
 		return
 	}
 	m.startPrepare(g)
-	g.prep.wait = append(g.prep.wait, w)
+	m.await(g.Name, g.prep, w)
 	if m.off(onePhase) {
 		m.prepared(g)
+	}
+}
+
+// await lets a join wait for a preparation.
+func (m *machine) await(group string, p *preparation, w waiter) {
+	p.wait = append(p.wait, w)
+	m.noteEntering(group, w)
+}
+
+func (m *machine) noteEntering(group string, w waiter) {
+	if c := m.clients[w.Client]; c != nil {
+		c.enters = append(c.enters, group)
 	}
 }
 

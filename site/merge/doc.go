@@ -101,8 +101,8 @@
 // `go test ./site/merge -merge.seeds=1000` runs random federations in virtual time;
 // -merge.seed repeats one. TestRandomPartitions cuts WANs and
 // sites apart, TestHarshWAN one link after the other while half of the promises are lost,
-// TestTornRings sites whose rings lose packets. Every rule can be switched off by hooks, and a
-// test must notice (docs/rules.md).
+// TestTornRings sites whose rings lose packets; with -merge.first=0 others each time. Every
+// rule can be switched off by hooks, and a test must notice (docs/rules.md).
 //
 // Package merge may import internal/wire, membership and site/ring. It has no
 // goroutine, lock, clock, random source or socket.

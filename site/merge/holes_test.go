@@ -145,10 +145,15 @@ func aTornRun(seed uint64, off mutant) *world {
 	return w
 }
 
+// tornBefore are lives in which something was wrong once: a view's name (3), a fifo message
+// behind its sender's own join (9), what was under way to a gateway's former machine (43, 440),
+// a last round while a view was about to come (2419).
+var tornBefore = []uint64{3, 9, 43, 440, 2419}
+
 // TestTornRings: what a ring leaves behind a gap harms nobody (N4; TestHeirs has the rule).
+// With -merge.first=0 it plays other lives each time.
 func TestTornRings(t *testing.T) {
-	all := seeds()
-	all = all[:min(len(all), max(4, len(all)/15))]
+	all := drawn(t, tornBefore)
 	torn := 0
 	for _, seed := range all {
 		w := aTornRun(seed, 0)

@@ -45,6 +45,7 @@ const (
 	noOwnMaxT                       // J2 without what the own site has accepted
 	noStale                         // J2: what is older than an answer still counts
 	noOnT                           // J3
+	overtake                        // J2: what a client asks for gets its place before its join that waits
 	noOff                           // J4 without the T of what emptied a group
 	offEarly                        // J4 without looking at joins that are not delivered
 	downEarly                       // J7 without T > last[c]

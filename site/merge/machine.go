@@ -166,6 +166,7 @@ type ownClient struct {
 	next   uint64 // seq expected
 	last   int64  // T of its latest ordered record
 	groups groupSet
+	enters []string // groups for which its joins wait, or have waited
 }
 
 type heldBody struct {

@@ -182,7 +182,7 @@ func (r *Replica) answer(f *localSend, id membership.ClientID, v verdict) {
 		p.slack = max(minSlack, p.slack-p.slack/8192)
 		if len(c.queue) > 0 && c.queue[0].numbered && c.queue[0].seq == f.seq {
 			r.named(id, f.seq, &c.queue[0])
-			if c.queue[0].prepares {
+			if f.kind == Join {
 				c.entering = f.groups[0]
 			}
 			if c.sent == 0 { // an earlier attempt made it

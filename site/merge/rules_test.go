@@ -265,6 +265,35 @@ var orderRules = []rule{
 		}
 		return ""
 	}},
+	{"J2: what a client asks for behind a join that waits gets its place behind it", overtake, func(d *desk) string {
+		h := []string{"h"}
+		if v := d.sends("b", localSend{kind: Join, groups: h}); v != accepted {
+			return "the join is not accepted: " + string(v)
+		}
+		next := func(d *desk, f localSend) bool { return d.sends("b", f) == accepted }
+		message := localSend{kind: Send, service: membership.Agreed, federated: true, t: 50, groups: h, data: []byte("m")}
+		learner := d.twin()
+		m, err := restoreMachine(&learner.cfg, learner.m.names, d.m.snapshot())
+		if err != nil {
+			return err.Error()
+		}
+		learner.m, m.fx = m, &learner.fx
+		for _, x := range []*desk{d, learner} {
+			if next(x, message) || next(x, localSend{kind: Join, groups: []string{"i"}}) || next(x, localSend{kind: Leave}) {
+				return "something overtakes the join"
+			}
+		}
+		if !next(learner, localSend{kind: Leave, groups: h}) {
+			return "its own leave waits for the join"
+		}
+		d.answers("h")
+		if message.t = d.client("b").last + 1; !next(d, message) {
+			return "behind the join it is refused as well"
+		}
+		d.tick(message.t, 0, message.t, -1)
+		d.tick(message.t, d.seq, message.t, -1)
+		return d.expect(d.told, []string{"view of 1", "m"})
+	}},
 	{"J2: an answer outdates what its site sent before", noStale, func(d *desk) string {
 		there := membership.Member{Client: membership.ClientID{Node: 101, Session: 7}, Name: "there"}
 		left := d.record(y, membership.Agreed, 50, "")

@@ -3,6 +3,7 @@ package merge
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("merge.seed", 0, "run only this seed")
+	firstFlag = flag.Uint64("merge.first", 1, "the first seed of TestTornRings; 0: others each time")
 	seedsFlag = flag.Int("merge.seeds", 90, "how many seeds to run")
 )
 
@@ -182,6 +184,24 @@ func seeds() (list []uint64) {
 	for s := range (*seedsFlag + raceShare - 1) / raceShare {
 		list = append(list, uint64(s+1))
 	}
+	return list
+}
+
+// drawn are seeds from -merge.first on, behind those in which something was wrong before.
+func drawn(t *testing.T, before []uint64) []uint64 {
+	if *seedFlag != 0 {
+		return []uint64{*seedFlag}
+	}
+	first := *firstFlag
+	if first == 0 {
+		first = uint64(time.Now().UnixNano()) % 1_000_000_000
+	}
+	list := slices.Clone(before)
+	for s := range max(0, (*seedsFlag+raceShare-1)/raceShare-len(before)) {
+		list = append(list, first+uint64(s))
+	}
+	// At once, so that it is known however the test ends.
+	fmt.Printf("%s: seeds %v and from %d on; again: go test ./site/merge -run '^%s$' -merge.first=%d -merge.seeds=%d\n", t.Name(), before, first, t.Name(), first, *seedsFlag)
 	return list
 }
 

@@ -437,6 +437,9 @@ func (m *machine) readAllGroups(r *wire.Reader) {
 		}
 		if flags&groupPrepares != 0 {
 			m.setPrep(g, m.readPreparation(r))
+			for _, w := range g.prep.wait {
+				m.noteEntering(g.Name, w)
+			}
 		}
 		g.ghosts = readMembers(r, m.names, maxListed)
 		for _, x := range readMembers(r, m.names, maxListed) {
