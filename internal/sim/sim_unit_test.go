@@ -132,3 +132,32 @@ func TestInHand(t *testing.T) {
 		}
 	}
 }
+
+// TestBehind: a gateway that asks for what is trimmed is excused if others had gone on with its
+// instance in a newer ring when it asked, also if those have crashed, or it has found them since.
+func TestBehind(t *testing.T) {
+	s, err := ParseSchedule("schedule 2 profile x seed 1 answers 0 length 2s\nsite s0 nodes 1 gateways 1 ahead 0s\nlan delay 20µs 260µs jitter 64µs loss 0 double 0 late 0 0s\n1ms start n0\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPlay(s)
+	p.f.agenda.run(s.Length, &p.f.over)
+	l := p.f.places[0].life
+	own := l.core.Replica.Status().Instance
+	for _, test := range []struct {
+		asked, mine, newest uint64
+		want                bool
+	}{
+		{3, 3, 3, false},
+		{3, 3, 4, true},
+		{3, 4, 4, true},
+		{answered, 4, 4, false},
+		{answered, 3, 4, true},
+	} {
+		l.carried, l.site.carried = map[string]uint64{own.String(): test.mine}, map[string]uint64{own.String(): test.newest}
+		q := &pull{to: l, own: own, asked: test.asked}
+		if got := q.behind(1); got != test.want {
+			t.Errorf("asked in ring %d, now in %d, others in %d: behind %v", test.asked, test.mine, test.newest, got)
+		}
+	}
+}
