@@ -23,6 +23,7 @@ type core struct {
 	db          *routing.Database
 	publisher   routing.Publisher
 	incarnation uint64
+	dead        map[membership.NodeID]uint64 // gateways of this site, with their last incarnations
 	throttle    routing.Throttle
 	routes      *routing.Routes
 	reach       []Reach // as last told, by site and instance
@@ -106,6 +107,7 @@ func newCore(ctx context.Context, g *Gateway) *core {
 		Gateway: g, site: g.self.Site.ID, incarnation: g.cfg.Incarnation,
 		links: map[membership.NodeID]*link{}, db: routing.NewDatabase(g.self.ID),
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
+		dead:  map[membership.NodeID]uint64{},
 		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*controlWindow{},
 	}
 	for _, peer := range g.peers() {

@@ -9,7 +9,8 @@
 //     holds up its writers; the end with the lower name dials. The certificate says who the
 //     peer is, the first stream (the hello) that both mean the same federation and
 //     version. Hellos, datagrams answered at once, measure the link and decide
-//     whether it is up. Which sites are linked may change while it runs (SetLinks).
+//     whether it is up. A gateway whose site knows that its process is dead is not waited
+//     for (obituary.go). Which sites are linked may change while it runs (SetLinks).
 //
 //   - Link state. It advertises its own links, signed, floods what others advertise,
 //     and computes routes (package routing). What a link costs is its way, without the

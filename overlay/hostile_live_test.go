@@ -31,7 +31,7 @@ func advert(l *lane, of string, counter uint64, signs func(body []byte) []byte) 
 	if of != n.Name {
 		n = l.g.gateways[membership.NodeIDOf(of)]
 	}
-	adv := routing.Advertisement{Gateway: n.ID, Site: n.Site.ID, Incarnation: 1 << 62, Counter: counter}
+	adv := routing.Advertisement{Gateway: n.ID, Site: n.Site.ID, Incarnation: 1 << 61, Counter: counter}
 	id := l.g.cfg.Identity
 	body := adv.Append(nil)
 	return &routing.Signed{Advertisement: adv, Body: body, Certificate: id.CertificateDER(), Signature: id.Sign(pki.Advertisement, signs(body))}

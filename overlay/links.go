@@ -180,6 +180,7 @@ func (c *core) publish(now time.Duration) {
 			})
 		}
 	}
+	want.Dead = c.obituary()
 	slices.SortFunc(want.Edges, func(a, b routing.Edge) int { return cmp.Compare(a.To, b.To) })
 	said, due := c.publisher.Next(now, want)
 	if !due {
@@ -210,7 +211,7 @@ func (c *core) forget() {
 // merely repeated must not use up what the throttle allows.
 func (c *core) changed(former, s *routing.Signed, now time.Duration) {
 	if former != nil && former.Flags == s.Flags && former.Instance == s.Instance && former.View == s.View &&
-		former.Epoch == s.Epoch && former.Wanted == s.Wanted && slices.EqualFunc(former.Edges, s.Edges, sameEdge) {
+		former.Epoch == s.Epoch && former.Wanted == s.Wanted && slices.Equal(former.Dead, s.Dead) && slices.EqualFunc(former.Edges, s.Edges, sameEdge) {
 		return
 	}
 	c.throttle.Change(now)
@@ -236,6 +237,7 @@ func (c *core) advertCame(from *lane, s *routing.Signed) {
 	case routing.Newer:
 		c.flood(s, from)
 		c.changed(former, s, now)
+		c.refute(s)
 	case routing.Older:
 		if ours, ok := c.db.Get(s.Gateway); ok {
 			from.state.put(ours)

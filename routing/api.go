@@ -24,6 +24,12 @@ const (
 	NoTransit                   // only paths that begin or end in this site
 )
 
+// A Death tells that a gateway's process has ended: that life of it, and all before.
+type Death struct {
+	Gateway     membership.NodeID
+	Incarnation uint64
+}
+
 // An Advertisement is what one gateway says about itself. Only its own links:
 // nobody speaks for somebody else's. (Incarnation, Counter) orders those of one
 // gateway.
@@ -38,6 +44,9 @@ type Advertisement struct {
 	Epoch       uint64 // highest known there
 	Wanted      uint64 // epoch that a new view should have at least; 0: no new view is wanted
 	Edges       []Edge // at most MaxEdges
+	// Dead has gateways of the same site whose hosts say that they do not run, ascending,
+	// at most MaxDead. Of other sites nobody is believed.
+	Dead []Death
 }
 
 // A Signed is an Advertisement as it travels: its encoding, signed by the origin.
@@ -51,3 +60,7 @@ type Signed struct {
 
 // MaxEdges bounds an advertisement: gateways that one gateway may link to.
 const MaxEdges = 512
+
+// MaxDead bounds the deaths in an advertisement. A gateway that is left out is missed a little
+// later, by its links.
+const MaxDead = 32

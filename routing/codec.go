@@ -10,16 +10,21 @@ import (
 
 // Sizes on the wire.
 const (
-	codecVersion     = 2
+	codecVersion     = 3
 	edgeBytes        = 4 + 8 + 8 + 4 + 1
 	maxCertificate   = 8 << 10 // DER of one leaf certificate
 	maxSignature     = 512
-	maxBody          = 256 + MaxEdges*edgeBytes
+	deathBytes       = 4 + 8
+	maxBody          = 256 + MaxEdges*edgeBytes + MaxDead*deathBytes
 	MaxSignedBytes   = maxBody + maxCertificate + maxSignature + 12
 	maxAdvertised    = time.Hour // of a cost or RTT: what is larger is nonsense
 	partsPerMillion  = 1_000_000
 	summaryBytes     = 4 + 8 + 8
 	maxAdvertisedPPM = partsPerMillion
+	// maxIncarnation bounds incarnations, wall clocks in nanoseconds, so that one can always be
+	// out-numbered: beyond 2^64 the next one is 0, and a gateway and who remembers its mad life
+	// would correct each other for ever.
+	maxIncarnation = 1 << 62
 )
 
 // Append appends the encoding of a.
@@ -41,6 +46,11 @@ func (a *Advertisement) Append(b []byte) []byte {
 		b = wire.AppendInt64(b, int64(e.RTT))
 		b = wire.AppendUint32(b, e.LossPPM)
 		b = append(b, e.Lanes)
+	}
+	b = append(b, byte(len(a.Dead)))
+	for _, d := range a.Dead {
+		b = wire.AppendUint32(b, uint32(d.Gateway))
+		b = wire.AppendUint64(b, d.Incarnation)
 	}
 	return b
 }
@@ -69,13 +79,35 @@ func DecodeAdvertisement(body []byte) (Advertisement, error) {
 			return Advertisement{}, fmt.Errorf("advertisement of gateway %v: edge to %v is out of range", a.Gateway, e.To)
 		}
 	}
+	if err := a.readDead(&r); err != nil {
+		return Advertisement{}, err
+	}
 	if err := r.Done(); err != nil {
 		return Advertisement{}, fmt.Errorf("advertisement: %w", err)
 	}
 	if a.Gateway == 0 || a.Site == 0 {
 		return Advertisement{}, fmt.Errorf("advertisement of no gateway or no site")
 	}
+	if a.Incarnation >= maxIncarnation {
+		return Advertisement{}, fmt.Errorf("advertisement of gateway %v: incarnation %d is no wall clock", a.Gateway, a.Incarnation)
+	}
 	return a, nil
+}
+
+func (a *Advertisement) readDead(r *wire.Reader) error {
+	n := int(r.Uint8())
+	if n > MaxDead {
+		r.Fail(wire.ErrLimit)
+		return nil
+	}
+	for i := range n {
+		d := Death{membership.NodeID(r.Uint32()), r.Uint64()}
+		if r.Err() == nil && (d.Gateway == a.Gateway || i > 0 && d.Gateway <= a.Dead[i-1].Gateway) {
+			return fmt.Errorf("advertisement of gateway %v: its list of the dead is not in order, or has itself", a.Gateway)
+		}
+		a.Dead = append(a.Dead, d)
+	}
+	return nil
 }
 
 func (e *Edge) plausible() bool {

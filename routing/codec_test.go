@@ -27,7 +27,7 @@ func TestCostAddsUp(t *testing.T) {
 
 func TestBadAdvertisementsAreRefused(t *testing.T) {
 	good := func() Advertisement {
-		return Advertisement{Gateway: 1, Site: 2, Edges: []Edge{{To: 3, Cost: time.Millisecond}}}
+		return Advertisement{Gateway: 1, Site: 2, Edges: []Edge{{To: 3, Cost: time.Millisecond}}, Dead: []Death{{4, 5}, {6, 7}}}
 	}
 	for name, spoil := range map[string]func(*Advertisement){
 		"no gateway":         func(a *Advertisement) { a.Gateway = 0 },
@@ -39,6 +39,10 @@ func TestBadAdvertisementsAreRefused(t *testing.T) {
 		"more than all lost": func(a *Advertisement) { a.Edges[0].LossPPM = partsPerMillion + 1 },
 		"edge to nobody":     func(a *Advertisement) { a.Edges[0].To = 0 },
 		"too many edges":     func(a *Advertisement) { a.Edges = slices.Repeat(a.Edges, MaxEdges+1) },
+		"no wall clock":      func(a *Advertisement) { a.Incarnation = maxIncarnation },
+		"dead itself":        func(a *Advertisement) { a.Dead = []Death{{a.Gateway, 1}} },
+		"dead twice":         func(a *Advertisement) { a.Dead = []Death{{7, 1}, {7, 2}} },
+		"too many dead":      func(a *Advertisement) { a.Dead = slices.Repeat([]Death{{7, 1}}, MaxDead+1) },
 	} {
 		a := good()
 		if _, err := DecodeAdvertisement(a.Append(nil)); err != nil {

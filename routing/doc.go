@@ -25,6 +25,9 @@
 //     (ties: the lowest id) is the importer; one that drains only if all that can be reached do. So a gateway
 //     that drains loses its children and its imports wherever somebody can take over,
 //     and cuts nobody off where nobody can.
+//  6. A gateway that another one of its site calls dead does not count, in that life and
+//     in all before it: its neighbours would find out only by its silence. One that lives
+//     refutes it by a higher incarnation (as in SWIM; Das, Gupta, Motivala, 2002).
 //
 // A site whose ring is split is two instances, each with gateways of its own, and so
 // two trees. A gateway that advertises no instance passes data on and imports nothing.

@@ -110,7 +110,7 @@ func (f *field) restart(i int) {
 	}
 	n := f.nodes[i]
 	n.db, n.counter = NewDatabase(n.id), 0
-	n.incarnation = uint64(int(n.incarnation) + []int{-2, 1, 1, 3}[f.random.IntN(4)])
+	n.incarnation = uint64(max(1, int(n.incarnation)+[]int{-2, 1, 1, 3}[f.random.IntN(4)])) // clocks do not show years before 1970
 	f.say(i)
 }
 

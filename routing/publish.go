@@ -153,7 +153,7 @@ func (p *Publisher) Again() { p.said = false }
 
 func sameBesideCosts(a, b *Advertisement) bool {
 	if a.Flags != b.Flags || a.Instance != b.Instance || a.View != b.View || a.Epoch != b.Epoch || a.Wanted != b.Wanted ||
-		a.Incarnation != b.Incarnation || len(a.Edges) != len(b.Edges) {
+		a.Incarnation != b.Incarnation || !slices.Equal(a.Dead, b.Dead) || len(a.Edges) != len(b.Edges) {
 		return false
 	}
 	for i := range a.Edges {

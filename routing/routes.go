@@ -29,7 +29,7 @@ type originTree struct {
 
 // Compute finds all paths. Its cost is one shortest-path run for each instance.
 func Compute(d *Database) *Routes {
-	g := newGraph(d.All())
+	g := newGraph(living(d.All()))
 	r := &Routes{graph: g, self: -1, trees: map[membership.SiteInstance]*originTree{}}
 	if i, ok := g.index[d.self]; ok {
 		r.self = i
@@ -39,6 +39,26 @@ func Compute(d *Database) *Routes {
 		r.trees[origin] = g.originTree(origin)
 	}
 	return r
+}
+
+// living leaves out the gateways that one of their site calls dead (rule 6).
+func living(all []*Signed) []*Signed {
+	var dead map[membership.NodeID]bool
+	for _, s := range all {
+		for _, d := range s.Dead {
+			i, ok := slices.BinarySearchFunc(all, d.Gateway, func(x *Signed, id membership.NodeID) int { return cmp.Compare(x.Gateway, id) })
+			if ok && all[i].Site == s.Site && all[i].Incarnation <= d.Incarnation {
+				if dead == nil {
+					dead = map[membership.NodeID]bool{}
+				}
+				dead[d.Gateway] = true
+			}
+		}
+	}
+	if dead == nil {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s *Signed) bool { return dead[s.Gateway] })
 }
 
 // Instances returns every instance that a gateway advertises, ascending by site, then

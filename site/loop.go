@@ -105,9 +105,25 @@ func (l *loop) carry() {
 		clear(l.fx.Send)
 		l.fx.Send = l.fx.Send[:0]
 	}
+	dead := l.knock()
 	if l.fx.Merge.State != nil {
 		l.flush()
 	}
+	for _, node := range dead {
+		l.core.Refused(l.now(), node, &l.fx)
+		l.carry()
+	}
+}
+
+// knock asks the hosts of silent nodes, and returns who is dead.
+func (l *loop) knock() (dead []membership.NodeID) {
+	for _, node := range l.fx.Knock {
+		if l.port.Knock(node) {
+			dead = append(dead, node)
+		}
+	}
+	l.fx.Knock = l.fx.Knock[:0]
+	return dead
 }
 
 func (l *loop) send(packets []ring.Packet) {
@@ -125,6 +141,9 @@ func (l *loop) flush() {
 	l.trace.step(l.now(), &l.fx)
 	for _, r := range l.fx.Rings {
 		l.say.ring(l.now(), r.View)
+		if l.wan != nil {
+			l.wan.mourn(r.View)
+		}
 	}
 	if n := len(l.fx.Rings); n > 0 && l.seal != nil {
 		l.seal.Installed(l.fx.Rings[n-1].View.ID)

@@ -200,7 +200,10 @@ func (n *node) openGateway() error {
 	if err != nil {
 		return err
 	}
-	w := &wan{loop: n.loop, in: n.in, done: n.done, site: n.cfg.Node.Site.ID}
+	w := &wan{loop: n.loop, in: n.in, done: n.done, site: n.cfg.Node.Site.ID, mates: map[membership.NodeID]bool{}}
+	for _, p := range n.cfg.Node.Site.Nodes {
+		w.mates[p.ID] = p.Gateway.IsValid() && p.ID != n.cfg.Node.ID
+	}
 	n.gateway, err = overlay.New(overlay.Config{
 		Topology: n.cfg.Topology, Node: n.cfg.Node, Identity: n.identity, Dial: dial,
 		Incarnation: n.boot, Log: n.log,

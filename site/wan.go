@@ -7,6 +7,7 @@ import (
 	"ringway/membership"
 	"ringway/overlay"
 	"ringway/site/merge"
+	"ringway/site/ring"
 )
 
 // importQueueBytes bounds what was pulled from other sites and has not yet been
@@ -30,6 +31,8 @@ type wan struct {
 	in      *inbox
 	done    <-chan struct{}
 
+	ring      *ring.View                 // in force
+	mates     map[membership.NodeID]bool // the other gateways of this site
 	own       membership.LogID
 	appended  uint64 // the end of the own log
 	trimmed   uint64 // what every other site has of it

@@ -24,7 +24,7 @@
 //	schedule 2 profile fed-wan seed 17 answers 2.5 length 31.2s
 //	site s0 nodes 3 gateways 2 ahead 0s           n0, n1 and n2; n0 and n1 are gateways
 //	site s1 nodes 2 gateways 1 ahead 10m0s weight 2   n3 and n4; its wall clocks are wrong; primary views
-//	lan delay 20µs 94µs jitter 18µs loss 1 double 0 late 2 3ms
+//	lan delay 20µs 94µs jitter 18µs loss 1 double 0 late 2 3ms refuse   hosts of dead processes say so
 //	wan detect 300ms hints 10 promises loss 5 double 1 late 2 1.5s
 //	link s0 s1 delay 20ms 21ms jitter 1ms loss 0
 //	5.044ms start n1

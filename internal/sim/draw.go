@@ -46,6 +46,7 @@ func Draw(seed uint64, p Profile) *Schedule {
 		a.connect()
 		a.weigh(newChance(seed, 14))
 	}
+	a.LAN.Refuse = newChance(seed, 15).percent(50) // dice of its own: the rest is as it was without
 	a.population()
 	a.trouble()
 	slices.SortStableFunc(a.Steps, func(x, y Step) int { return int(x.At - y.At) })

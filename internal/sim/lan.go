@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ringway/membership"
+	"ringway/site/core"
 	"ringway/site/ring"
 )
 
@@ -57,6 +58,33 @@ func (l *lan) send(from *place, p ring.Packet) {
 			l.carry(from, to, p.Data)
 		}
 	}
+}
+
+// knock asks a node's host whether the node is dead. The host answers, if it is asked to, for
+// the moment at which the knock arrives.
+func (l *lan) knock(from *life, node membership.NodeID) {
+	f := l.site.f
+	to := f.nodeOf[node]
+	there := l.trip(from.place, to)
+	if !l.weather.Refuse || there < 0 {
+		return
+	}
+	f.at(f.now+there, func() {
+		if back := l.trip(to, from.place); to.life == nil && back >= 0 {
+			f.at(f.now+back, func() {
+				from.step(func(now time.Duration, fx *core.Effects) { from.core.Refused(now, node, fx) })
+			})
+		}
+	})
+}
+
+// trip is how long a small packet takes, or negative if it gets lost. It moves no dice when
+// nothing is chance.
+func (l *lan) trip(from, to *place) time.Duration {
+	if loss := either(l.loss[from.index][to.index], l.weather.Loss); !l.weather.Refuse || loss >= 100 || l.rand.percent(loss) {
+		return -1
+	}
+	return l.delay[from.index][to.index] + l.slower
 }
 
 func (l *lan) carry(from, to *place, data []byte) {

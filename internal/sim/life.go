@@ -113,6 +113,9 @@ func (l *life) carryOut() {
 	for _, p := range fx.Send {
 		l.site.lan.send(l.place, p)
 	}
+	for _, node := range fx.Knock {
+		l.site.lan.knock(l, node)
+	}
 	l.exportEnded(fx.Ended)
 	if fx.Merge.State != nil {
 		l.advertise(fx.Merge.State)

@@ -71,6 +71,7 @@ type LAN struct {
 	Duplicate float64
 	Late      float64 // comes up to LateBy later than it should, so out of order
 	LateBy    time.Duration
+	Refuse    bool // the host of a dead process says that nobody listens
 }
 
 // WAN is how the overlay does its work. Chances are in percent.
@@ -232,7 +233,11 @@ func (s *Schedule) String() string {
 		b.WriteByte('\n')
 	}
 	l := &s.LAN
-	fmt.Fprintf(&b, "lan delay %v %v jitter %v loss %g double %g late %g %v\n", l.Delay[0], l.Delay[1], l.Jitter, l.Loss, l.Duplicate, l.Late, l.LateBy)
+	fmt.Fprintf(&b, "lan delay %v %v jitter %v loss %g double %g late %g %v", l.Delay[0], l.Delay[1], l.Jitter, l.Loss, l.Duplicate, l.Late, l.LateBy)
+	if l.Refuse {
+		b.WriteString(" refuse")
+	}
+	b.WriteByte('\n')
 	if len(s.Sites) > 1 {
 		w := &s.WAN
 		fmt.Fprintf(&b, "wan detect %v hints %g promises loss %g double %g late %g %v\n", w.Detect, w.Hints, w.PromiseLoss, w.Duplicate, w.Late, w.LateBy)
@@ -383,6 +388,7 @@ func (s *Schedule) parseSite(line string) error {
 
 func (s *Schedule) parseLAN(line string) error {
 	l := &s.LAN
+	line, l.Refuse = strings.CutSuffix(line, " refuse")
 	return scan(line, "lan", "delay", &l.Delay[0], &l.Delay[1], "jitter", &l.Jitter, "loss", &l.Loss, "double", &l.Duplicate, "late", &l.Late, &l.LateBy)
 }
 

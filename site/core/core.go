@@ -63,6 +63,13 @@ func (c *Core) Receive(now time.Duration, packet []byte, fx *Effects) {
 	c.settle(fx)
 }
 
+// Refused tells that a node's host says that nobody listens there, in answer to a knock.
+func (c *Core) Refused(now time.Duration, node membership.NodeID, fx *Effects) {
+	c.begin(now, fx)
+	c.Ring.Refused(c.clock.ring, node, &c.ringFx)
+	c.settle(fx)
+}
+
 // Leave begins the node's orderly end in the ring: it stays until every member holds what
 // it has sent, and then says that it goes. Left tells when that has happened.
 func (c *Core) Leave(now time.Duration, fx *Effects) {
@@ -185,6 +192,7 @@ func (c *Core) settle(fx *Effects) {
 // drain hands out the ring's packets and gives its events to the Replica (R1).
 func (c *Core) drain(fx *Effects) {
 	fx.Send = append(fx.Send, c.ringFx.Send...)
+	fx.Knock = append(fx.Knock, c.ringFx.Knock...)
 	for i := range c.ringFx.Events {
 		event := &c.ringFx.Events[i]
 		if event.Kind == ring.Installed {

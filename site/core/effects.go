@@ -1,17 +1,19 @@
 package core
 
 import (
+	"ringway/membership"
 	"ringway/site/merge"
 	"ringway/site/ring"
 )
 
 // Effects is what a step wants done, in the order of the fields: Send goes to the
-// LAN; Rings to the log; Ended to the end of this site's present log, if anybody still pulls it;
+// LAN; Knock has nodes at whose hosts to knock, see ring.Effects; Rings to the log; Ended to the end of this site's present log, if anybody still pulls it;
 // then Merge, in the order of its own fields. Merge.Kick is never set.
 //
 // Steps append; several may share one Effects before the shell carries it out.
 type Effects struct {
 	Send  []ring.Packet
+	Knock []membership.NodeID
 	Rings []Ring // that were installed, oldest first
 	// Ended has records of the log that was in force when the Effects were
 	// empty, if Merge.State names another log. A log that both began and ended
@@ -33,6 +35,7 @@ func (fx *Effects) Reset() {
 	clear(fx.Send)
 	clear(fx.Rings)
 	clear(fx.Ended)
+	fx.Knock = fx.Knock[:0]
 	fx.Send, fx.Rings, fx.Ended, fx.switched = fx.Send[:0], fx.Rings[:0], fx.Ended[:0], false
 	fx.Merge.Reset()
 }
@@ -40,7 +43,7 @@ func (fx *Effects) Reset() {
 // Empty says that there is nothing to do.
 func (fx *Effects) Empty() bool {
 	m := &fx.Merge
-	return len(fx.Send)+len(fx.Rings)+len(fx.Ended)+len(m.Outputs)+len(m.Records)+len(m.Promises)+len(m.Controls)+len(m.Faults)+len(m.Evicted) == 0 &&
+	return len(fx.Send)+len(fx.Knock)+len(fx.Rings)+len(fx.Ended)+len(m.Outputs)+len(m.Records)+len(m.Promises)+len(m.Controls)+len(m.Faults)+len(m.Evicted) == 0 &&
 		m.State == nil && m.Trim == 0
 }
 

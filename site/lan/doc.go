@@ -37,6 +37,11 @@
 // of once a minute for each cause. A port without a Seal refuses sealed packets: there
 // is no way down from one to the other but the operator's.
 //
+// # Knocks
+//
+// Knock asks a peer's host whether the peer's process lives, with an empty datagram from a
+// socket of its own. Whoever gets one does nothing: that it was not refused is the answer.
+//
 // # Rules
 //
 //  1. Packets to one destination leave in the order in which they were given.

@@ -26,6 +26,7 @@ type Port struct {
 	peers     atomic.Pointer[directory]
 	send      sender
 	sealer    sealer
+	knockers  knockers
 	mode      atomic.Pointer[Mode]
 	stats     stats
 	close     sync.Once
@@ -229,5 +230,6 @@ func (p *Port) Close() {
 		for _, s := range p.sockets() {
 			s.conn.Close()
 		}
+		p.knockers.close()
 	})
 }

@@ -167,6 +167,9 @@ func stride(m *message) int {
 // split appends copies of a message's packets.
 func (r *reader) split(packets [][]byte, m *message) [][]byte {
 	p := r.port
+	if m.N == 0 {
+		return packets // a knock: it has its answer
+	}
 	if from, ok := m.Addr.(*net.UDPAddr); ok && p.isOwn(from) {
 		p.stats.own.Add(1)
 		return packets

@@ -74,13 +74,16 @@ type Source interface {
 type Effects struct {
 	Send   []Packet
 	Events []Event
+	// Knock has nodes whose hosts are to be asked whether anybody listens at the node's
+	// address. Machine.Refused is for the answer that nobody does.
+	Knock []membership.NodeID
 }
 
 // Reset empties fx and keeps its memory.
 func (fx *Effects) Reset() {
 	clear(fx.Send)
 	clear(fx.Events)
-	fx.Send, fx.Events = fx.Send[:0], fx.Events[:0]
+	fx.Send, fx.Events, fx.Knock = fx.Send[:0], fx.Events[:0], fx.Knock[:0]
 }
 
 // A Packet is a datagram to send. Nobody changes Data after it was handed out.

@@ -184,6 +184,7 @@ func (m *Machine) enterCommit(now time.Duration, c commit) {
 	m.timers[timerJoin] = never
 	m.timers[timerConsensus] = never
 	m.timers[timerCommit] = now + m.cfg.Timing.Commit
+	m.listen(now, m.cfg.Timing.Join/2)
 }
 
 // passCommit sends the commit token to the next member.

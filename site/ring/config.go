@@ -51,6 +51,7 @@ type Timing struct {
 	Join       time.Duration // how often a join is repeated
 	Consensus  time.Duration // who has not agreed by then is left behind
 	Commit     time.Duration // no new ring by then: gather again
+	Knock      time.Duration // no token for so long: ask the successor's host whether it is dead
 }
 
 // DefaultTiming derives the times for a site of that many nodes. A token turn
@@ -72,6 +73,7 @@ func TimingFor(tokenLoss time.Duration) Timing {
 		Join:       tokenLoss / 15,
 		Consensus:  tokenLoss / 3,
 		Commit:     tokenLoss / 2,
+		Knock:      tokenLoss / 8, // more than Hold
 	}
 }
 
@@ -97,7 +99,7 @@ func (c Config) Validate() error {
 	}
 	t := c.Timing
 	if t.TokenLoss <= 0 || t.Retransmit <= 0 || t.Hello <= 0 || t.Silence <= 0 || t.Hold <= 0 ||
-		t.Probe <= 0 || t.Join <= 0 || t.Consensus <= 0 || t.Commit <= 0 {
+		t.Probe <= 0 || t.Join <= 0 || t.Consensus <= 0 || t.Commit <= 0 || t.Knock <= 0 {
 		fault("timing %+v has a time that is not positive", t)
 	}
 	return errors.Join(faults...)
@@ -147,5 +149,6 @@ func (t Timing) repaired(nodes int) Timing {
 		Hello: or(t.Hello, d.Hello), Silence: or(t.Silence, d.Silence), Hold: or(t.Hold, d.Hold),
 		Probe: or(t.Probe, d.Probe), Join: or(t.Join, d.Join),
 		Consensus: or(t.Consensus, d.Consensus), Commit: or(t.Commit, d.Commit),
+		Knock: or(t.Knock, d.Knock),
 	}
 }

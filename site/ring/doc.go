@@ -40,8 +40,9 @@
 // keeps the ring from moving on. Ring counters start at the wall clock of the first
 // representative and only grow, so ring ids never repeat without a disk.
 //
-// With the default timing a dead node is out some 0.32 s after its last packet
-// (Silence and Consensus); a healed partition is one ring a fraction of a second
+// A process that dies on a host that lives is out after some 40 ms: its host says so when
+// somebody knocks (knock.go). With the default timing a node that falls silent otherwise is
+// out some 0.32 s after its last packet (Silence and Consensus); a healed partition is one ring a fraction of a second
 // later, at most Timing.Probe; a node started again under its name is in the ring
 // after a few milliseconds, because its incarnation tells at once that its former
 // life has ended. TestTimeTo* print these times.
@@ -73,7 +74,8 @@
 //
 // # What the shell owes
 //
-// It sends Effects.Send in order and then hands on Effects.Events; it never reuses
+// It sends Effects.Send in order, knocks where Effects.Knock says, and then hands on
+// Effects.Events; it tells the machine who was Refused; it never reuses
 // the memory of a packet given to Receive; it calls Wake soon after Deadline, and
 // asks PreferToken before each read when both kinds of packets wait. A commit token
 // of a site with more than some 25 nodes exceeds MaxPacket and is fragmented by IP,

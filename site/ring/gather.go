@@ -46,6 +46,7 @@ func (m *Machine) enterGather(now time.Duration, proc, fail, slow set, fx *Effec
 	for _, t := range []int{timerLoss, timerResend, timerHold, timerHello, timerProbe, timerCommit, timerSolo} {
 		m.timers[t] = never
 	}
+	m.listen(now, m.cfg.Timing.Join/2)
 	m.timers[timerConsensus] = now + m.cfg.Timing.Consensus
 	m.sendJoin(now, fx)
 }
@@ -85,7 +86,7 @@ func (m *Machine) leaveBehind(now time.Duration) {
 	g := &m.gather
 	for i := range m.peers {
 		p := &m.peers[i]
-		if g.fail.has(i) && !p.left && (g.slow.has(i) || p.seenAt > g.since && p.metAt <= g.since) {
+		if g.fail.has(i) && !p.left && !p.dead && (g.slow.has(i) || p.seenAt > g.since && p.metAt <= g.since) {
 			m.shun(now, i)
 		}
 	}
@@ -290,7 +291,7 @@ func (m *Machine) agrees(i int) bool {
 }
 
 // checkConsensus goes on to Commit if all that are wanted agree. To be alone
-// takes a time-out, unless all others have left in order.
+// takes a time-out, unless all others have left in order or are dead.
 func (m *Machine) checkConsensus(now time.Duration, timedOut bool, fx *Effects) {
 	want := m.gather.want()
 	lowest, n := -1, 0

@@ -35,6 +35,8 @@ const (
 	stableTooSoon                     // the stable line is from two visits
 	hastyLeave                        // leave: only when all members hold what this node sent
 	noWord                            // leave: the others are told
+	noKnock                           // detection: who is silent is asked for at its host
+	anyRefusal                        // detection: who was heard since is not dead
 )
 
 // off says whether a test has switched the rule off.

@@ -53,36 +53,22 @@ func (m *Machine) onLeave(now time.Duration, packet []byte, i int, fx *Effects) 
 		m.count.DroppedMalformed++
 		return
 	}
-	id, gone := idAt(packet), set{}
-	gone.add(i)
-	switch {
-	case id == m.ring.id && m.state == Operational && m.ring.has(m.cfg.Members[i]):
-		m.peers[i].left = true
-		m.count.Departures++
-		m.enterGather(now, m.setOf(m.ring.members), gone, set{}, fx)
-	case id == m.ring.id && m.state == Gather && !m.gather.fail.has(i):
-		m.peers[i].left = true
-		m.count.Departures++
-		m.gather.fail.add(i)
-		m.changed(now)
-	case m.state == Commit || m.state == Recovery:
-		if nodes := m.setOf(m.commit.nodes()); nodes.has(i) && (id == m.ring.id || id == m.commit.ring) {
-			m.peers[i].left = true
-			m.count.Departures++
-			m.enterGather(now, nodes.union(m.setOf(m.ring.members)), gone, set{}, fx)
-		}
-	default:
+	id := idAt(packet)
+	ours := id == m.ring.id || (m.state == Commit || m.state == Recovery) && id == m.commit.ring
+	if !ours || !m.without(now, i, fx) {
 		m.count.DroppedStale++
 		return
 	}
+	m.peers[i].left = true
+	m.count.Departures++
 	m.checkConsensus(now, false, fx)
 }
 
-// allLeft says whether everybody who is missing in this gathering has left in order, so
-// that a node may be alone without waiting for anybody.
+// allLeft says whether everybody who is missing in this gathering has left in order or is
+// dead, so that a node may be alone without waiting for anybody.
 func (m *Machine) allLeft() bool {
 	for i := range m.cfg.Members {
-		if m.gather.proc.has(i) && i != m.self && !m.peers[i].left {
+		if m.gather.proc.has(i) && i != m.self && !m.peers[i].left && !m.peers[i].dead {
 			return false
 		}
 	}

@@ -50,6 +50,8 @@ type Machine struct {
 	napUntil   time.Duration
 	relentAt   time.Duration // from then on a node that failed may be taken back
 	leaving    bool          // this node ends in order, see leave.go
+	knocks     int           // since this node has begun to wait, see knock.go
+	waitsFrom  time.Duration // when that was
 }
 
 // The timers. Each is a time at which something is due, or never.
@@ -63,6 +65,7 @@ const (
 	timerConsensus        // leave behind who has not agreed
 	timerCommit           // the new ring does not come about
 	timerSolo             // a ring of one has more to deliver
+	timerKnock            // ask whether those waited for are alive
 	timerCount
 )
 
@@ -81,6 +84,8 @@ type peer struct {
 	allowance   int           // joins it may still send
 	allowedAt   time.Duration
 	left        bool // it said that it goes
+	dead        bool // its host says so, see knock.go
+	knockedAt   time.Duration
 	shunUntil   time.Duration
 	shunTime    time.Duration
 }
@@ -189,7 +194,7 @@ func (m *Machine) meet(now time.Duration, i int, incarnation uint64) (restarted,
 		restarted = p.incarnation != 0
 		*p = peer{incarnation: incarnation, reborn: restarted, metAt: now, allowance: p.allowance, allowedAt: p.allowedAt}
 	}
-	p.seenAt = now
+	p.seenAt, p.dead = now, false
 	return restarted, true
 }
 
@@ -233,6 +238,8 @@ func (m *Machine) fire(timer int, now time.Duration, fx *Effects) {
 		m.regather(now, fx)
 	case timerSolo:
 		m.solo(now, fx)
+	case timerKnock:
+		m.knock(now, fx)
 	}
 }
 

@@ -49,6 +49,8 @@ var mutants = []struct {
 	{"stableTooSoon", stableTooSoon, 5, randomly},
 	{"hastyLeave", hastyLeave, 1, leaveWithLastWords},
 	{"noWord", noWord, 1, leaveInOrder},
+	{"noKnock", noKnock, 1, deathOnALivingHost},
+	{"anyRefusal", anyRefusal, 1, refusalOfTheLiving},
 }
 
 func TestMutantsAreCaught(t *testing.T) {

@@ -234,4 +234,5 @@ func (m *Machine) settle(now time.Duration) {
 	}
 	m.timers[timerHello] = now + m.cfg.Timing.Hello
 	m.timers[timerLoss] = now + m.cfg.Timing.TokenLoss
+	m.listen(now, m.cfg.Timing.Knock)
 }

@@ -21,6 +21,7 @@ type schedule struct {
 	jitter time.Duration
 	loss   float64
 	double float64
+	refuse bool // hosts of dead nodes answer
 	steps  []schedStep
 }
 
@@ -53,6 +54,9 @@ var verbs = map[string]int{
 func (base *schedule) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d nodes %d length %v jitter %v loss %g double %g\n", base.seed, base.nodes, base.length, base.jitter, base.loss, base.double)
+	if base.refuse {
+		b.WriteString("refuse\n")
+	}
 	for _, step := range base.steps {
 		fmt.Fprintf(&b, "%v %s", step.at, step.verb)
 		for _, a := range step.args {
@@ -83,7 +87,11 @@ func parseSchedule(text string) (*schedule, error) {
 	if s.jitter, err = time.ParseDuration(jitter); err != nil {
 		return nil, err
 	}
-	for _, line := range lines[1:] {
+	lines = lines[1:]
+	if len(lines) > 0 && lines[0] == "refuse" {
+		s.refuse, lines = true, lines[1:]
+	}
+	for _, line := range lines {
 		step, err := parseStep(line)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", line, err)
@@ -182,7 +190,7 @@ const patience = maxShun + 10*time.Second
 // play runs a schedule: faults for a while, then quiet, then judgement.
 func (base *schedule) play(off mutant) (*sim, error) {
 	s := newSim(base.seed, base.nodes)
-	s.config.off = off
+	s.config.off, s.refuses = off, base.refuse
 	s.net.jitter, s.net.loss, s.net.double = base.jitter, base.loss, base.double
 	for i := range base.steps {
 		step := &base.steps[i]
@@ -277,6 +285,7 @@ func randomSchedule(seed uint64, like shape) *schedule {
 		s.trouble(d, d.upTo(s.length))
 	}
 	slices.SortStableFunc(s.steps, func(a, b schedStep) int { return int(a.at - b.at) })
+	s.refuse = d.IntN(2) == 0 // last: what was drawn before stays as it was
 	return s
 }
 

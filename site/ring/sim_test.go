@@ -90,6 +90,7 @@ type sim struct {
 	processes time.Duration // what it takes a node to read a packet
 	healed    time.Duration // when the last fault ended
 	unchecked bool          // nothing is recorded
+	refuses   bool          // the host of a dead node lives, and says that nobody listens
 	fault     string
 }
 
@@ -349,6 +350,9 @@ func (n *simNode) flush() {
 				s.transmit(n.id, to, p.Data)
 			}
 		}
+	}
+	for _, id := range n.fx.Knock {
+		s.knock(n, id)
 	}
 	for i := range n.fx.Events {
 		n.record(&n.fx.Events[i])

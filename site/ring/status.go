@@ -55,6 +55,8 @@ type Counters struct {
 	TokensLost        uint64 // views given up for want of a token
 	NeighboursLost    uint64 // views given up because the predecessor fell silent
 	Departures        uint64 // members that left in order
+	Knocks            uint64 // at hosts of silent nodes
+	Refusals          uint64 // nodes given up because their hosts said that nobody listens
 	Expelled          uint64 // receivers asked to leave because they stopped the ring
 	Gathers           uint64
 	Installed         uint64 // views

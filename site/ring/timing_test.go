@@ -93,6 +93,24 @@ func (s *sim) await(t *testing.T, what string, limit time.Duration, done func() 
 	return s.now - from
 }
 
+// TestTimeToDropTheRefused: a process that died on a host that lives is out before any time-out.
+func TestTimeToDropTheRefused(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		for _, nodes := range []int{2, 3, 5} {
+			x := sample{name: "kill, the host lives, " + kindOf(nodes, busy)}
+			for seed := range uint64(timingRuns) {
+				s := aSite(t, seed, nodes, busy)
+				s.refuses = true
+				victim := s.nodes[s.rng.IntN(nodes)]
+				victim.crash()
+				rest := s.others(victim)
+				x.add(s.await(t, "a ring without the dead", time.Second, func() bool { return s.ringOfJust(rest...) }))
+			}
+			x.within(t, 60*time.Millisecond, 120*time.Millisecond)
+		}
+	}
+}
+
 const timingRuns = 40 / raceShare
 
 func TestTimeToDrop(t *testing.T) {

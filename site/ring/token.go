@@ -135,6 +135,7 @@ func (m *Machine) hold(now time.Duration) {
 	m.timers[timerHold] = now + m.cfg.Timing.Hold
 	m.timers[timerLoss] = never
 	m.timers[timerResend] = never
+	m.waitsFrom, m.timers[timerKnock] = now, never
 }
 
 // release sends a held token on its way.
@@ -355,6 +356,7 @@ func (m *Machine) pass(now time.Duration, r *ring, t *token, fx *Effects) {
 	m.sendNext(now, r, r.sentToken, fx)
 	m.timers[timerResend] = now + m.cfg.Timing.Retransmit
 	m.timers[timerLoss] = now + m.cfg.Timing.TokenLoss
+	m.listen(now, m.cfg.Timing.Knock)
 }
 
 // resendToken sends the last token again, as a copy because the first may still
