@@ -13,13 +13,14 @@ import (
 // The others tick only with promises that the leader seems not to have. In a ring
 // without gateways the lowest node leads, so that a view can still be installed.
 type gateway struct {
-	is     bool
-	leads  bool
-	inbox  []heardAt // newest promise of each member, by place
-	behind [][]heard // and some that came before it, since the latest Tick, whose records were not there
-	late   []lateness
-	delays []time.Duration // to each member, a hint
-	level  []bool          // whose clock has been seen to agree with ours, see ahead.go
+	is      bool
+	leads   bool
+	inbox   []heardAt // newest promise of each member, by place
+	behind  [][]heard // and some that came before it, since the latest Tick, whose records were not there
+	late    []lateness
+	delays  []time.Duration // to each member, a hint
+	credits []credit        // of each member; every node has them
+	level   []bool          // whose clock has been seen to agree with ours, see ahead.go
 
 	tickDue    time.Duration // noTime: not due
 	ticking    bool          // a Tick of ours is with the ring
@@ -66,6 +67,7 @@ func (r *Replica) gatewayReset() {
 	g := &r.gateway
 	n := len(r.m.view.Members)
 	g.inbox, g.late, g.delays = make([]heardAt, n), make([]lateness, n), make([]time.Duration, n)
+	g.credits = make([]credit, n)
 	g.behind, g.level = make([][]heard, n), make([]bool, n)
 	g.ticking, g.lastTick, g.tickDue, g.promiseDue = false, r.now, noTime, noTime
 	g.released, g.trimmed = r.m.trim, r.m.trim
@@ -353,6 +355,7 @@ func (r *Replica) ticked(own bool, t *tick) {
 		g.ticking = false
 	}
 	g.lastTick = r.now
+	r.meterCredit()
 	r.proposer.unblock()
 }
 

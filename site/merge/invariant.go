@@ -20,6 +20,7 @@ const (
 	farAhead                        // P2c without MaxAhead
 	noStep                          // C1: a Tick moves the clock as far as its reading says
 	lateRiser                       // C7: a site that slept gets up as slowly as one whose clock is slow
+	openCredit                      // B3: credit as if all links were wide
 	noOwnClock                      // C3: H without the own clock
 	anyAhead                        // C2: records with any T
 	rash                            // C2: whoever is ahead is to blame

@@ -77,8 +77,6 @@ const (
 	repeatInterval = 200 * time.Millisecond // of what a flush says, and of an Attach
 	importStuck    = 250 * time.Millisecond // a gap that nobody fills: pull again
 
-	// creditBytes bounds what is under way to one destination.
-	creditBytes = 8 << 20
 	// maxControls and maxControlBytes bound the control messages that wait for the
 	// ring. What does not fit is repeated.
 	maxControls     = 1024

@@ -95,6 +95,7 @@ type exportState struct {
 	outN   uint64
 	held   []*record // own, not stable everywhere, by n; done ones stay until all below are
 	trim   uint64
+	given  []int // bytes that were ever under way to each member, as far as this node knows
 	owed   []int // bytes under way to each member, as of the last sweep and later exports
 	maxT   int64 // highest accepted
 }
@@ -209,7 +210,7 @@ func (m *machine) reset(view membership.SiteView) {
 	n := len(view.Members)
 	self, _ := view.Index(m.instance)
 	m.viewState = viewState{view: view, self: self, tag: tagOf(view.ID, m.instance), doubled: doubled(&view)}
-	m.exportState = exportState{floor: lows(n), leads: make([]int64, n), outIdx: make([]uint64, n), owed: make([]int, n), maxT: -1}
+	m.exportState = exportState{floor: lows(n), leads: make([]int64, n), outIdx: make([]uint64, n), given: make([]int, n), owed: make([]int, n), maxT: -1}
 	m.importState = importState{inNext: make([]uint64, n), logNext: make([]uint64, n), prom: lows(n), w: lows(n),
 		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]*record, n), late: make([]int64, n), reading: make([]int64, n)}
 	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, maxMoved: -1, delivered: record{t: -1},
@@ -280,6 +281,7 @@ func (m *machine) export(r *record) {
 		r.idx = append(r.idx, m.outIdx[i])
 		m.outIdx[i]++
 		m.owed[i] += cost
+		m.given[i] += cost
 		m.hold(r.t > m.floor[i] || m.off(noFloor), "Z4: T of an export is not above the floor")
 	}
 	m.maxT = max(m.maxT, r.t)

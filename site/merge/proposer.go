@@ -442,10 +442,13 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	if m.solo() || d.Without(m.self) == 0 && last <= m.v && above <= m.v || m.off(noHold) && f.kind == Send && d.Without(m.self) == 0 {
 		return true
 	}
-	if m.frozen() || f.kind == Send && !r.credit(d) {
+	if m.frozen() || f.kind == Send && !r.credit(d, f.groups) {
 		return false
 	}
 	f.federated = true
+	if f.kind == Send {
+		r.charge(d, len(f.data))
+	}
 	lead := int64(0)
 	for rest := d.Without(m.self); rest != 0; rest &= rest - 1 {
 		lead = max(lead, m.leads[rest.First()])
@@ -474,16 +477,6 @@ func (r *Replica) machineLast(id membership.ClientID) int64 {
 		return oc.last
 	}
 	return r.m.nodes[id.Node].min
-}
-
-// credit says whether every destination has taken enough of what is under way.
-func (r *Replica) credit(d membership.Set) bool {
-	for rest := d.Without(r.m.self); rest != 0; rest &= rest - 1 {
-		if r.m.owed[rest.First()] > creditBytes {
-			return false
-		}
-	}
-	return true
 }
 
 // setAttached: the clients of this node use the machine from here on, and are in the

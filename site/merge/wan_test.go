@@ -129,6 +129,15 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	}
 	f.flying++
 	f.last = max(f.last, s.w.now+s.w.way(from.index, s.index))
+	if s.w.opt.rate != nil {
+		if rate := s.w.opt.rate(from.index, s.index); rate > 0 {
+			bytes := 0
+			for _, data := range batch {
+				bytes += len(data)
+			}
+			f.last += time.Duration(bytes) * time.Second / time.Duration(rate)
+		}
+	}
 	s.w.after(f.last-s.w.now, func() {
 		f.flying--
 		if s.feeds[key] != f || !gw.up {

@@ -38,8 +38,9 @@ type options struct {
 	sites, nodes, gateways int
 	delay                  func(a, b int) time.Duration // one way
 	jitter                 time.Duration
-	loss                   float64       // of promises
-	hop                    time.Duration // longest way of a packet in a ring
+	loss                   float64            // of promises
+	rate                   func(a, b int) int // bytes of records a second; zero, nil: any
+	hop                    time.Duration      // longest way of a packet in a ring
 	scoped                 func(string) bool
 	timing                 Timing
 	slowAfter              func(string) time.Duration

@@ -1,0 +1,79 @@
+package merge
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"ringway/membership"
+)
+
+// joinBesideThinLink plays three sites of which two have a link of 256 kbit/s, to which
+// clients of all would send ten times as much. It returns how long a join to a group of one
+// of these sites takes then, and how many messages arrive in ten seconds.
+func joinBesideThinLink(t *testing.T, off mutant) (took time.Duration, arrived int) {
+	opt := plainOptions(3, 2)
+	opt.loss, opt.unchecked = 0, true
+	thin := false
+	opt.rate = func(a, b int) int {
+		if thin && a+b == 1 {
+			return 32_000
+		}
+		return 10_000_000
+	}
+	w := newWorld(1, opt, &hooks{off: off})
+	w.runUntil(10*time.Second, "sites meet", w.federated)
+	var talkers []*simClient
+	for _, s := range w.sites {
+		c := s.nodes[1].connect(fmt.Sprint("talks", s.index))
+		c.join("g")
+		talkers = append(talkers, c)
+	}
+	w.run(w.now + 2*time.Second)
+	thin = true
+	body := make([]byte, 4000)
+	chat := func(d time.Duration) {
+		for end := w.now + d; w.now < end; w.run(w.now + 40*time.Millisecond) {
+			for _, c := range talkers {
+				if c.node.replica.QueuedBytes(c.id) < 1<<20 { // as sessions do
+					c.submit(Request{Kind: Send, Service: membership.Agreed, Groups: []string{"g"}, Data: body})
+				}
+			}
+		}
+	}
+	chat(20 * time.Second)
+	before := w.outputs
+	chat(10 * time.Second)
+	arrived = w.outputs - before
+	newcomer := w.sites[0].nodes[1].connect("new")
+	newcomer.join("alone")
+	from := w.now
+	for w.now < from+15*time.Second {
+		if g := newcomer.node.replica.m.groups["alone"]; g != nil && g.Has(newcomer.id) {
+			break
+		}
+		chat(50 * time.Millisecond)
+	}
+	if len(w.faults) > 0 {
+		t.Errorf("%v", w.faults)
+	}
+	return w.now - from, arrived
+}
+
+// TestAJoinBesideAThinLink: what sites have under way to each other is a queue that a join
+// waits in, and its answer. Credit keeps it short, and the link busy.
+func TestAJoinBesideAThinLink(t *testing.T) {
+	const most = 10 * time.Second
+	took, arrived := joinBesideThinLink(t, 0)
+	without, before := joinBesideThinLink(t, openCredit)
+	t.Logf("a join takes %v, %d messages arrive in ten seconds; with credit as on wide links %v and %d", took, arrived, without, before)
+	if took > most {
+		t.Errorf("a join takes %v, at most %v may be", took, most)
+	}
+	if without <= most {
+		t.Errorf("with credit as on wide links it takes %v: the test shows nothing", without)
+	}
+	if arrived < before*3/4 {
+		t.Errorf("%d messages arrive in ten seconds, with credit as on wide links %d: the link stands idle", arrived, before)
+	}
+}
