@@ -3,7 +3,7 @@
 // that join, leave and send, and everything that goes wrong on the way. It records
 // what every client saw as traces of internal/evs and checks them.
 //
-//	go test ./internal/sim                                        a few seeds of each default profile, what failed once, a soak
+//	go test ./internal/sim                                        a few seeds of some profiles, what failed once, a soak
 //	go test ./internal/sim -run TestRandom -sim.profile=one-site -sim.n=500
 //	go test ./internal/sim -run TestRandom -sim.for=2m -sim.seed=1 -sim.profile=lan,mixed
 //	go test ./internal/sim -run TestSeed -sim.seed=17 -sim.profile=site -sim.trace=/tmp/17 -sim.shrink=1m
@@ -106,14 +106,9 @@
 // # Profiles
 //
 // A profile says what a seed makes and what happens to it. Random runs draw from all but
-// the rare ones: site, site-large, site-quiet (together: one-site); fed-calm
-// (federations). Rare are:
+// the rare ones: site, site-large, site-quiet (together: one-site); fed-calm, fed-wan, fed-lan,
+// fed-gateways, fed-hang, fed-chaos, six-regions (federations). Rare is:
 //
-//   - fed-wan: no seed is known that fails; 360 fresh ones were clean in a row, which is too
-//     few to draw from it wherever the tests run.
-//   - fed-lan, fed-gateways, fed-chaos, six-regions: the same, with 25 to 55 each.
-//   - fed-hang: gateways that hang, on machines that are too busy. Three of its first 70 seeds
-//     failed; the causes are mended (TestHangsOnBusyMachines).
 //   - fifty-sites: a second of virtual time in which somebody sends takes a quarter of a
 //     minute, a run five to ten minutes. TestManySites plays such a federation without
 //     faults (-sim.sites=50; sixteen sites in the ordinary tests) and looks at what an idle
