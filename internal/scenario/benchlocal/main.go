@@ -65,8 +65,9 @@ func run(ctx context.Context) (err error) {
 	return m.print(os.Stdout)
 }
 
-// patience bounds what is waited for.
-const patience = 2 * time.Minute
+// patience bounds what is waited for: a link that is cut again and again is held down for up to
+// a minute, and then the view changes.
+const patience = 4 * time.Minute
 
 func patiently(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
