@@ -150,3 +150,20 @@ func TestOwnFIFO(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinBehindALoneSignal: a join in the tail of a view that its node closes alone is over
+// when the node takes up another lineage (P7).
+func TestJoinBehindALoneSignal(t *testing.T) {
+	both := []string{"a", "b"}
+	one, two := ringOf("x.1", both, []string{"b"}), ringOf("x.2", both, both)
+	took := Event{Kind: Lineage, Inst: "B", Number: Number{1, 2}, Role: "learner"}
+	got := append(member("c1", "1", "c1"), one, Event{Kind: Dlv, Client: "c1", Msg: msg("c0", 1)}, two)
+	sender := life("c", connect("c0"), submit("c0", 1, Reliable, "g"))
+	b := life("b", connect("c2"), ask("c2", "g", "join"), lone(1, "B", "b"), join("c2", "g"), took, one, two)
+	a := life("a", got...)
+	check(t, []Trace{sender, a, b}, during)
+	heir := took
+	heir.Role = "heir"
+	stayed := life("b", connect("c2"), ask("c2", "g", "join"), join("c2", "g"), heir, one, two)
+	check(t, []Trace{sender, life("a", got...), stayed}, during, "P7")
+}

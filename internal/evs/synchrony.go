@@ -149,6 +149,11 @@ func (h *history) sameOfRings(r *report) {
 					now = nil
 					clear(member)
 				}
+			case Lineage:
+				if it.Role != "heir" { // what it joined behind its lone signal, in the tail, is over too
+					now = nil
+					clear(member)
+				}
 			case Dlv:
 				if now != nil && it.message.service != Unreliable {
 					now.got[it.message] = at

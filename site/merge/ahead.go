@@ -6,6 +6,8 @@ package merge
 // nobody is blamed for being found ahead, but for getting there: first all members' clocks
 // must have been seen to agree with ours, and ours must have gone on since. All of them,
 // because an honest site follows whoever is ahead, and may do so before this one hears of it.
+// What comes right after a sleep may have waited in a socket since before it, and says nothing
+// of how the clocks agree now.
 
 // judgeReading looks at what a member's promise says of its clock.
 func (r *Replica) judgeReading(src int, reading int64) {
@@ -13,7 +15,7 @@ func (r *Replica) judgeReading(src int, reading int64) {
 	if ahead > maxAhead && r.allLevel() {
 		r.blame(src, "promise: its clock is far ahead")
 	}
-	if ahead <= int64(stepBehind) {
+	if ahead <= int64(stepBehind) && !r.sleep.lately(r.now) {
 		r.gateway.level[src] = true
 	}
 }

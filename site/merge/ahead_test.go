@@ -46,6 +46,12 @@ func TestWhoIsAheadOfWhom(t *testing.T) {
 			}
 		}, false},
 		{"this node slept", func(r *riser) { r.all(0); r.Slept(time.Hour) }, false},
+		{"it slept, and what came before that is read now", func(r *riser) { r.all(0); r.Slept(time.Hour); r.all(0) }, false},
+		{"it slept long ago", func(r *riser) {
+			r.Slept(time.Hour)
+			r.now += makeUpTime + 1
+			r.all(time.Duration(r.viewNow(r.now)))
+		}, true},
 		{"the ring stood still", func(r *riser) {
 			r.all(0)
 			r.now += standstill + time.Second

@@ -27,9 +27,12 @@ func (r *Replica) Slept(by time.Duration) {
 	r.unlevel()
 }
 
+// lately says whether the node has slept not long ago.
+func (s *sleep) lately(now time.Duration) bool { return s.all > 0 && now-s.at <= makeUpTime }
+
 // lacks is by how much view time may still be behind for having slept.
 func (s *sleep) lacks(now time.Duration) time.Duration {
-	if now-s.at > makeUpTime {
+	if !s.lately(now) {
 		return 0
 	}
 	return s.lack
