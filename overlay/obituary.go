@@ -20,7 +20,7 @@ func (g *Gateway) Dead(gateway membership.NodeID, incarnation uint64) {
 			return
 		}
 		c.dead[gateway] = max(c.dead[gateway], incarnation)
-		c.log.Info("gateway of this site is dead", "gateway", c.nodeName(gateway))
+		c.log.Info("gateway of this site has ended", "gateway", c.nodeName(gateway))
 	})
 }
 

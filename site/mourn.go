@@ -36,7 +36,7 @@ func (w *wan) knockAt(node membership.NodeID, incarnation uint64) {
 			return
 		}
 		if w.loop.port.Knock(node) {
-			w.gateway.Dead(node, incarnation)
+			w.tellDead(node, incarnation)
 			return
 		}
 	}

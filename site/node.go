@@ -211,7 +211,7 @@ func (n *node) openGateway() error {
 	if err != nil {
 		return fmt.Errorf("gateway %s on %s: %w", n.cfg.Node.Name, n.cfg.Node.Gateway, err)
 	}
-	w.gateway = n.gateway
+	w.gateway, w.tellDead = n.gateway, n.gateway.Dead
 	n.loop.wan = w
 	return nil
 }

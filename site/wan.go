@@ -33,6 +33,7 @@ type wan struct {
 
 	ring      *ring.View                 // in force
 	mates     map[membership.NodeID]bool // the other gateways of this site
+	tellDead  func(gateway membership.NodeID, incarnation uint64)
 	own       membership.LogID
 	appended  uint64 // the end of the own log
 	trimmed   uint64 // what every other site has of it
