@@ -110,6 +110,9 @@ func (m *machine) loseNodes(gone []lostNode) {
 	if m.solo() && !m.frozen() {
 		m.local++
 		m.dropNodes(gone, m.self, &record{}, m.localViewID(), m.v)
+		for _, l := range gone { // those that were lost while the view changed are noted already
+			m.orderedOut(l, m.self)
+		}
 		return
 	}
 	for _, l := range gone {
