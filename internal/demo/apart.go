@@ -61,8 +61,15 @@ func (c *cast) lookAround(m *member) {
 	}
 }
 
-// belongTogether says whether nothing is cut, or about to be, between members of two sites.
-func (c *cast) belongTogether(a, b int) bool { return a == b || !c.cut.Load() }
+// belongTogether says whether nothing is cut, or about to be, between members of two sites. Those
+// of one side of a cut may take the step into the side's view one by one; from then on they do.
+func (c *cast) belongTogether(a, b int) bool {
+	if a == b || !c.cut.Load() {
+		return true
+	}
+	off := c.parted.Load()
+	return off != nil && off.has(a) == off.has(b)
+}
 
 // settle says of all living members that everybody knows them: from now on a view without
 // one of them is something to explain.

@@ -40,6 +40,22 @@ func TestMembersThatLoseSightOfEachOther(t *testing.T) {
 			c.cut.Store(true)
 			c.see(c.members[0], "#m#a-1", "#m#a-2")
 		}, ""},
+		{"two sites of one side lose each other before both sides have their views", func(c *cast) {
+			c.cut.Store(true)
+			c.see(c.members[0], "#m#a-1", "#m#a-2")
+		}, ""},
+		{"and after", func(c *cast) {
+			c.cut.Store(true)
+			other := siteSet(2)
+			c.parted.Store(&other)
+			c.see(c.members[0], "#m#a-1", "#m#a-2")
+		}, "#m#b-1"},
+		{"two sides see only themselves", func(c *cast) {
+			c.cut.Store(true)
+			off := siteSet(1)
+			c.parted.Store(&off)
+			c.see(c.members[0], "#m#a-1", "#m#a-2")
+		}, ""},
 		{"a ring falls apart while a site is cut off", func(c *cast) {
 			c.cut.Store(true)
 			c.see(c.members[0], "#m#a-1")

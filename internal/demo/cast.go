@@ -30,7 +30,8 @@ type cast struct {
 	stop       context.CancelFunc
 	context    context.Context // of all receiving
 	running    sync.WaitGroup
-	cut        atomic.Bool // sites are cut off from each other, or only just come together
+	cut        atomic.Bool           // sites are cut off from each other, or only just come together
+	parted     atomic.Pointer[sites] // who is cut off, while both sides have views of their own
 	apart      atomic.Pointer[func(*errApart)]
 
 	mu      sync.Mutex

@@ -60,6 +60,7 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 		d.partedWays(side, cutAt-underWay)
 		d.report.say("   %-14s see only themselves in the group: a new view, %.2f s after the cut", names[i], r.noticed[i].Seconds())
 	}
+	c.parted.Store(&r.cut)
 	for _, side := range sides {
 		c.address(side, audience{must: side, may: side})
 	}
@@ -96,6 +97,7 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 	}
 	r.merged = at - healed
 	c.cut.Store(false)
+	c.parted.Store(nil)
 	c.address(all, audience{all, all})
 	d.report.say("   One view of all again, %.2f s after healing; the sites came back together in it.", r.merged.Seconds())
 	r.before, r.then, err = d.localTimes(ctx, local, end)
