@@ -63,10 +63,13 @@ func (l *lan) send(from *place, p ring.Packet) {
 // knock asks a node's host whether the node is dead. The host answers, if it is asked to, for
 // the moment at which the knock arrives.
 func (l *lan) knock(from *life, node membership.NodeID) {
+	if !l.weather.Refuse {
+		return
+	}
 	f := l.site.f
 	to := f.nodeOf[node]
 	there := l.trip(from.place, to)
-	if !l.weather.Refuse || there < 0 {
+	if there < 0 {
 		return
 	}
 	f.at(f.now+there, func() {
@@ -78,10 +81,9 @@ func (l *lan) knock(from *life, node membership.NodeID) {
 	})
 }
 
-// trip is how long a small packet takes, or negative if it gets lost. It moves no dice when
-// nothing is chance.
+// trip is how long a small packet takes, or negative if it gets lost.
 func (l *lan) trip(from, to *place) time.Duration {
-	if loss := either(l.loss[from.index][to.index], l.weather.Loss); !l.weather.Refuse || loss >= 100 || l.rand.percent(loss) {
+	if loss := either(l.loss[from.index][to.index], l.weather.Loss); loss >= 100 || l.rand.percent(loss) {
 		return -1
 	}
 	return l.delay[from.index][to.index] + l.slower

@@ -47,15 +47,19 @@ func (p *Port) Knock(node membership.NodeID) (refused bool) {
 	k := &p.knockers
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed {
+		return false
+	}
 	door, err := k.door(node, peer, p.unicast.local)
-	if err == nil {
-		_, err = door.conn.Write(nil)
+	if err != nil {
+		p.stats.refused.Add(1)
+		return false
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	_, err = door.conn.Write(nil)
+	if refused = errors.Is(err, syscall.ECONNREFUSED); refused {
 		_, err = door.conn.Write(nil) // the refusal stood in the way of this one
-		refused = true
 	}
-	if err != nil && !errors.Is(err, net.ErrClosed) {
+	if err != nil {
 		p.stats.refused.Add(1)
 	}
 	return refused
@@ -71,9 +75,6 @@ func (k *knockers) door(node membership.NodeID, to *net.UDPAddr, own netip.AddrP
 		}
 		d.conn.Close()
 		delete(k.by, node)
-	}
-	if k.closed {
-		return nil, net.ErrClosed
 	}
 	conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(own.Addr(), 0)), to)
 	if err != nil {

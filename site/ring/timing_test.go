@@ -95,18 +95,23 @@ func (s *sim) await(t *testing.T, what string, limit time.Duration, done func() 
 
 // TestTimeToDropTheRefused: a process that died on a host that lives is out before any time-out.
 func TestTimeToDropTheRefused(t *testing.T) {
+	timeToDrop(t, "kill, the host lives, ", true, 60*time.Millisecond, 120*time.Millisecond)
+}
+
+// timeToDrop measures how long a ring has a dead node, whose host tells or does not.
+func timeToDrop(t *testing.T, what string, refuses bool, median, most time.Duration) {
 	for _, busy := range []bool{false, true} {
 		for _, nodes := range []int{2, 3, 5} {
-			x := sample{name: "kill, the host lives, " + kindOf(nodes, busy)}
+			x := sample{name: what + kindOf(nodes, busy)}
 			for seed := range uint64(timingRuns) {
 				s := aSite(t, seed, nodes, busy)
-				s.refuses = true
+				s.refuses = refuses
 				victim := s.nodes[s.rng.IntN(nodes)]
 				victim.crash()
 				rest := s.others(victim)
 				x.add(s.await(t, "a ring without the dead", time.Second, func() bool { return s.ringOfJust(rest...) }))
 			}
-			x.within(t, 60*time.Millisecond, 120*time.Millisecond)
+			x.within(t, median, most)
 		}
 	}
 }
@@ -114,19 +119,7 @@ func TestTimeToDropTheRefused(t *testing.T) {
 const timingRuns = 40 / raceShare
 
 func TestTimeToDrop(t *testing.T) {
-	for _, busy := range []bool{false, true} {
-		for _, nodes := range []int{2, 3, 5} {
-			x := sample{name: "kill, " + kindOf(nodes, busy)}
-			for seed := range uint64(timingRuns) {
-				s := aSite(t, seed, nodes, busy)
-				victim := s.nodes[s.rng.IntN(nodes)]
-				victim.crash()
-				rest := s.others(victim)
-				x.add(s.await(t, "a ring without the dead", time.Second, func() bool { return s.ringOfJust(rest...) }))
-			}
-			x.within(t, 350*time.Millisecond, 400*time.Millisecond)
-		}
-	}
+	timeToDrop(t, "kill, ", false, 350*time.Millisecond, 400*time.Millisecond)
 }
 
 // Who leaves in order is not waited for.
