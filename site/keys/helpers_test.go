@@ -19,6 +19,8 @@ func parse(t testing.TB, der []byte) *x509.Certificate {
 
 func sealWith(t *testing.T, r *testRing, packet []byte) []byte {
 	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	out, err := r.keys.Next(ring.Packet{Data: packet})
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +30,8 @@ func sealWith(t *testing.T, r *testRing, packet []byte) []byte {
 
 func openWith(t *testing.T, r *testRing, packet []byte) []byte {
 	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	in, fault := r.keys.Find(packet)
 	if fault != seal.None {
 		t.Fatalf("fault %d", fault)
