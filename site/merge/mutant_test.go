@@ -137,7 +137,21 @@ func crookedLife(seed uint64, off mutant) *world {
 
 // suddenLife lets a node die right after its client's message was accepted: the
 // message is delivered, and only then is the client out.
-func suddenLife(seed uint64, off mutant) *world {
+func suddenLife(seed uint64, off mutant) *world { return sudden(seed, off, (*simClient).stay) }
+
+// TestNoNodeEndsBeforeItsEndedClients is the sudden life of a node whose client has ended
+// just before: nobody knows that client's last message any more but what is under way.
+func TestNoNodeEndsBeforeItsEndedClients(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		if w := sudden(seed, 0, (*simClient).disconnect); len(w.faults) > 0 {
+			t.Fatalf("seed %d: %v", seed, w.faults)
+		}
+	}
+}
+
+func (c *simClient) stay() {}
+
+func sudden(seed uint64, off mutant, then func(*simClient)) *world {
 	opt := plainOptions(2, 3)
 	opt.delay = func(a, b int) time.Duration { return 50 * time.Millisecond }
 	w := newWorld(seed, opt, &hooks{off: off})
@@ -151,6 +165,7 @@ func suddenLife(seed uint64, off mutant) *world {
 	for range 20 {
 		c.send(membership.Agreed, "g")
 	}
+	then(c)
 	before := dying.replica.m.outN
 	for accepted := false; !accepted && w.now < 20*time.Second; {
 		w.run(w.now + 20*time.Microsecond)

@@ -132,8 +132,8 @@ func (m *machine) loseNodes(gone []lostNode) {
 	}
 }
 
-// forgetNodes drops what is accepted of the clients of nodes, and returns the highest
-// T of each.
+// forgetNodes drops what is accepted of the clients of nodes, and returns the highest T of
+// what each node's clients were promised a place for, also of those that have ended since.
 func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 	top := map[lostNode]int64{}
 	for _, l := range gone {
@@ -149,6 +149,12 @@ func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 				}
 			}
 			m.forget(c)
+		}
+	}
+	for _, r := range m.pend {
+		l := runOf(r.client)
+		if t, ok := top[l]; ok && r.src == m.self && r.ofClient() {
+			top[l] = max(t, r.t)
 		}
 	}
 	return top
