@@ -134,6 +134,8 @@ func TestANewCertificateIsShown(t *testing.T) {
 		m.start(site)
 	}
 	eventually(t, "met", allMet(site))
+	// The keyring knows them a moment before they are counted.
+	eventually(t, "the keys to be counted", func() bool { return site[1].e.Stats().Learnt > 0 })
 	learnt := site[1].e.Stats().Learnt
 	renewed := site[0].who.authority.issue("fed", "lon", "a")
 	site[0].who.change(func() { site[0].who.cert = renewed })
@@ -179,6 +181,43 @@ func TestACertificateThatChangesInAHandshake(t *testing.T) {
 		return s.Sessions >= 3 || s.DialsFailed+s.HandshakeFailed > 0 // it took too long
 	})
 	eventually(t, "the new certificate to be seen last", seen)
+}
+
+// TestAnOldCertificateThatIsSeenLast: of two handshakes the one that shows the old certificate
+// ends first here and last at the peer, who takes it for the newest. So its session ends as
+// soon as another shows the new one, and the peer is left with that.
+func TestAnOldCertificateThatIsSeenLast(t *testing.T) {
+	ca := newAuthority(t)
+	was, is := parse(t, ca.issue("fed", "lon", "a").Certificate[0]), parse(t, ca.issue("fed", "lon", "a").Certificate[0])
+	with := func(self, other membership.NodeID) (*Exchange, *peer) {
+		p := &peer{node: Node{ID: other}, kick: make(chan struct{}, 1)}
+		return &Exchange{cfg: Config{Self: self}, peers: map[membership.NodeID]*peer{other: p}, changed: make(chan struct{}, 1)}, p
+	}
+	for _, dialed := range []bool{false, true} { // the old one
+		here, p := with(1, 2)
+		before := &session{e: here, peer: p, dialed: dialed, acked: 1, heard: time.Now()}
+		here.add(before)
+		here.renew()
+		after := &session{e: here, peer: p, dialed: !dialed, shown: here.showing(), heard: time.Now()}
+		here.add(after)
+		if before.surplus() {
+			t.Error("a session ends before the one that replaces it is good")
+		}
+		after.acked = 1
+		if !before.surplus() || after.surplus() {
+			t.Errorf("old one dialled %v: surplus is the old one %v, the new one %v", dialed, before.surplus(), after.surplus())
+		}
+	}
+	there, p := with(2, 1)
+	older, newer := &session{peer: p, cert: was}, &session{peer: p, cert: is}
+	there.add(newer)
+	there.add(older)
+	if there.drop(older); p.cert != is {
+		t.Error("the certificate of a session that has ended is the peer's")
+	}
+	if there.drop(newer); p.cert != is {
+		t.Error("the certificate of the last session is forgotten with it")
+	}
 }
 
 // TestStrangersAreRefused shows certificates that must not do.

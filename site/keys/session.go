@@ -170,10 +170,16 @@ func (e *Exchange) add(s *session) {
 	e.notify()
 }
 
+// drop forgets a session that has ended. The peer's certificate is that of the newest one
+// that is left: a handshake that was slow may have shown an older one than those before it.
 func (e *Exchange) drop(s *session) {
 	e.mu.Lock()
-	s.peer.sessions = slices.DeleteFunc(s.peer.sessions, func(o *session) bool { return o == s })
-	alone := len(s.peer.sessions) == 0
+	p := s.peer
+	p.sessions = slices.DeleteFunc(p.sessions, func(o *session) bool { return o == s })
+	alone := len(p.sessions) == 0
+	if !alone {
+		p.cert = p.sessions[len(p.sessions)-1].cert
+	}
 	e.mu.Unlock()
 	if alone {
 		e.Meet(s.peer.node.ID)
@@ -216,15 +222,20 @@ func (s *session) speak(ctx context.Context, listening <-chan struct{}) {
 	}
 }
 
-// surplus says whether one that this node has dialled is one too many: it has dialled a
-// newer one, or there is one that the peer has dialled, whose id is lower. So of each pair
-// one is left, and no two nodes end one each.
+// surplus says whether a session is one too many. One that this node has dialled is, if it
+// has dialled a newer one, or there is one that the peer has dialled, whose id is lower. So of
+// each pair one is left, and no two nodes end one each. One that shows a certificate that this
+// node does not use any more is, whoever has dialled it, if another shows the present one: its
+// handshake may have been the last to end at the peer, who then believes the old one the newest.
 func (s *session) surplus() bool {
-	return s.dialed && slices.ContainsFunc(s.peer.sessions, func(o *session) bool {
+	return slices.ContainsFunc(s.peer.sessions, func(o *session) bool {
 		if o.acked == 0 || time.Since(o.heard) > 2*aliveEvery {
 			return false
 		}
-		return o.dialed && o.number > s.number || !o.dialed && s.peer.node.ID < s.e.cfg.Self
+		if s.shown < o.shown {
+			return true
+		}
+		return s.dialed && s.shown == o.shown && (o.dialed && o.number > s.number || !o.dialed && s.peer.node.ID < s.e.cfg.Self)
 	})
 }
 
