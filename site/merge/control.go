@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"time"
 
 	"ringway/internal/wire"
 	"ringway/membership"
@@ -18,17 +19,20 @@ const (
 	// controlHave says what its sender has of the receiver's part in a flush, so that
 	// the rest can be sent again. It does not enter the ring.
 	controlHave
+	// controlDecline tells a proposer that the sender takes part in none of its proposals,
+	// and for how long (X8).
+	controlDecline
 	controlEnd // not a kind
 )
 
 // A control is a message about a change of the site view, between gateways of two
 // instances and on the ring. Each carries the whole proposal: whoever gets one takes
-// part.
+// part. Decline is the exception, and answers.
 type control struct {
 	kind controlKind
 	view membership.SiteView // proposed
 	from membership.InstanceID
-	to   membership.InstanceID // of Fill, Sync, Ready and Have
+	to   membership.InstanceID // of all but Propose
 
 	// Fill
 	piece, pieces uint32
@@ -46,6 +50,8 @@ type control struct {
 	synced  bool
 	ready   bool
 	missing membership.Set // places in the proposal that the sender still waits for
+
+	wait time.Duration // Decline: from now
 }
 
 // A flushKey says in what state an instance comes into a flush: in which view, which
@@ -95,6 +101,8 @@ func (c *control) append(b []byte) []byte {
 	case controlHave:
 		b = wire.AppendBool(wire.AppendBool(wire.AppendUint32(b, c.have), c.synced), c.ready)
 		return wire.AppendUint64(b, uint64(c.missing))
+	case controlDecline:
+		return wire.AppendInt64(b, int64(c.wait))
 	}
 	return b
 }
@@ -127,6 +135,10 @@ func (c *control) read(data []byte) error {
 		c.lost = readLost(&r, maxReadyLost)
 	case controlHave:
 		c.have, c.synced, c.ready, c.missing = r.Uint32(), r.Bool(), r.Bool(), membership.Set(r.Uint64())
+	case controlDecline:
+		if c.wait = time.Duration(r.Int64()); c.wait < 0 {
+			r.Fail(fmt.Errorf("%w: it declines for %v", wire.ErrLimit, c.wait))
+		}
 	}
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("control message: %w", err)

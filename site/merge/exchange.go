@@ -235,8 +235,9 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 		return
 	}
 	target := m.target().ID
-	if c.view.ID.Compare(target) > 0 {
-		if r.views.peers.refuses(r.now, c.view.ID.Proposer, &r.cfg.Timing) {
+	if c.view.ID.Compare(target) > 0 && c.kind != controlDecline {
+		if wait, early := r.views.peers.refuses(r.now, c.view.ID.Proposer, &r.cfg.Timing); early {
+			r.decline(&c, wait)
 			return
 		}
 		if c.kind == controlHave {
@@ -254,9 +255,34 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 	}
 }
 
+// decline answers a proposal that comes too early (X8). The proposer is frozen by it and asks
+// again and again: each question has its answer, each piece of its Fill need not.
+func (r *Replica) decline(c *control, wait time.Duration) {
+	proposer := c.view.ID.Proposer
+	if i, ok := c.view.Index(proposer); ok && c.from == proposer && c.piece == 0 {
+		no := control{kind: controlDecline, view: c.view, from: r.m.instance, to: proposer, wait: wait}
+		r.fx.Controls = append(r.fx.Controls, Control{To: c.view.Members[i], Data: no.append(nil)})
+	}
+}
+
+// declined is the answer, at its place in the ring. What a member of the view in force says
+// of another one does not count: it may still change its mind, and go on with this site.
+func (r *Replica) declined(c *control) {
+	f := r.m.flush
+	if f == nil || f.view.ID != c.view.ID || c.to != r.m.instance || r.m.off(deafToNo) {
+		return
+	}
+	if _, member := r.m.view.Index(c.from); !member {
+		r.views.peers.declined(r.now, c.from, c.view.ID, min(c.wait, r.cfg.Timing.MaxRejoin))
+		r.consider()
+	}
+}
+
 // lacks says whether an ordered control would change anything.
 func (m *machine) lacks(c *control) bool {
 	switch by := c.view.ID.Compare(m.target().ID); {
+	case by != 0 && c.kind == controlDecline:
+		return false
 	case by > 0:
 		return true
 	case by < 0 || m.flush == nil:
@@ -274,6 +300,8 @@ func (m *machine) lacks(c *control) bool {
 		return !p.synced
 	case controlReady:
 		return !p.ready
+	case controlDecline:
+		return !p.filled
 	}
 	return false
 }

@@ -84,6 +84,7 @@ const (
 	noBereave                       // X6: members of lost sources stay until the install
 	sameTail                        // X6: group views of the tail have the ids of those that all see
 	noClose                         // X7: a cut is forgotten when another proposal comes
+	deafToNo                        // X8: who is told to wait proposes as if it were not
 	lastMutant
 )
 

@@ -37,6 +37,9 @@ func (k *checker) told(n *simNode, o *Control) {
 		k.w.fail("%s sends a control message that does not decode: %v", n.name, err)
 		return
 	}
+	if c.kind == controlDecline {
+		return // it rests on nothing that the ring orders
+	}
 	m := n.replica.m
 	pos := m.installed
 	if f := m.flush; f != nil && f.view.ID == c.view.ID {

@@ -23,6 +23,14 @@ type peer struct {
 	since     time.Duration // reachable, or not, without a break
 	away      time.Duration // noTime: not put off. Else since when it has had to wait
 	firm      bool          // put off for more than silence: that a promise comes does not count
+	declines  declination
+}
+
+// A declination is what a peer has answered to a proposal of this instance: it has put this
+// instance off, for longer than this instance would wait by itself.
+type declination struct {
+	view  membership.ViewID // that proposal
+	until time.Duration     // it takes part in none before
 }
 
 // A history is how steady a site has been.
@@ -98,7 +106,7 @@ func (p *peers) installed(now time.Duration, t *Timing, before, after []SiteInst
 			p.history(x.Site).merged = now
 		}
 		if known := p.known[x.Instance]; known != nil {
-			known.away, known.firm = noTime, false
+			known.away, known.firm, known.declines = noTime, false, declination{}
 		}
 	}
 	for _, x := range before {
@@ -149,13 +157,20 @@ func (p *peers) steadyAt(x *peer, t *Timing) time.Duration {
 	return max(x.since, x.away) + wait
 }
 
-// refuses says whether a proposal of that instance comes too early: it was put off.
-// A quarter less than the full time is enough, so that two clocks need not agree.
-func (p *peers) refuses(now time.Duration, i membership.InstanceID, t *Timing) bool {
+// refuses says whether a proposal of that instance comes too early, because it was put off,
+// and how long it has to wait. A quarter less is enough, so that two clocks need not agree.
+func (p *peers) refuses(now time.Duration, i membership.InstanceID, t *Timing) (wait time.Duration, early bool) {
 	x := p.known[i]
 	if x == nil || x.away == noTime {
-		return false
+		return 0, false
 	}
-	from := max(x.since, x.away)
-	return now-from < (p.steadyAt(x, t)-from)*3/4
+	from, at := max(x.since, x.away), p.steadyAt(x, t)
+	return at - now, now-from < (at-from)*3/4
+}
+
+// declined notes that an instance takes part in no proposal for a while, and not in this one.
+func (p *peers) declined(now time.Duration, i membership.InstanceID, v membership.ViewID, wait time.Duration) {
+	if x := p.known[i]; x != nil {
+		x.declines = declination{v, now + wait}
+	}
 }

@@ -105,7 +105,7 @@ func (r *Replica) wantedMembers() []SiteInstance {
 		if !x.reachable || id == m.instance || slices.Contains(target.Members, x.SiteInstance) {
 			continue
 		}
-		if at := p.steadyAt(x, &r.cfg.Timing); at > r.now {
+		if at := max(p.steadyAt(x, &r.cfg.Timing), x.declines.until); at > r.now {
 			r.views.due = min(r.views.due, at)
 			continue
 		}
@@ -139,6 +139,9 @@ func (r *Replica) stillThere(x SiteInstance) bool {
 			r.views.due = min(r.views.due, at)
 		}
 		return at > r.now
+	}
+	if f := r.m.flush; f != nil && known.declines.view == f.view.ID {
+		return false
 	}
 	return known.away == noTime || r.m.flush != nil && known.away < r.views.began
 }

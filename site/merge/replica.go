@@ -236,7 +236,12 @@ func (r *Replica) apply(ev *ring.Event) {
 		m.inbound(in.Rest())
 	case frameControl:
 		c := &control{}
-		if err = c.read(in.Rest()); err == nil && m.control(c) {
+		if err = c.read(in.Rest()); err != nil {
+			break
+		}
+		if c.kind == controlDecline {
+			r.declined(c)
+		} else if m.control(c) {
 			r.stateChanged()
 			r.consider()
 		}
