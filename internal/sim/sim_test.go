@@ -137,7 +137,7 @@ func TestRandom(t *testing.T) {
 	// At once, so that it is known however the run ends.
 	fmt.Printf("sim: seeds from %d, profiles %s; again: go test ./internal/sim -run TestRandom -sim.seed=%d -sim.profile=%s -sim.n=%d -sim.for=%v\n",
 		seed, strings.Join(names, ","), seed, strings.Join(names, ","), *flagRuns, *flagFor)
-	runs, failed := 0, 0
+	runs, failed, told := 0, 0, begin
 	var wholes []time.Duration
 	covered := evs.Coverage{}
 	for more := true; more && failed < *flagFailures; seed++ {
@@ -148,6 +148,10 @@ func TestRandom(t *testing.T) {
 			covered.Add(r.Stats.Covered)
 			if !judge(t, r) {
 				failed++
+			}
+			if time.Since(told) >= time.Minute {
+				told = time.Now()
+				fmt.Printf("sim: %d runs in %v, %d failed; at seed %d\n", runs, time.Since(begin).Round(time.Second), failed, seed)
 			}
 			more = runs < *flagRuns || time.Since(begin) < *flagFor
 			if !more || failed >= *flagFailures {
