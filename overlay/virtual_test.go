@@ -37,6 +37,9 @@ func TestVirtualTime(t *testing.T) {
 		m.link("a-b", mendWay)
 		took := m.until("records after the cut", 30*time.Second, func() bool { return m.have("b", "a") == 20 })
 		t.Logf("records come %v after the cut heals", took)
+		if l := a.Status().Links[0]; l.Downs != 1 || l.Flaps != 1 {
+			t.Errorf("after one cut: %+v", l)
+		}
 		if got := b.got(logOf("a")); !slices.Equal(got, upTo(20, 1)) {
 			t.Errorf("records %v", got)
 		}

@@ -28,8 +28,11 @@ const (
 )
 
 // plain and guarded are the nodes that most tests speak to: one lets everybody do
-// everything, the other has rules.
-var plain, guarded *target
+// everything, the other has rules. small takes smallLimit sessions, those that go included,
+// so it is one test's alone.
+var plain, guarded, small *target
+
+const smallLimit = 8
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(nodeVariable); path != "" {
@@ -55,9 +58,9 @@ func TestMain(m *testing.M) {
 		}{
 			{&plain, "d1", ""},
 			{&guarded, "d2", "[access]\nmethods = [\"NULL\", \"IP\"]\naddresses = [\"127.0.0.0/8\", \"::1\", \"unix\"]\n" +
-				"[access.limits]\nsessions = 8\n" +
 				"[[access.allow]]\nclient = \"writer\"\nsend = [\"open*\"]\njoin = [\"own\"]\n" +
 				"[[access.allow]]\nclient = \"*\"\nsend = [\"*\"]\njoin = [\"*\"]\n"},
+			{&small, "d3", fmt.Sprintf("[access.limits]\nsessions = %d\n", smallLimit)},
 		} {
 			running, stop, err := startTarget(dir, t.name, t.access)
 			if err != nil {

@@ -31,11 +31,11 @@ func TestPartitionAndMerge(t *testing.T) {
 		t.Fatalf("members %v", last.groups)
 	}
 	left := viewOf(t, last).id
-	together := clients[:2]
+	rest := clients[:2]
 
 	nodes[2].signal(syscall.SIGSTOP)
 	cut := time.Now()
-	for _, c := range together {
+	for _, c := range rest {
 		m := c.next(t, transitional)
 		if m.name != group || len(m.groups) != 0 || len(m.data) != 12 || [3]uint32{m.order.Uint32(m.data), m.order.Uint32(m.data[4:]), m.order.Uint32(m.data[8:])} != left {
 			t.Errorf("signal: %q, %v, %x; want the id %v", m.name, m.groups, m.data, left)
@@ -52,7 +52,7 @@ func TestPartitionAndMerge(t *testing.T) {
 	healed := time.Now()
 	var ids [][3]uint32
 	var sets [][]string // in one order everywhere
-	for _, c := range together {
+	for _, c := range rest {
 		m := c.next(t, regular|byNetwork) // and no signal before it: nobody was lost
 		v := viewOf(t, m)
 		if !slices.Equal(m.groups, all) || len(m.data) != 20+4+32+4+64 || len(v.sets) != 2 || !slices.Equal(v.own(t), all[:2]) {
@@ -101,7 +101,7 @@ func TestPartitionAndMerge(t *testing.T) {
 
 	nodes[2].kill()
 	killed := time.Now()
-	for _, c := range together {
+	for _, c := range rest {
 		c.next(t, transitional)
 		if m := c.next(t, regular|byNetwork); !slices.Equal(m.groups, all[:2]) {
 			t.Errorf("members %v", m.groups)
@@ -112,9 +112,10 @@ func TestPartitionAndMerge(t *testing.T) {
 	if err := nodes[2].ready(); err != nil {
 		t.Fatal(err)
 	}
+	together(t, nodes) // it is alone in a ring at first
 	again := session(t, nodes[2].target, nodes[2].endpoints[0], "m", big)
 	again.must(t, join, 0, "", group)
-	for _, c := range append(slices.Clone(together), again) {
+	for _, c := range append(slices.Clone(rest), again) {
 		if m := c.next(t, regular|byJoin); !slices.Equal(m.groups, all) {
 			t.Errorf("members %v", m.groups)
 		}

@@ -11,7 +11,6 @@ import (
 // the last of a hundred, and the data. The hint is as it came.
 func TestRejects(t *testing.T) {
 	each(t, guarded, func(t *testing.T, e endpoint, o order) {
-		drained(t, guarded)
 		c := session(t, guarded, e, "writer", o)
 		for _, r := range []struct {
 			what   string

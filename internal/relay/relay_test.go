@@ -145,13 +145,14 @@ func TestCutDropsWhatIsOnItsWayAndHeals(t *testing.T) {
 	if got, _ := receive(t, target, patience); string(got) != "before" {
 		t.Fatalf("got %q", got)
 	}
-	r.Set(Profile{Delay: time.Second}) // long enough to be seen on its way
+	r.Set(Profile{Delay: 3 * time.Second}) // long enough to be cut on its way, also by a busy machine
 	c.Write([]byte("on its way"))
 	waitFor(t, func() bool { _, queued := r.forward.next(); return queued })
 	r.SetDown(true)
 	c.Write([]byte("while cut"))
 	waitFor(t, func() bool { return r.Stats().Dropped == 2 })
 
+	r.Set(Profile{Delay: 30 * ms})
 	r.SetDown(false)
 	c.Write([]byte("after"))
 	if got, _ := receive(t, target, patience); string(got) != "after" {
