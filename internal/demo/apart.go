@@ -31,6 +31,28 @@ func (e *errApart) Error() string {
 	return fmt.Sprintf("%s lost sight of %s, though nothing was cut between them: the machine was too busy for one of their nodes", e.member, e.missed)
 }
 
+// errLate says that a node was not ready in time: rings and links that form are lost again
+// and again where nodes do not get to run.
+type errLate struct{ node, lacks string }
+
+func (e *errLate) Error() string {
+	return fmt.Sprintf("node %s is not ready after %v: %s", e.node, readyTime, e.lacks)
+}
+
+// busyCause returns what an attempt failed for that another one, with more patience, may
+// not; nil: it failed for something else.
+func busyCause(err error) error {
+	var apart *errApart
+	var late *errLate
+	switch {
+	case errors.As(err, &apart):
+		return apart
+	case errors.As(err, &late):
+		return late
+	}
+	return nil
+}
+
 // watchOver returns a context that ends, with an errApart, when members lose sight of
 // each other without having been told to.
 func (c *cast) watchOver(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -3,6 +3,8 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,13 @@ func TestAnInterruptIsNoParting(t *testing.T) {
 	interrupt()
 	if err := apartCause(ctx); err != nil {
 		t.Error(err)
+	}
+	late := fmt.Errorf("start: %w", &errLate{"a-1", "no ring"})
+	if cause := busyCause(late); cause == nil || !strings.Contains(cause.Error(), "node a-1 is not ready after") {
+		t.Errorf("a node that is late: %v", cause)
+	}
+	if cause := busyCause(errEnded); cause != nil {
+		t.Errorf("a node that has ended: %v", cause)
 	}
 	if patiences[1].tokenLoss < time.Second {
 		t.Error("the second attempt is no more patient than the first")

@@ -39,20 +39,20 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("%d sites: want %d to %d", cfg.Sites, MinSites, MaxSites)
 	}
 	report := newReporter(cfg.Out, cfg.JSON, cfg.Terminal)
-	var apart *errApart
 	for i, patience := range patiences {
 		last := i == len(patiences)-1
 		err := run(ctx, cfg, report, patience, last)
-		if last || !errors.As(err, &apart) {
+		busy := busyCause(err)
+		if last || busy == nil {
 			return err
 		}
-		report.again(apart, patiences[i+1])
+		report.again(busy, patiences[i+1])
 	}
 	return nil // not reached: there is a patience
 }
 
-// run shows everything once. If it is not the last attempt and members lose sight of each
-// other, nothing of it is kept.
+// run shows everything once. If it is not the last attempt and the machine is too busy for
+// it, nothing of it is kept.
 func run(ctx context.Context, cfg Config, report *reporter, patience patience, last bool) (err error) {
 	interrupted := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, wholeTime, fmt.Errorf("the demo took more than %v", wholeTime))
@@ -62,10 +62,7 @@ func run(ctx context.Context, cfg Config, report *reporter, patience patience, l
 		return err
 	}
 	defer d.feed.close()
-	defer func() {
-		var apart *errApart
-		err = errors.Join(err, d.cleanUp(err, !last && errors.As(err, &apart)))
-	}()
+	defer func() { err = errors.Join(err, d.cleanUp(err, !last && busyCause(err) != nil)) }()
 	if err := d.start(ctx); err != nil {
 		return err
 	}

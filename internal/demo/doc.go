@@ -25,8 +25,9 @@
 //
 // A node that does not get to run for as long as the others wait is given up by them, as it
 // should be; what was sent meanwhile is then not everywhere. Members who lose sight of each
-// other with nothing cut between them therefore end the attempt, with that as the reason, and
-// all begins again with longer time-outs (apart.go); the second time it is an error.
+// other with nothing cut between them therefore end the attempt, with that as the reason, as do
+// nodes that are not ready in time, and all begins again with longer time-outs (apart.go); the
+// second time it is an error.
 //
 // With Config.Keep all of it then goes on running until interrupted.
 //

@@ -190,6 +190,9 @@ func (c *child) ready(ctx context.Context) error {
 		case <-c.done:
 			return fmt.Errorf("node %s: %w", c.name, errors.Join(errEnded, c.err))
 		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return &errLate{c.name, why}
+			}
 			return fmt.Errorf("node %s is not ready: %s: %w", c.name, why, context.Cause(ctx))
 		}
 	}

@@ -170,7 +170,7 @@ func (r *reporter) start(p *plan, folder string) {
 }
 
 // again says that all begins anew, and why.
-func (r *reporter) again(why *errApart, next patience) {
+func (r *reporter) again(why error, next patience) {
 	r.object(againJSON{"again", why.Error()})
 	r.say("\n%s%s.\nBeginning again, with more patience: a node may be silent for %v.\n", "This does not count: ", why, next.tokenLoss)
 }

@@ -30,17 +30,20 @@ func (id *Identity) Changed() <-chan struct{} {
 	return id.changed
 }
 
-// Watch reads the files again when they change, until ctx ends, and warns of what will
-// not work any longer. It does nothing for a throw-away identity.
+// Watch reads the files again when they change, and when they have since the identity was
+// loaded, until ctx ends, and warns of what will not work any longer. It does nothing for a throw-away identity.
 func (id *Identity) Watch(ctx context.Context, log *slog.Logger) {
 	if id.Throwaway() {
 		return
 	}
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
-	last, tried := id.stamps(), time.Now()
-	id.warnOfExpiry(log)
+	// At first the files are read in any case: they may have changed since the identity was
+	// loaded.
+	var last map[string]stamp
+	var tried time.Time
 	var said string
+	id.warnOfExpiry(log)
 	for {
 		select {
 		case <-ctx.Done():

@@ -77,6 +77,21 @@ func TestWatch(t *testing.T) {
 	ca := folder(t, "lon-1")
 	dir := nodeFolder(t, ca, "lon-1")
 	id := load(t, dir, "lon-1")
+	renew := func() <-chan struct{} {
+		changed := id.Changed()
+		must(t, Issue(ca, "acme", "lon", "lon-1", time.Hour))
+		give(t, ca, dir, "lon-1.pem")
+		return changed
+	}
+	seen := func(changed <-chan struct{}) {
+		t.Helper()
+		select {
+		case <-changed:
+		case <-time.After(time.Minute):
+			t.Fatal("a new certificate was not seen")
+		}
+	}
+	before := renew() // when it has been loaded and is not watched
 	var out lockedbuf.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -84,14 +99,8 @@ func TestWatch(t *testing.T) {
 		id.Watch(ctx, slog.New(slog.NewTextHandler(&out, nil)))
 		close(ended)
 	}()
-	changed := id.Changed()
-	must(t, Issue(ca, "acme", "lon", "lon-1", time.Hour))
-	give(t, ca, dir, "lon-1.pem")
-	select {
-	case <-changed:
-	case <-time.After(time.Minute):
-		t.Fatal("a new certificate was not seen")
-	}
+	seen(before)
+	seen(renew())
 	cancel()
 	<-ended
 	key, err := os.ReadFile(keyFile(dir, "lon-1"))
