@@ -8,10 +8,13 @@ import "time"
 type agenda struct {
 	now   time.Duration // since the run began
 	count uint64
-	due   []due   // a heap, the next one first
+	due   []due   // a heap of four branches, the next one first
 	slots []entry // what is due, where due says
 	free  []uint32
 }
+
+// branches is how many children an entry of the heap has: with four, half as many are moved.
+const branches = 4
 
 // A due says when an entry is due. The heap has no pointers: it is what a run moves most.
 type due struct {
@@ -20,12 +23,28 @@ type due struct {
 	slot  uint32
 }
 
-// An entry is something to do, or a packet that arrives: most entries are packets,
-// and those need no closure.
+// An entry is something to do. Most are packets and promises that arrive and nodes that are
+// to be woken, and those need no closure.
 type entry struct {
-	do     func()
-	to     *place
-	packet []byte
+	do      func()
+	wake    *life
+	to      *place
+	packet  []byte
+	promise bool // the packet is one
+}
+
+// happen does it, now.
+func (e *entry) happen(now time.Duration) {
+	switch {
+	case e.do != nil:
+		e.do()
+	case e.wake != nil:
+		e.wake.wake(now)
+	case e.promise:
+		e.to.promised(e.packet)
+	default:
+		e.to.arrive(e.packet)
+	}
 }
 
 func (d *due) before(o *due) bool {
@@ -37,6 +56,14 @@ func (a *agenda) after(wait time.Duration, do func()) { a.at(a.now+max(0, wait),
 
 // at puts down what is to happen at a time, or now if that has passed.
 func (a *agenda) at(when time.Duration, do func()) { a.put(when, entry{do: do}) }
+
+// wake puts down that a node is to be woken at a time that has not passed.
+func (a *agenda) wake(when time.Duration, l *life) { a.put(when, entry{wake: l}) }
+
+// promise puts down that a promise comes to a gateway in a while.
+func (a *agenda) promise(wait time.Duration, to *place, data []byte) {
+	a.put(a.now+max(0, wait), entry{to: to, packet: data, promise: true})
+}
 
 // arrive puts down that a packet comes to a place in a while.
 func (a *agenda) arrive(wait time.Duration, to *place, packet []byte) {
@@ -57,7 +84,7 @@ func (a *agenda) put(when time.Duration, e entry) {
 	a.due = append(a.due, d)
 	at := len(a.due) - 1
 	for at > 0 {
-		parent := (at - 1) / 2
+		parent := (at - 1) / branches
 		if !d.before(&a.due[parent]) {
 			break
 		}
@@ -75,12 +102,15 @@ func (a *agenda) take() entry {
 	a.due = a.due[:last]
 	at := 0
 	for {
-		child := 2*at + 1
-		if child >= last {
+		first := branches*at + 1
+		if first >= last {
 			break
 		}
-		if child+1 < last && a.due[child+1].before(&a.due[child]) {
-			child++
+		child := first
+		for x := first + 1; x < min(first+branches, last); x++ {
+			if a.due[x].before(&a.due[child]) {
+				child = x
+			}
 		}
 		if !a.due[child].before(&moved) {
 			break
@@ -101,11 +131,8 @@ func (a *agenda) take() entry {
 // run lets everything happen that is due until the end, or until stop says so.
 func (a *agenda) run(end time.Duration, stop *bool) {
 	for len(a.due) > 0 && a.due[0].at <= end && !*stop {
-		if next := a.take(); next.to != nil {
-			next.to.arrive(next.packet)
-		} else {
-			next.do()
-		}
+		next := a.take()
+		next.happen(a.now)
 	}
 	if !*stop {
 		a.now = end

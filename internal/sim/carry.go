@@ -51,11 +51,7 @@ func (w *wan) oneCopy(from *life, at *place, data []byte) {
 	if w.rand.percent(w.spec.Late) {
 		wait += w.rand.between(0, w.spec.LateBy)
 	}
-	w.f.after(wait, func() {
-		if l := at.life; l != nil && l.links.up {
-			l.step(func(now time.Duration, fx *core.Effects) { l.core.PromiseIn(now, data, fx) })
-		}
-	})
+	w.f.promise(wait, at, data)
 }
 
 // A channel carries the controls of one gateway to one instance, in order. As in the real

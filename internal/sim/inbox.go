@@ -54,6 +54,19 @@ func (l *life) receive(packet []byte) {
 	l.end()
 }
 
+// promised brings a promise to the gateway that lives here.
+func (at *place) promised(data []byte) {
+	l := at.life
+	switch {
+	case l == nil || !l.links.up:
+	case l.busy():
+		l.next.calls = append(l.next.calls, func(now time.Duration, fx *core.Effects) { l.core.PromiseIn(now, data, fx) })
+	default:
+		l.core.PromiseIn(l.begin(), data, &l.fx)
+		l.end()
+	}
+}
+
 // step lets one thing happen to the node's core and carries out what follows. A
 // node that is busy does it later.
 func (l *life) step(do func(now time.Duration, fx *core.Effects)) {
@@ -165,7 +178,7 @@ func (l *life) arm() {
 		return
 	}
 	l.wakeAt = at
-	l.f.at(at, func() { l.wake(at) })
+	l.f.wake(at, l)
 }
 
 // wake is the timer that was set for at. One that was set anew since is void.

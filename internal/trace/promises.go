@@ -24,26 +24,22 @@ type pledge struct {
 }
 
 // promise keeps a promise back, in the place of the one before it on its line.
-func (r *Recorder) promise(e *merge.TraceEvent, out evs.Event) {
-	l := line{peer: e.Src, view: e.View}
-	out.Kind, out.P, out.W, out.Idx, out.Dir = evs.Promise, e.P, e.W, e.Idx, "in"
+func (r *Recorder) promise(e *merge.TraceEvent) {
+	l, dir := line{peer: e.Src, view: e.View}, "in"
 	if e.Out {
-		l.peer, l.out, out.Dir = e.To, true, "out"
+		l.peer, l.out, dir = e.To, true, "out"
 	}
-	for i := range r.pledges {
-		p := &r.pledges[i]
-		if p.line != l {
-			continue
-		}
-		if p.event.Idx != e.Idx || p.event.P > e.P {
-			r.record(p.event)
-		}
-		out.To = p.event.To
-		p.event = out
-		return
+	at := 0
+	for at < len(r.pledges) && r.pledges[at].line != l {
+		at++
 	}
-	out.To = l.peer.String()
-	r.pledges = append(r.pledges, pledge{l, out})
+	if at == len(r.pledges) {
+		r.pledges = append(r.pledges, pledge{l, evs.Event{Kind: evs.Promise, View: r.viewID(e.View), Dir: dir, To: l.peer.String()}})
+	} else if out := &r.pledges[at].event; out.Idx != e.Idx || out.P > e.P {
+		r.record(*out)
+	}
+	out := &r.pledges[at].event
+	out.Inst, out.P, out.W, out.Idx = r.instance(e.Instance), e.P, e.W, e.Idx
 }
 
 // release records the promises that the function says so of.

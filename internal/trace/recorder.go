@@ -148,7 +148,9 @@ func (r *Recorder) Step(now time.Duration, fx *core.Effects) {
 	until(len(fx.Merge.Outputs), len(fx.Rings))
 	clear(r.notes)
 	r.notes = r.notes[:0]
-	r.cause = merge.TraceEvent{}
+	if r.cause.Kind != 0 {
+		r.cause = merge.TraceEvent{}
+	}
 }
 
 // record completes an event.
@@ -190,6 +192,10 @@ func (r *Recorder) ring(v *ring.View) {
 
 // note records what the machine did.
 func (r *Recorder) note(e *merge.TraceEvent) {
+	if e.Kind == merge.TracePromise {
+		r.promise(e)
+		return
+	}
 	out := evs.Event{Inst: r.instance(e.Instance), View: r.viewID(e.View), T: e.T, N: e.N}
 	switch e.Kind {
 	case merge.TraceSend, merge.TraceReject:
@@ -230,9 +236,6 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 		if e.Closing {
 			out.Phase = evs.Transitional
 		}
-	case merge.TracePromise:
-		r.promise(e, out)
-		return
 	default:
 		r.configuration(e, out)
 		return

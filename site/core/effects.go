@@ -71,11 +71,18 @@ func (fx *Effects) add(step *merge.Effects) {
 	if step.State != nil {
 		sum.State = step.State
 	}
-	sum.Outputs = append(sum.Outputs, step.Outputs...)
-	sum.Records = append(sum.Records, step.Records...)
 	sum.Trim = max(sum.Trim, step.Trim)
-	sum.Promises = append(sum.Promises, step.Promises...)
-	sum.Controls = append(sum.Controls, step.Controls...)
-	sum.Faults = append(sum.Faults, step.Faults...)
-	sum.Evicted = append(sum.Evicted, step.Evicted...)
+	extend(&sum.Outputs, step.Outputs)
+	extend(&sum.Records, step.Records)
+	extend(&sum.Promises, step.Promises)
+	extend(&sum.Controls, step.Controls)
+	extend(&sum.Faults, step.Faults)
+	extend(&sum.Evicted, step.Evicted)
+}
+
+// extend appends more, which is nothing for most.
+func extend[T any](list *[]T, more []T) {
+	if len(more) > 0 {
+		*list = append(*list, more...)
+	}
 }

@@ -193,8 +193,8 @@ func (fx *Effects) Reset() {
 	clear(fx.Controls)
 	clear(fx.Faults)
 	clear(fx.Evicted)
-	*fx = Effects{
-		Outputs: fx.Outputs[:0], Records: fx.Records[:0], Promises: fx.Promises[:0],
-		Controls: fx.Controls[:0], Faults: fx.Faults[:0], Evicted: fx.Evicted[:0],
-	}
+	// Length by length: a step that does little should cost little.
+	fx.Outputs, fx.Records, fx.Promises = fx.Outputs[:0], fx.Records[:0], fx.Promises[:0]
+	fx.Controls, fx.Faults, fx.Evicted = fx.Controls[:0], fx.Faults[:0], fx.Evicted[:0]
+	fx.Kick, fx.State, fx.Trim = false, nil, 0
 }
