@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,34 @@ func TestMembersThatLoseSightOfEachOther(t *testing.T) {
 				t.Errorf("got %v, want %q to be missed", err, test.want)
 			}
 		})
+	}
+}
+
+// TestSitesThatTakeAStepApart: what a site sent before it took a step without the others of
+// its side has to arrive with those who took it along only.
+func TestSitesThatTakeAStepApart(t *testing.T) {
+	for _, test := range []struct {
+		together [2][]string // with whom members of each site came
+		want     [2]sites
+	}{
+		{[2][]string{{"#m#a-1", "#m#a-2", "#m#b-1", "#m#b-2"}, {"#m#a-1", "#m#a-2", "#m#b-1", "#m#b-2"}}, [2]sites{allSites(2), allSites(2)}},
+		{[2][]string{{"#m#a-1", "#m#a-2"}, {"#m#b-1", "#m#b-2"}}, [2]sites{siteSet(0), siteSet(1)}},
+	} {
+		c := apartScene()
+		for _, m := range c.members {
+			m.views[feedGroup] = []groupView{{network: true, together: test.together[m.site]}}
+		}
+		everybody := audience{allSites(2), allSites(2)}
+		for site := range 2 {
+			c.publishers = append(c.publishers, &publisher{site: site, to: everybody, sent: []sending{{at: 10, to: everybody}, {at: 30, to: everybody}}})
+		}
+		d := &demo{cast: c, plan: &plan{sites: []planSite{{name: "a"}, {name: "b"}}}, report: newReporter(io.Discard, false, false)}
+		d.partedWays(allSites(2), 20)
+		for site, p := range c.publishers {
+			if sent := p.sendings(); sent[0].to != everybody || sent[1].to.must != test.want[site] || sent[1].to.may != allSites(2) {
+				t.Errorf("came with %v: what site %d sent is for %+v", test.together, site, sent)
+			}
+		}
 	}
 }
 

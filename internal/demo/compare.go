@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ringway/client"
@@ -143,12 +144,26 @@ func everywhere(histories []history, publishers []*publisher, sent [][]sending, 
 				case got && !s.to.may.has(h.site):
 					return check{name, false, fmt.Sprintf("%s received %.60q of %s, which was sent on the other side of a cut", h.member, s.data, publishers[p].name)}
 				case !got && !h.dead && s.to.must.has(h.site) && s.at >= h.born:
-					return check{name, false, fmt.Sprintf("%s never received %.60q, number %d of %s", h.member, s.data, n+1, publishers[p].name)}
+					return check{name, false, fmt.Sprintf("%s never received %.60q, number %d of %s; %s", h.member, s.data, n+1, publishers[p].name, whoHas(histories, known, messageID{p, n}))}
 				}
 			}
 		}
 	}
 	return check{name, true, fmt.Sprintf("each of %d messages arrived at every member that it was for, %d of them on their side of the cut only", total, oneSide)}
+}
+
+// whoHas says which members received a message.
+func whoHas(histories []history, known [][]messageID, id messageID) string {
+	var who []string
+	for i := range histories {
+		if slices.Contains(known[i], id) {
+			who = append(who, histories[i].member)
+		}
+	}
+	if len(who) == 0 {
+		return "nobody did"
+	}
+	return "received by " + strings.Join(who, " ")
 }
 
 // sameInView: members who go together from one view to the next received the same

@@ -96,6 +96,9 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 		return nil, err
 	}
 	r.merged = at - healed
+	for _, side := range sides { // before healing, all of a side had all that was said there
+		d.partedWays(side, healed-underWay)
+	}
 	c.cut.Store(false)
 	c.parted.Store(nil)
 	c.address(all, audience{all, all})
@@ -108,9 +111,9 @@ func (d *demo) isolate(ctx context.Context) (*isolation, error) {
 }
 
 // partedWays looks whether the sites of one side came together into their new view. A
-// site that cannot know whether it misses something of those that are gone takes the step
-// by itself, and says so in the view; what was under way then has to arrive in the
-// sender's own part only.
+// site that cannot know whether it misses something of others, because they are gone or the
+// change took too long, takes the step by itself, and says so in the view; what was under
+// way then has to arrive in the sender's own part only.
 func (d *demo) partedWays(side sites, since time.Duration) {
 	for _, p := range d.cast.publishers {
 		if !side.has(p.site) {
@@ -127,7 +130,7 @@ func (d *demo) partedWays(side sites, since time.Duration) {
 		}
 		if with != side {
 			p.narrow(since, with)
-			d.report.say("   (%s takes that step with %s only: it cannot know all that %s had sent.)", d.plan.sites[p.site].name, with.names(d.plan), (d.cast.everybody &^ side).names(d.plan))
+			d.report.say("   (%s takes that step with %s only: it cannot know all that others had sent.)", d.plan.sites[p.site].name, with.names(d.plan))
 		}
 	}
 }
