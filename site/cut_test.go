@@ -48,8 +48,12 @@ func (l wanLink) setDown(down bool) {
 	}
 }
 
+// cutHello is shorter than that of the tests that cut nothing: they wait for cuts to be noticed.
+const cutHello = 200 * time.Millisecond
+
 func TestLocalTrafficFlowsWhileEveryLinkIsCut(t *testing.T) {
 	topo := newTopology(t, map[string]int{"lon": 2, "fra": 2}, "lon", "fra")
+	topo.Timing.Hello = cutHello
 	links, dial := wanLinks(t, topo, relay.Profile{Delay: 10 * time.Millisecond})
 	f := run(t, topo, dial)
 	f.ready()

@@ -40,6 +40,7 @@ func siteView(t *testing.T, c *client.Conn) client.SiteView {
 func TestPrimaryViews(t *testing.T) {
 	topo := newTopology(t, map[string]int{"lon": 1, "fra": 1, "nyc": 1}, "lon", "fra", "nyc")
 	topo.Primary, topo.Sites[1].Weight = true, 2
+	topo.Timing.Hello = cutHello
 	links, dial := wanLinks(t, topo, relay.Profile{Delay: 5 * time.Millisecond})
 	lonFra, lonNyc, fraNyc := links[0], links[1], links[2]
 	f := run(t, topo, dial)

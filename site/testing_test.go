@@ -53,7 +53,7 @@ func newTopology(t *testing.T, sites map[string]int, order ...string) *topology.
 	var b strings.Builder
 	// The machine may be busy, and a stall of the test's process is no fault of a node.
 	certs := filepath.Join(t.TempDir(), "certs")
-	fmt.Fprintf(&b, "[federation]\nname = %q\ncerts = %q\n[timing]\ntoken_loss = \"2s\"\n", "test", certs)
+	fmt.Fprintf(&b, "[federation]\nname = %q\ncerts = %q\n[timing]\ntoken_loss = \"2s\"\nhello = \"400ms\"\n", "test", certs)
 	for _, name := range order {
 		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, address(t).Port())
 		for i := range sites[name] {
