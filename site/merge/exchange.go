@@ -236,7 +236,7 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 	}
 	target := m.target().ID
 	if c.view.ID.Compare(target) > 0 && c.kind != controlDecline {
-		if wait, early := r.views.peers.refuses(r.now, c.view.ID.Proposer, &r.cfg.Timing); early {
+		if wait, early := r.views.peers.refuses(r.now, c.view.ID, &r.cfg.Timing); early {
 			r.decline(&c, wait)
 			return
 		}

@@ -24,6 +24,7 @@ type peer struct {
 	away      time.Duration // noTime: not put off. Else since when it has had to wait
 	firm      bool          // put off for more than silence: that a promise comes does not count
 	declines  declination
+	denied    membership.ViewID // its proposal that was declined last
 }
 
 // A declination is what a peer has answered to a proposal of this instance: it has put this
@@ -157,15 +158,22 @@ func (p *peers) steadyAt(x *peer, t *Timing) time.Duration {
 	return max(x.since, x.away) + wait
 }
 
-// refuses says whether a proposal of that instance comes too early, because it was put off,
-// and how long it has to wait. A quarter less is enough, so that two clocks need not agree.
-func (p *peers) refuses(now time.Duration, i membership.InstanceID, t *Timing) (wait time.Duration, early bool) {
-	x := p.known[i]
-	if x == nil || x.away == noTime {
+// refuses says whether a proposal comes too early, because its proposer was put off, and how
+// long that has to wait. A quarter less is enough, so that two clocks need not agree. What was
+// declined once stays declined: its proposer goes on without this instance already.
+func (p *peers) refuses(now time.Duration, v membership.ViewID, t *Timing) (wait time.Duration, early bool) {
+	x := p.known[v.Proposer]
+	if x == nil {
 		return 0, false
 	}
 	from, at := max(x.since, x.away), p.steadyAt(x, t)
-	return at - now, now-from < (at-from)*3/4
+	if x.denied != v {
+		if x.away == noTime || now-from >= (at-from)*3/4 {
+			return max(0, at-now), false
+		}
+		x.denied = v
+	}
+	return max(0, at-now), true
 }
 
 // declined notes that an instance takes part in no proposal for a while, and not in this one.

@@ -26,6 +26,7 @@ func TestFlapping(t *testing.T) {
 	}
 	comes()
 	steady(timing.Meet)
+	proposal := membership.ViewID{Proposer: other.Instance}
 	for _, wait := range []time.Duration{2, 4, 8, 10, 10} {
 		p.installed(now, &timing, alone, both)
 		now += timing.FlapWindow // no longer than it may take
@@ -36,8 +37,12 @@ func TestFlapping(t *testing.T) {
 		steady(wait * time.Second)
 		wait *= time.Second
 		for after, want := range map[time.Duration]bool{0: true, wait*3/4 - 1: true, wait * 3 / 4: false} {
-			if left, early := p.refuses(now+after, membership.InstanceID(2), &timing); early != want || left != wait-after {
+			proposal.Epoch++
+			if left, early := p.refuses(now+after, proposal, &timing); early != want || left != wait-after {
 				t.Errorf("its proposals %v after it is back, of %v: refused is %v, for %v", after, wait, early, left)
+			}
+			if left, early := p.refuses(now+wait, proposal, &timing); early != want || left != 0 {
+				t.Errorf("one of %v after it is back when it has waited: refused is %v, for %v, and was %v", after, early, left, want)
 			}
 		}
 		now += wait
