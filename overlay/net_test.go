@@ -282,7 +282,13 @@ func (f *federation) converged() *federation {
 }
 
 func (f *federation) link(a, b string) LinkStatus {
-	for _, l := range f.gate[a].Status().Links {
+	f.t.Helper()
+	var links []LinkStatus
+	eventually(f.t, a+" to say what links it has", func() bool { // its loop may not answer in time
+		links = f.gate[a].Status().Links
+		return len(links) > 0
+	})
+	for _, l := range links {
 		if l.Peer == b {
 			return l
 		}
