@@ -40,6 +40,16 @@ type LogEntry struct {
 	Data  []byte                  // at most MaxEntryBytes
 }
 
+// A Batch is a piece of a pulled log: all that it has for one instance from a number on, up to
+// the last of the entries, but for what every destination has said to hold. From is the number
+// behind the last entry of the Batch before, or the position that was asked for.
+type Batch struct {
+	Log     membership.LogID
+	For     membership.InstanceID // the own instance, when this gateway began to import the log
+	From    uint64
+	Entries []LogEntry // at least one
+}
+
 // A Handler receives what the overlay brings. Slices that it is given are its own
 // to keep but never to change. Methods are called on the overlay's goroutines:
 // those of one log one after the other, Promise, Control and Reach one after the
@@ -48,7 +58,7 @@ type Handler interface {
 	// Records brings entries of a pulled log, in the order of their numbers, only
 	// those with the own instance among their destinations, each at most once. While
 	// it blocks, the log's stream is held back up to its origin.
-	Records(log membership.LogID, entries []LogEntry)
+	Records(batch Batch)
 	// Promise brings the newest broadcast of some other instance, whose gateway signed it.
 	Promise(from membership.SiteInstance, data []byte)
 	// Control brings a message that a gateway of another instance sent to this one.

@@ -208,6 +208,7 @@ type importer struct {
 func (m *importer) run() {
 	wants := []want{{Instance: m.of.Instance}}
 	cursor := m.skip.Load()
+	from := cursor // behind the last entry
 	for {
 		select {
 		case <-m.stop:
@@ -215,13 +216,15 @@ func (m *importer) run() {
 		default:
 		}
 		cursor = max(cursor, m.skip.Load())
+		from = max(from, m.skip.Load())
 		batch, next, wait, err := m.store.take(nil, wants, cursor, importEntries, importBatch)
 		if err != nil && wait == nil {
 			return // the log has ended
 		}
 		if wait == nil {
 			if entries := entriesOf(batch); len(entries) > 0 {
-				m.handler.Records(m.store.id, entries)
+				m.handler.Records(Batch{Log: m.store.id, For: m.of.Instance, From: from, Entries: entries})
+				from = entries[len(entries)-1].N + 1
 			}
 			cursor = next
 		} else if err == nil {

@@ -57,7 +57,8 @@ func newRecorder() *recorder {
 	return &recorder{numbers: map[membership.LogID][]uint64{}, data: map[membership.LogID]int{}}
 }
 
-func (r *recorder) Records(log membership.LogID, entries []LogEntry) {
+func (r *recorder) Records(batch Batch) {
+	log, entries := batch.Log, batch.Entries
 	r.mu.Lock()
 	gate := r.gate
 	r.mu.Unlock()

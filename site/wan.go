@@ -37,10 +37,9 @@ type wan struct {
 	own       membership.LogID
 	appended  uint64 // the end of the own log
 	trimmed   uint64 // what every other site has of it
-	logs      []membership.LogID
+	puller    puller
 	site      membership.SiteID
 	refreshed time.Duration
-	asked     map[membership.LogID]uint64 // positions of the latest pull
 
 	waiting atomic.Int64       // promises in the inbox
 	entries []overlay.LogEntry // scratch
@@ -56,7 +55,7 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 		if own := (membership.LogID{Site: w.site, Instance: s.Instance, View: s.View}); own != w.own {
 			w.own, w.appended, w.trimmed = own, 0, 0
 		}
-		w.logs = s.Logs
+		w.puller.state(s)
 		w.gateway.Announce(overlay.State{Instance: s.Instance, View: s.View, Epoch: s.Epoch, Wanted: s.Wanted})
 		w.pull()
 	}
@@ -94,41 +93,26 @@ func (w *wan) append(records []merge.Record) {
 // pull tells the overlay which logs this instance imports, and from where.
 func (w *wan) pull() {
 	w.refreshed = w.loop.now()
-	positions := make([]overlay.Position, 0, len(w.logs))
-	kept := make([]overlay.Position, 0, len(w.logs))
-	asked := make(map[membership.LogID]uint64, len(w.logs))
-	for _, log := range w.logs {
-		from, known := w.loop.core.Replica.ImportPosition(log)
-		if !known { // it is asked for again, from where it is then
-			continue
-		}
-		p := overlay.Position{Log: log, From: from}
-		if p.From >= w.asked[log] {
-			kept = append(kept, p)
-		}
-		positions, asked[log] = append(positions, p), p.From
-	}
-	if len(kept) < len(positions) {
-		// What came in was forgotten, as when this node had to learn the site's state
-		// anew: leaving a log out of one call rewinds it.
+	kept, all := w.puller.pull(w.loop.core.Replica.ImportPosition)
+	if len(kept) < len(all) {
 		w.gateway.Pull(kept)
 	}
-	w.gateway.Pull(positions)
-	w.asked = asked
+	w.gateway.Pull(all)
 }
 
 // Records implements overlay.Handler. It waits while too much is queued, which holds
 // back the stream it came from.
-func (w *wan) Records(log membership.LogID, entries []overlay.LogEntry) {
-	records := make([][]byte, len(entries))
-	for i := range entries {
-		records[i] = entries[i].Data
+func (w *wan) Records(batch overlay.Batch) {
+	in := merge.Batch{Log: batch.Log, For: batch.For, From: batch.From, Records: make([][]byte, len(batch.Entries))}
+	for i := range batch.Entries {
+		in.Records[i] = batch.Entries[i].Data
 	}
 	l := w.loop
 	open := make(chan struct{})
 	ready := func() bool { return l.core.Replica.ImportBacklog() < importQueueBytes }
 	if !w.in.call(func() {
-		l.core.Import(l.now(), log, records, &l.fx)
+		w.puller.take(&batch)
+		l.core.Import(l.now(), &in, &l.fx)
 		l.gate.hold(ready, open)
 	}) {
 		return

@@ -28,6 +28,9 @@ func writeStatus(out io.Writer, s *admin.Status) error {
 	w.row("federation", fmt.Sprintf("%s, %d of %d sites: %s", viewState(&s.View), len(s.View.Members), s.View.Configured, strings.Join(s.View.Members, " ")))
 	w.row("view", s.View.ID)
 	w.row("export", fmt.Sprintf("record %d, held everywhere up to %d, %s not yet", s.Export.Position, s.Export.Stable, size(s.Export.UnstableBytes)))
+	if n := s.Counters["merge_faults"]; n > 0 {
+		w.row("peers", fmt.Sprintf("broke the protocol %d times; the log says who", n))
+	}
 	w.row("groups", fmt.Sprint(s.Groups))
 	w.row("clients", fmt.Sprint(s.Clients))
 	if len(s.Links) > 0 {

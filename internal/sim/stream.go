@@ -36,12 +36,13 @@ type pull struct {
 	from, to *life
 	log      membership.LogID
 	next     uint64                // number of the record that the exporter looks at next
+	sent     uint64                // number behind the last one that it has sent, or that was asked for
 	own      membership.InstanceID // that imports
 	asked    uint64                // the ring in which its node last was in own when it asked; answered: it has begun
 	until    time.Duration         // when it ends, because another gateway pulls; 0: it does not
 	flying   []flight              // batches under way
 	done     uint64                // number behind the last record that was handed over
-	waiting  [][][]byte            // batches that the importer has no room for
+	waiting  []merge.Batch         // that the importer has no room for
 	broken   bool
 }
 
@@ -214,7 +215,7 @@ func (w *wan) subscribe(to *life, log membership.LogID) {
 			p.broken = true
 			return
 		}
-		p.next = position
+		p.next, p.sent = position, position
 		from.links.export.pulls = append(from.links.export.pulls, p)
 		p.pump()
 		p.asked = answered
@@ -246,7 +247,7 @@ func (p *pull) pump() {
 	if n := len(p.flying); n > 0 {
 		arrival = max(arrival, p.flying[n-1].arrival)
 	}
-	p.flying = append(p.flying, flight{batch, done, arrival})
+	p.sent, p.flying = done, append(p.flying, flight{merge.Batch{Log: p.log, For: p.own, From: p.sent, Records: batch}, done, arrival})
 	if len(p.flying) == 1 {
 		w.f.at(arrival, p.land)
 	}
@@ -279,7 +280,7 @@ const stalled = 50 * time.Millisecond
 
 // A flight is a batch under way.
 type flight struct {
-	batch   [][]byte
+	batch   merge.Batch
 	done    uint64 // number behind its last record
 	arrival time.Duration
 }
@@ -316,6 +317,6 @@ func (p *pull) arrive() {
 		}
 		batch := p.waiting[0]
 		p.waiting = p.waiting[1:]
-		p.to.step(func(now time.Duration, fx *core.Effects) { p.to.core.Import(now, p.log, batch, fx) })
+		p.to.step(func(now time.Duration, fx *core.Effects) { p.to.core.Import(now, &batch, fx) })
 	}
 }

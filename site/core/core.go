@@ -130,10 +130,10 @@ func (c *Core) Disconnect(now time.Duration, client membership.ClientID, fx *Eff
 	c.settle(fx)
 }
 
-// Import takes records that came from another site's log, in their order.
-func (c *Core) Import(now time.Duration, log membership.LogID, records [][]byte, fx *Effects) {
+// Import takes records that came from another site's log.
+func (c *Core) Import(now time.Duration, batch *merge.Batch, fx *Effects) {
 	c.begin(now, fx)
-	c.Replica.Import(c.clock.awake, log, records, &c.mergeFx)
+	c.Replica.Import(c.clock.awake, batch, &c.mergeFx)
 	c.settle(fx)
 }
 

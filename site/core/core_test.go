@@ -123,7 +123,7 @@ func TestGarbage(t *testing.T) {
 		c.Receive(now, data, &fx)
 		c.PromiseIn(now, data, &fx)
 		c.ControlIn(now, merge.SiteInstance{Instance: 5, Site: membership.SiteIDOf("there")}, data, &fx)
-		c.Import(now, membership.LogID{Site: membership.SiteIDOf("there"), Instance: 5}, [][]byte{data}, &fx)
+		c.Import(now, &merge.Batch{Log: membership.LogID{Site: membership.SiteIDOf("there"), Instance: 5}, Records: [][]byte{data}}, &fx)
 	}
 	c.Reach(now, []merge.Reach{{SiteInstance: merge.SiteInstance{Instance: 5, Site: 99}}}, &fx)
 	c.Submit(now, client(9), sending("from nobody"), &fx)

@@ -13,7 +13,7 @@ package merge
 func (r *Replica) judgeReading(src int, reading int64) {
 	ahead := reading - max(r.viewNow(r.now), r.m.clock)
 	if ahead > maxAhead && r.allLevel() {
-		r.blame(src, "promise: its clock is far ahead")
+		r.accuse(breach{kind: breachClock, src: uint8(src)})
 	}
 	if ahead <= int64(stepBehind) && !r.sleep.lately(r.now) {
 		r.gateway.level[src] = true
@@ -24,12 +24,8 @@ func (r *Replica) judgeReading(src int, reading int64) {
 // before the clock is near it (inbound.go).
 func (r *Replica) judgeDeadline(src int, t int64) {
 	if t-max(r.viewNow(r.now), r.m.clock) > maxAhead+maxLead && r.allLevel() {
-		r.blame(src, "record: deadline is too far ahead")
+		r.accuse(breach{kind: breachDeadline, src: uint8(src)})
 	}
-}
-
-func (r *Replica) blame(src int, what string) {
-	r.fx.Faults = append(r.fx.Faults, Fault{r.m.view.Members[src].Site, what})
 }
 
 func (r *Replica) allLevel() bool {

@@ -19,7 +19,7 @@ func (r *riser) all(reading time.Duration) {
 func (r *riser) brings(t time.Duration) {
 	rec := r.d.record(y, membership.Agreed, int64(t), "m")
 	from := r.d.view.Members[y]
-	r.Import(r.now, membership.LogID{Site: from.Site, Instance: from.Instance, View: r.d.view.ID}, [][]byte{r.d.raw(rec)}, &r.d.fx)
+	r.Import(r.now, &Batch{Log: membership.LogID{Site: from.Site, Instance: from.Instance, View: r.d.view.ID}, For: r.m.instance, Records: [][]byte{r.d.raw(rec)}}, &r.d.fx)
 }
 
 // TestWhoIsAheadOfWhom: a member is to blame whose clock gets far ahead after all clocks have
@@ -27,7 +27,7 @@ func (r *riser) brings(t time.Duration) {
 func TestWhoIsAheadOfWhom(t *testing.T) {
 	const far = time.Duration(maxAhead) + time.Second
 	const deadline = time.Duration(maxAhead+maxLead) + time.Second
-	both := []string{"promise: its clock is far ahead", "record: deadline is too far ahead"}
+	both := []breachKind{breachClock, breachDeadline}
 	for _, c := range []struct {
 		what   string
 		before func(r *riser)
@@ -63,13 +63,12 @@ func TestWhoIsAheadOfWhom(t *testing.T) {
 		for _, off := range []mutant{0, rash} {
 			r := newRiser(t, off)
 			c.before(r)
-			r.d.fx.Faults = nil
 			clock := time.Duration(r.viewNow(r.now))
 			r.brings(clock + deadline)
 			r.hearsOf(y, clock+far)
-			var got []string
-			for _, f := range r.d.fx.Faults {
-				got = append(got, f.What)
+			var got []breachKind
+			for _, b := range r.witness.breaches {
+				got = append(got, b.kind)
 			}
 			slices.Sort(got)
 			if blamed := slices.Equal(got, both); blamed != (c.blamed || off == rash) || !blamed && len(got) > 0 {

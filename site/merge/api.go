@@ -134,6 +134,15 @@ type Record struct {
 	Data  []byte
 }
 
+// A Batch is a piece of a log of another instance: all that it has for this one, from a number
+// on up to the last of the records.
+type Batch struct {
+	Log     membership.LogID
+	For     membership.InstanceID // who pulled it
+	From    uint64
+	Records [][]byte
+}
+
 // State is what the overlay advertises of this site.
 type State struct {
 	Instance membership.InstanceID

@@ -84,6 +84,12 @@ func (d *desk) step(f func()) {
 	d.drain()
 }
 
+// frame is a frame of this node's ring.
+func (d *desk) frame(r *Replica, data []byte) {
+	d.seq++
+	r.apply(&ring.Event{Kind: ring.Deliver, Service: membership.Safe, From: deskNode, Pos: d.at(d.seq), Frame: data})
+}
+
 // drain notes what clients have got.
 func (d *desk) drain() {
 	d.outputs = append(d.outputs, d.fx.Outputs...)

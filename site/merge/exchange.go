@@ -219,12 +219,12 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 	var c control
 	if err := c.read(data); err != nil {
 		r.badFrames++
-		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, err.Error()})
+		r.accuseSender(from, breachControl)
 		return
 	}
 	i, ok := c.view.Index(c.from)
 	if !ok || c.view.Members[i].Site != from.Site || from.Instance != 0 && from.Instance != c.from {
-		r.fx.Faults = append(r.fx.Faults, Fault{from.Site, "control message: it is about a view without its sender"})
+		r.accuseSender(from, breachSender)
 		return
 	}
 	m := r.m

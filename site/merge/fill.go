@@ -89,14 +89,14 @@ func (m *machine) fillRecord(from int, raw []byte) {
 	r, idx, err := readRecord(raw, &m.view, m.self, m.names)
 	if err != nil || r == nil {
 		m.badFrames++
-		m.fault(from, "fill: a record that does not belong here")
+		m.breach(from, "fill: a record that does not belong here")
 		return
 	}
 	if _, there := m.ahead[r.src][idx]; there || idx < m.inNext[r.src] {
 		return
 	}
 	if r.t <= m.prom[r.src] { // I3
-		m.fault(from, "fill: deadline of a record breaks its source's promise")
+		m.fault(from, "fill: deadline of a record breaks its source's promise") // whose doing it is nobody can tell
 		return
 	}
 	m.heldIn[r.src] = append(m.heldIn[r.src], r)

@@ -26,6 +26,7 @@ const (
 	frameBump
 	frameBody
 	frameRefusal // the sender cannot learn the state
+	frameBreach  // what the sender has seen another site do
 )
 
 // errKind says that a message is of a kind this version does not know.

@@ -464,6 +464,10 @@ func (r *Replica) promiseIn(data []byte) {
 	if !ok || src == m.self || g.inbox[src].reading > p.reading {
 		return
 	}
+	if p.contradicts() {
+		r.accuse(breach{kind: breachPromise, src: uint8(src)})
+		return
+	}
 	r.judgeReading(src, p.reading)
 	r.exchange.keepPromise(len(m.view.Members), m.self, src, p, m.inNext[src])
 	to := p.to[m.self]

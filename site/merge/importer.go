@@ -30,26 +30,28 @@ type imported struct {
 }
 
 // add queues a record of the source at place src; the machine wants the one with index next.
-// It returns errGap if the record cannot follow what is queued.
+// It returns errGap if the record does not follow what is there.
 func (im *importer) add(now time.Duration, src int, it imported, next uint64) error {
 	s := &im.sources[src]
-	if len(s.items) > 0 && s.items[0].idx > next && it.idx == next {
-		im.drop(src) // left over from a stream that has ended; here is the new one
-	}
-	if n := len(s.items); n > 0 {
-		if tail := s.items[n-1].idx; it.idx <= tail {
-			return nil
-		} else if it.idx != tail+1 {
-			return errGap
-		}
-	} else if it.idx < next {
+	switch want := s.want(next); {
+	case it.idx < want:
 		return nil
-	} else {
+	case it.idx > want:
+		return errGap
+	case len(s.items) == 0:
 		s.moved = now
 	}
 	s.items = append(s.items, it)
 	im.bytes += len(it.data)
 	return nil
+}
+
+// want is the index of the record that is next to come; the machine wants next.
+func (s *source) want(next uint64) uint64 {
+	if n := len(s.items); n > 0 {
+		return s.items[n-1].idx + 1
+	}
+	return next
 }
 
 // settle drops what the machine has taken in.
@@ -69,19 +71,9 @@ func (im *importer) settle(now time.Duration, inNext []uint64) {
 	}
 }
 
-// drop forgets what is queued of a source.
-func (im *importer) drop(src int) {
-	s := &im.sources[src]
-	for _, it := range s.items {
-		im.bytes -= len(it.data)
-	}
-	*s = source{}
-}
-
-// retry looks after sources that do not move: what is next is injected again; a gap
-// is left to the overlay, which pulls from the new position. It returns when to look
-// again.
-func (im *importer) retry(now time.Duration, inNext []uint64) time.Duration {
+// retry looks after sources that do not move: what is next is injected again. It returns
+// when to look again.
+func (im *importer) retry(now time.Duration) time.Duration {
 	due := noTime
 	for i := range im.sources {
 		s := &im.sources[i]
@@ -89,12 +81,7 @@ func (im *importer) retry(now time.Duration, inNext []uint64) time.Duration {
 			continue
 		}
 		if now-s.moved >= importStuck {
-			s.moved = now
-			if s.items[0].idx > inNext[i] {
-				im.drop(i)
-				continue
-			}
-			s.injected = 0
+			s.moved, s.injected = now, 0
 		}
 		if at := s.moved + importStuck; due == noTime || at < due {
 			due = at
@@ -138,15 +125,12 @@ func (im *importer) next(a *arena) (ring.Frame, bool) {
 	return ring.Frame{}, false
 }
 
-// errGap says that a record does not follow the one before it. Its source need not have left
-// anything out: when a node gets another machine, of the same instance or of another one of its
-// site, what the overlay was about to hand over was meant for the former one. The log is
-// pulled again, from where the new one is.
-var errGap = errors.New("record: a gap in the stream")
-
-// errElsewhere says that a record is for others: it was pulled by an instance that this
-// node has left since.
-var errElsewhere = errors.New("record: for another instance")
+// errGap says that a record does not follow the one before it, and errMisplaced that it is not
+// one of its log for this instance.
+var (
+	errGap       = errors.New("record: a gap in the stream")
+	errMisplaced = errors.New("record: it does not belong into this log")
+)
 
 // locate reads where a record stands, without the rest.
 func locate(data []byte, v *membership.SiteView, self, src int) (imported, error) {
@@ -155,11 +139,8 @@ func locate(data []byte, v *membership.SiteView, self, src int) (imported, error
 	if r.Err() != nil {
 		return imported{}, r.Err()
 	}
-	if h.view != v.ID || h.src != v.Members[src].Instance || h.d&^v.All() != 0 {
-		return imported{}, errors.New("record: does not belong into this log")
-	}
-	if !h.d.Has(self) {
-		return imported{}, errElsewhere
+	if h.view != v.ID || h.src != v.Members[src].Instance || h.d&^v.All() != 0 || !h.d.Has(self) {
+		return imported{}, errMisplaced
 	}
 	others := h.d.Without(src)
 	r.Bytes(8 * others.Rank(self))

@@ -25,7 +25,7 @@ func (m *machine) inbound(data []byte) {
 	}
 	if r.t <= m.prom[r.src] && !m.off(noFault) { // I3
 		m.hold(m.off(noIdxGate) || m.off(noFloor), "Z4: T of an import is not above the promise")
-		m.fault(r.src, "record: deadline breaks a promise")
+		m.breach(r.src, "record: deadline breaks a promise")
 	}
 	m.inNext[r.src]++
 	m.logNext[r.src] = r.n + 1
@@ -54,7 +54,7 @@ func (m *machine) faultOf(data []byte, what string) {
 	in := wire.NewReader(data)
 	h := readRecordHead(&in)
 	if i, ok := m.view.Index(h.src); ok && in.Err() == nil && i != m.self {
-		m.fault(i, what)
+		m.breach(i, what)
 	}
 }
 

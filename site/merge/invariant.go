@@ -34,6 +34,8 @@ const (
 	anyIdx                          // I1 without idx
 	noIdxGate                       // I2 without idx
 	noFault                         // I3: nobody says that a record breaks a promise
+	anyGap                          // I4: who sees a gap is believed, whatever the site holds
+	trustful                        // I4: who breaks the protocol stays in the view
 	vAtT                            // D1: V is the T of what was delivered last
 	noStable                        // D2
 	selfStable                      // D2 without the own stable line

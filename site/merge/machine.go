@@ -67,6 +67,7 @@ type machine struct {
 	skipD   membership.Set                                // the instance where they saw it
 	skipPos ring.Position                                 // where they came in
 	samples []heard                                       // promises whose records have come since the gateway last looked
+	broke   []SiteInstance                                // who broke the protocol, since the Replica last looked
 	applied uint64                                        // federated activity: grows with every accept and import
 	counters
 }

@@ -32,6 +32,7 @@ type Replica struct {
 	importer importer
 	views    viewProposer
 	exchange exchange
+	witness  witness
 
 	attached   bool              // the clients of this node may use the machine
 	asking     bool              // an Attach or Bump has to go out
@@ -77,10 +78,11 @@ func (r *Replica) begin(now time.Duration, fx *Effects) {
 func (r *Replica) end() {
 	if m := r.m; m != nil {
 		r.forgetEnded()
+		r.distrust()
 		if r.gateway.is {
 			r.measure()
 			r.importer.settle(r.now, m.inNext)
-			r.importDue = r.importer.retry(r.now, m.inNext)
+			r.importDue = r.importer.retry(r.now)
 			r.release()
 			r.promiseOut()
 			r.exchangeOut()
@@ -135,6 +137,7 @@ func (r *Replica) ringInstalled(v *ring.View) {
 	}
 	r.proposer.ringChanged()
 	r.importer.again()
+	r.witness.said = 0
 	r.gateway.ticking, r.gateway.leads, r.asking = false, false, false
 	r.askDue = noTime
 	r.fx.Kick = true
@@ -259,6 +262,8 @@ func (r *Replica) apply(ev *ring.Event) {
 			r.stateChanged()
 			r.consider()
 		}
+	case frameBreach:
+		err = r.breachIn(&in)
 	case frameBody:
 		b := &body{}
 		if err = b.read(&in); err == nil {
@@ -340,6 +345,7 @@ func (r *Replica) viewChanged() {
 	r.base = timeBase{m.clock, r.now}
 	r.proposer.viewChanged()
 	r.importer = importer{sources: make([]source, len(m.view.Members))}
+	r.witness = witness{}
 	r.gatewayReset()
 	r.exchange.rows, r.exchange.id, r.views.waiting = nil, membership.ViewID{}, nil
 	r.views.slow, r.views.wasWhole = slowWatch{}, m.whole()

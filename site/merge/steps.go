@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"errors"
 	"time"
 
 	"ringway/membership"
@@ -53,28 +52,28 @@ func (r *Replica) GroupsOf(c membership.ClientID) int {
 // QueuedTotal returns how many requests of all clients wait, and their bytes.
 func (r *Replica) QueuedTotal() (messages, bytes int) { return r.proposer.count, r.proposer.bytes }
 
-// Import takes records that came out of another site's log, in their order. They are
-// kept and injected into the ring until the machine has them.
-func (r *Replica) Import(now time.Duration, log membership.LogID, records [][]byte, fx *Effects) {
+// Import takes records that came out of another site's log. They are kept and injected into
+// the ring until the machine has them. A batch that does not follow what is here was meant
+// for a former machine of this node; its source left nothing out. The log has to be pulled
+// again, from ImportPosition on.
+func (r *Replica) Import(now time.Duration, b *Batch, fx *Effects) {
 	r.begin(now, fx)
 	m := r.m
-	if m == nil || !r.gateway.is || m.foreign(log) {
+	if m == nil || !r.gateway.is || b.For != m.instance {
 		return
 	}
-	src, _ := m.view.Index(log.Instance)
-	for _, data := range records {
+	if from, known := r.ImportPosition(b.Log); !known || b.From > from {
+		return
+	}
+	src, _ := m.view.Index(b.Log.Instance)
+	for _, data := range b.Records {
 		it, err := locate(data, &m.view, m.self, src)
-		if errors.Is(err, errElsewhere) {
-			continue
-		}
+		want := r.importer.sources[src].want(m.inNext[src])
 		if err == nil {
 			err = r.importer.add(now, src, it, m.inNext[src])
 		}
-		if errors.Is(err, errGap) {
-			break
-		}
 		if err != nil {
-			fx.Faults = append(fx.Faults, Fault{log.Site, err.Error()})
+			r.judgeImport(src, err, want, it.idx)
 			break
 		}
 		r.judgeDeadline(src, it.t)
@@ -189,7 +188,7 @@ func (r *Replica) Backlog() int {
 	if r.gateway.tickDue != noTime && r.gateway.tickDue <= r.now {
 		n += small
 	}
-	if r.wantsToAsk() {
+	if r.wantsToAsk() || r.witness.said < len(r.witness.breaches) {
 		n += small
 	}
 	n += r.exchange.queue.bytes + r.importer.backlog()
@@ -229,6 +228,9 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 		return ring.Frame{Stream: controlStream - 1, Service: membership.Safe, Bound: true, Data: append([]byte{byte(frameSnapshot)}, state...)}, true
 	}
 	if f, ok := r.nextControl(); ok {
+		return f, true
+	}
+	if f, ok := r.nextBreach(); ok {
 		return f, true
 	}
 	if r.wantsToAsk() {

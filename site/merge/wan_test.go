@@ -25,6 +25,7 @@ type feedKey struct {
 type feed struct {
 	of     *machine // that it is for: a gateway that has got another one begins anew
 	next   uint64
+	from   uint64        // the number behind the last record sent
 	last   time.Duration // arrival of what is on the way
 	flying int
 }
@@ -110,8 +111,9 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	}
 	if f.flying == 0 {
 		f.next, _ = gw.replica.ImportPosition(id)
+		f.from = f.next
 	}
-	var batch [][]byte
+	batch := Batch{Log: id, For: gw.instance(), From: f.from}
 	for ; f.next < log.base+uint64(len(log.records)); f.next++ {
 		if f.next < log.base {
 			s.w.fail("site %d pulls %d, log starts at %d", s.index, f.next, log.base)
@@ -120,11 +122,12 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 		r := log.records[f.next-log.base]
 		for _, d := range r.Dests {
 			if d == gw.instance() {
-				batch = append(batch, r.Data)
+				batch.Records = append(batch.Records, r.Data)
+				f.from = r.N + 1
 			}
 		}
 	}
-	if len(batch) == 0 {
+	if len(batch.Records) == 0 {
 		return
 	}
 	f.flying++
@@ -132,7 +135,7 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 	if s.w.opt.rate != nil {
 		if rate := s.w.opt.rate(from.index, s.index); rate > 0 {
 			bytes := 0
-			for _, data := range batch {
+			for _, data := range batch.Records {
 				bytes += len(data)
 			}
 			f.last += time.Duration(bytes) * time.Second / time.Duration(rate)
@@ -147,7 +150,7 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 			delete(s.feeds, key) // the stream breaks, and what is on its way is lost
 			return
 		}
-		gw.replica.Import(s.w.now, id, batch, &gw.fx)
+		gw.replica.Import(s.w.now, &batch, &gw.fx)
 		gw.carry()
 	})
 }
