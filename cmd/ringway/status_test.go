@@ -82,9 +82,11 @@ func TestStatusText(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), wantStatus)
 	}
 	s.View.Complete = false
+	s.Counters = map[string]uint64{"merge_faults": 3}
 	b.Reset()
 	writeStatus(&b, &s)
-	if !strings.Contains(b.String(), "not ready: not every site") || !strings.Contains(b.String(), "not complete, 2 of 2") {
+	if !strings.Contains(b.String(), "not ready: not every site") || !strings.Contains(b.String(), "not complete, 2 of 2") ||
+		!strings.Contains(b.String(), "broke the protocol 3 times") {
 		t.Errorf("got\n%s", b.String())
 	}
 }

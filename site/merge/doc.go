@@ -21,6 +21,7 @@
 //	            deadlines that are proposed for it, at the token's visit
 //	gateway     when to tick, what to release, which promises to give
 //	importer    records that came in and are not in the ring's order yet
+//	breach      who breaks the protocol, and what becomes of it
 //	descent     lineage: which of the nodes that meet in a ring have the state, and
 //	            how the others get it (a snapshot through the ring)
 //	arrival     how nodes that have no part in it yet bring in their clients
@@ -43,6 +44,9 @@
 //	P2  The machine accepts or rejects a proposed T; it never changes it.
 //	I1  Imports are taken by index, so that several gateways may bring the same one.
 //	I2  A promise counts when the records below its index are there.
+//	I4  Who breaks the protocol is taken out of the view. A gap in a stream is its
+//	    source's doing if the log has nothing between, and the site still lacks it when all
+//	    of the ring hear of it (docs/decisions/0037).
 //	J1  The first member of a site in a group is announced to all sites, which answer
 //	    with what they have, before its join gets a deadline.
 //	J4  The last one's leave takes the interest away again.
