@@ -319,7 +319,7 @@ func (r *Replica) viewReading(now time.Duration) int64 {
 	if ahead > int64(stepBehind) {
 		slew = ahead
 	}
-	return reading + min(ahead, max(slew, r.makeUp(ahead)))
+	return reading + min(ahead, max(slew, r.makeUp(min(ahead, stepOf(len(m.view.Members))-(reading-m.clock)))))
 }
 
 // lead is how far ahead of our clock the promises to a member lie.

@@ -10,7 +10,7 @@ const (
 	// maxAhead bounds how far a deadline may lie ahead of the clock.
 	maxAhead = int64(5 * time.Second)
 	// maxStep bounds how far one Tick moves the clock: a wild reading costs
-	// little.
+	// little. In large quiet views Ticks are farther apart (stepOf).
 	maxStep = int64(time.Second)
 	// maxLead bounds how far deadlines and floors are set ahead for one member.
 	maxLead = int64(2 * time.Second)

@@ -15,7 +15,7 @@ func (m *machine) tick(t *tick) {
 	m.ticks++
 	reading := t.reading
 	if !m.off(noStep) {
-		reading = min(reading, m.clock+maxStep)
+		reading = min(reading, m.clock+stepOf(len(m.view.Members)))
 	}
 	m.clock = max(m.clock, reading)
 	if !m.frozen() {

@@ -21,6 +21,10 @@ const (
 // quiet is the time between ticks while nobody sends.
 func (r *Replica) quiet() time.Duration { return quietFor(len(r.m.view.Members)) }
 
+// stepOf bounds how far one Tick moves the clock in a view of n sites: the time between two Ticks
+// of a quiet one, a slew (slewPart), and what a busy machine may be late by. Less than maxAhead.
+func stepOf(n int) int64 { return max(maxStep, int64(quietFor(n))*5/4) }
+
 // quietFor is quiet in a view of n sites: quietInterval for up to six, 1.5 seconds for fifty.
 // Only the first message after quiet pays for it: what it waits for begins to come when the
 // others hear of it (C6).

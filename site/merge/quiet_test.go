@@ -30,3 +30,28 @@ func TestQuietPromisesAreFew(t *testing.T) {
 		t.Errorf("fifty sites promise every %v", every)
 	}
 }
+
+// TestViewTimeInQuietViews: however many sites there are, the clock of a quiet view keeps up with
+// time, also while it is slewed, and beside a machine that is busy. With a bound of a second for
+// each Tick, one of fifty sites would lose a third of it.
+func TestViewTimeInQuietViews(t *testing.T) {
+	for n := 2; n <= membership.MaxSites; n++ {
+		view := membership.SiteView{ID: membership.ViewID{Epoch: 1}}
+		for i := range n {
+			view.Members = append(view.Members, SiteInstance{Instance: membership.InstanceID(i + 1), Site: membership.SiteID(i + 1)})
+		}
+		m := newMachine(&Config{}, &interner{}, 1, view)
+		m.fx = &Effects{}
+		every := quietFor(n) + quietFor(n)/slewPart + 45*time.Millisecond
+		now := time.Duration(0)
+		for ; now < time.Minute; now += every {
+			m.tick(&tick{tag: m.tag, reading: int64(now), leads: make([]int64, n)})
+		}
+		if lost := now - every - time.Duration(m.clock); lost != 0 {
+			t.Errorf("%d sites: in a minute of Ticks each %v the clock loses %v", n, every, lost)
+		}
+		if step := time.Duration(stepOf(n)); step >= time.Duration(maxAhead)/2 {
+			t.Errorf("%d sites: one wild Tick moves the clock by %v", n, step)
+		}
+	}
+}

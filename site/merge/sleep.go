@@ -38,11 +38,11 @@ func (s *sleep) lacks(now time.Duration) time.Duration {
 	return s.lack
 }
 
-// makeUp returns how much of what other sites are ahead a Tick makes up for, at most what
-// one Tick can.
-func (r *Replica) makeUp(ahead int64) int64 {
-	step := min(r.sleep.lacks(r.now), time.Duration(ahead), time.Duration(maxStep))
-	if r.m.off(lateRiser) {
+// makeUp returns how much of what other sites are ahead a Tick makes up for; most is what
+// it can.
+func (r *Replica) makeUp(most int64) int64 {
+	step := min(r.sleep.lacks(r.now), time.Duration(most))
+	if step <= 0 || r.m.off(lateRiser) {
 		return 0
 	}
 	r.sleep.lack -= step
