@@ -33,6 +33,7 @@ type loop struct {
 	primary  func(bool) string
 	trace    *tracer
 	say      sayings
+	joins    joinWatch
 
 	clients  int // sessions that have not left the ring's order yet
 	sendErrs uint64
@@ -61,6 +62,9 @@ func (l *loop) run(ctx context.Context) {
 		l.gate.check()
 		end := l.now()
 		l.say.look(end, l.core.Ring.State())
+		if l.joins.due(end) {
+			l.joins.look(end, l.core.Replica.JoinsWaiting(maxJoinsWatched))
+		}
 		l.busy += end - begin
 		timer.Reset(max(0, l.core.Deadline()-end))
 	}

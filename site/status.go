@@ -40,6 +40,7 @@ func (n *node) Status() admin.Status {
 	if inner, ok := n.ask(); ok {
 		n.addRing(&s, &inner.ring)
 		n.addReplica(&s, &inner.replica)
+		s.Joins = inner.joins
 		s.Counters["node_loop_microseconds"] = uint64(inner.busy.Microseconds())
 		s.Counters["sessions_waiting_for_readers"] = uint64(inner.held)
 	}
@@ -65,13 +66,16 @@ type inner struct {
 	ring    ring.Status
 	replica merge.Status
 	busy    time.Duration
+	joins   []admin.JoinWait
 	held    int // senders of this node that wait for slow readers
 }
 
 func (n *node) ask() (inner, bool) {
 	answer := make(chan inner, 1)
 	l := n.loop
-	if !n.in.call(func() { answer <- inner{l.core.Ring.Status(), l.core.Replica.Status(), l.busy, len(l.flow.held)} }) {
+	if !n.in.call(func() {
+		answer <- inner{l.core.Ring.Status(), l.core.Replica.Status(), l.busy, l.joins.status(l.now()), len(l.flow.held)}
+	}) {
 		return inner{}, false
 	}
 	select {

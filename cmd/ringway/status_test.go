@@ -26,6 +26,8 @@ func sampleStatus() admin.Status {
 			{Origin: "lon", Own: true, First: 7, Next: 9, Bytes: 4096, Subscribers: []admin.Subscriber{{Gateway: "fra-1", Next: 8, Lag: 1}}},
 			{Origin: "fra", Importing: true, First: 10, Next: 12, From: "fra-1", Resumes: 2},
 		},
+		Joins: []admin.JoinWait{{Group: "quotes", Clients: 2, WaitedMS: 2500, Sites: []admin.SiteWait{
+			{Site: "fra", Bytes: 128 << 10, Records: 7}, {Site: "nyc", Bytes: 0}}}},
 		Export: admin.Export{Position: 9, Stable: 7, UnstableBytes: 3 << 20},
 		Groups: 2, Clients: 3,
 		Sessions: []admin.Session{{Name: "#a\x1b[2J#lon-1", Address: "10.0.0.9:5", Groups: 1, Received: 8, Delivered: 9}},
@@ -53,6 +55,10 @@ nyc  -        unreachable
 
 STREAM OF  POSITION  LAG        BEHIND   SLOW
 fra        12        3 records  41.0 ms  0.0 ms
+
+JOIN WAITS  CLIENTS  FOR  UNDER WAY TO IT  MISSING OF IT  SINCE
+quotes      2        fra  128.0 KiB        7 records      2500.0 ms
+quotes      2        nyc  0 B              0 records      2500.0 ms
 
 LOG OF  RECORDS   KEPT     FROM       RESUMED  TO
 lon     7 to 9    4.0 KiB  this site  0        fra-1 (1 behind)

@@ -59,6 +59,14 @@ func writeStatus(out io.Writer, s *admin.Status) error {
 			w.row(t.Origin, fmt.Sprint(t.Position), fmt.Sprintf("%d records", t.Lag), ms(t.LagMS), ms(t.SlowMS))
 		}
 	}
+	if len(s.Joins) > 0 {
+		w.heading("JOIN WAITS", "CLIENTS", "FOR", "UNDER WAY TO IT", "MISSING OF IT", "SINCE")
+		for _, j := range s.Joins {
+			for _, x := range j.Sites {
+				w.row(j.Group, fmt.Sprint(j.Clients), x.Site, size(uint64(x.Bytes)), fmt.Sprintf("%d records", x.Records), ms(j.WaitedMS))
+			}
+		}
+	}
 	if len(s.Logs) > 0 {
 		w.heading("LOG OF", "RECORDS", "KEPT", "FROM", "RESUMED", "TO")
 		for _, l := range s.Logs {

@@ -182,6 +182,10 @@ func complete(s *Status) {
 		notNil(&s.Logs[i].Subscribers)
 	}
 	notNil(&s.Sessions)
+	notNil(&s.Joins)
+	for i := range s.Joins {
+		notNil(&s.Joins[i].Sites)
+	}
 	for i := range s.Routes {
 		notNil(&s.Routes[i].Path)
 	}

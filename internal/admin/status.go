@@ -22,16 +22,18 @@ type Status struct {
 
 	Certificate Certificate `json:"certificate"`
 
-	Ring     Ring      `json:"ring"`
-	View     View      `json:"view"`
-	Links    []Link    `json:"links"`
-	Routes   []Route   `json:"routes"`
-	Streams  []Stream  `json:"streams"`
-	Logs     []Log     `json:"logs"` // of a gateway
-	Export   Export    `json:"export"`
-	Groups   int       `json:"groups"`         // with a member anywhere that this node knows
-	Clients  int       `json:"sessions_total"` // sessions of this node
-	Sessions []Session `json:"sessions"`       // at most MaxSessionsListed of them
+	Ring    Ring     `json:"ring"`
+	View    View     `json:"view"`
+	Links   []Link   `json:"links"`
+	Routes  []Route  `json:"routes"`
+	Streams []Stream `json:"streams"`
+	Logs    []Log    `json:"logs"` // of a gateway
+	Export  Export   `json:"export"`
+	// Joins of this node's clients that wait for other sites now; those of 256 groups at most.
+	Joins    []JoinWait `json:"joins_waiting"`
+	Groups   int        `json:"groups"`         // with a member anywhere that this node knows
+	Clients  int        `json:"sessions_total"` // sessions of this node
+	Sessions []Session  `json:"sessions"`       // at most MaxSessionsListed of them
 
 	// Counters only grow while the node lives. Keys are a part's name and what it
 	// counts: ring_packets_sent, lan_truncated, sessions_refused, …
@@ -156,6 +158,21 @@ type Subscriber struct {
 	Next    uint64 `json:"next"` // everything below was sent
 	Lag     uint64 `json:"lag_records"`
 	Sent    uint64 `json:"bytes_sent"`
+}
+
+// A JoinWait is a group that clients of the node wait to get into.
+type JoinWait struct {
+	Group    string     `json:"group"`
+	Clients  int        `json:"clients"`
+	WaitedMS float64    `json:"waited_ms"` // since it was noticed, which may be half a second late
+	Sites    []SiteWait `json:"sites"`     // that it waits for
+}
+
+// A SiteWait is a site that a join waits for, with the queues in both directions.
+type SiteWait struct {
+	Site    string `json:"site"`
+	Bytes   int    `json:"bytes_under_way"` // of this site's records, to it
+	Records uint64 `json:"records_missing"` // of its own, that have not come
 }
 
 // Export is the own site's log.

@@ -47,17 +47,37 @@ func joinBesideThinLink(t *testing.T, off mutant) (took time.Duration, arrived i
 	arrived = w.outputs - before
 	newcomer := w.sites[0].nodes[1].connect("new")
 	newcomer.join("alone")
-	from := w.now
+	from, named := w.now, false
 	for w.now < from+11*time.Second {
 		if g := newcomer.node.replica.m.groups["alone"]; g != nil && g.Has(newcomer.id) {
 			break
 		}
 		chat(50 * time.Millisecond)
+		named = named || saysWhy(newcomer, w.sites[1].id)
+	}
+	if w.now < from+11*time.Second && (!named || saysWhy(newcomer, w.sites[1].id)) {
+		t.Errorf("the node said that the join waits for the thin link: %v; and says so when it is through: %v", named, saysWhy(newcomer, w.sites[1].id))
 	}
 	if len(w.faults) > 0 {
 		t.Errorf("%v", w.faults)
 	}
 	return w.now - from, arrived
+}
+
+// saysWhy says whether a client's node tells that its join to "alone" waits for a site, and that
+// something is queued before it.
+func saysWhy(c *simClient, site membership.SiteID) bool {
+	for _, x := range c.node.replica.JoinsWaiting(4) {
+		if x.Group != "alone" {
+			continue
+		}
+		for _, on := range x.On {
+			if on.Site == site && x.Clients == 1 && on.Bytes+int(on.Records) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // TestAJoinBesideAThinLink: what sites have under way to each other is a queue that a join
