@@ -30,6 +30,8 @@
 //     is told, then the sockets close.
 //  6. Of a topology that changes while the node runs, only what no other node of the site
 //     has to decide alike is put in force: rules of access, and links (reload.go).
+//  7. The overlay is told from where each log goes on. Where the replica goes on lower than
+//     it has got, the log is pulled anew (puller.go).
 //
 // Package site may import every package but cmd and the simulator.
 package site

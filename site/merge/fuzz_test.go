@@ -64,6 +64,7 @@ func FuzzRingFrame(f *testing.F) {
 		}
 	}
 	f.Add(append([]byte{byte(frameSnapshot)}, t.state...))
+	f.Add((&breach{kind: breachGap, src: 1, want: 1 << 40, got: 1 << 41}).append(nil, t.node.replica.m.tag))
 	from := t.node.site.nodes[1].id
 	f.Fuzz(func(tt *testing.T, frame []byte) {
 		if len(frame) == 0 {
