@@ -14,6 +14,12 @@ func TestKnownGone(t *testing.T) {
 	knew := func(e Event) Event { e.Without = []string{run}; return e }
 	member := func(c string) []Event { return member(c, "1", both...) }
 	quiet := life("b", then(member(c2), stop())...)
+	elsewhere := life("b", then(member(c2), stop())...)
+	for i := range elsewhere.Events {
+		if elsewhere.Events[i].Kind == GView {
+			elsewhere.Events[i].ID = "0"
+		}
+	}
 	signal, safe := gsig(c1, "g", "", both...), dlv(c1, c1, 1)
 	submitted := submit(c1, 1, Safe, "g")
 	with := func(c string, with ...string) Event { return come(gview(c, "g", "2", both...), with...) }
@@ -27,6 +33,8 @@ func TestKnownGone(t *testing.T) {
 		{"known, no signal", "P14", true, []Trace{life("a", then(member(c1), submitted, knew(safe), stop())...), quiet}},
 		{"behind the signal, not along", "P14", false, []Trace{life("a", then(member(c1), submitted, signal, knew(safe), with(c1, c1), stop())...), quiet}},
 		{"behind the signal, and along", "P14", true, []Trace{life("a", then(member(c1), submitted, signal, knew(safe), with(c1, both...), stop())...), quiet}},
+		{"had no such view, no signal", "P14", true, []Trace{life("a", then(member(c1), submitted, safe, stop())...), elsewhere}},
+		{"had no such view, behind the signal", "P14", false, []Trace{life("a", then(member(c1), submitted, signal, safe, stop())...), elsewhere}},
 		{"ended its session", "P14", false, []Trace{life("a", then(member(c1), submitted, safe, with(c1, both...), stop())...), life("b", then(member(c2), gone(c2), stop())...)}},
 		{"ended its session behind it", "P14", true, []Trace{life("a", then(member(c1), submitted, safe, with(c1, both...), stop())...), life("b", then(member(c2), with(c2, both...), gone(c2), stop())...)}},
 		{"known to the other one", "P15", false, []Trace{life("a", then(member(c1), knew(with(c1, c1)))...), life("b", then(member(c2), with(c2, both...))...)}},

@@ -55,14 +55,16 @@ func safeDelivery(h *history, r *report) {
 	}
 }
 
-// safeFor checks P14 for one delivery and one group.
+// safeFor checks P14 for one delivery and one group. Behind the group's signal it holds among
+// those who stay together: whoever never had the view that the signal ends is not along. It
+// was lost before it could have it, or came to the receivers' site by another way.
 func (h *history) safeFor(r *report, c *client, it item, view, groupSignal, signal *Event) {
 	bound := view.Members
 	if groupSignal != nil {
 		bound = groupSignal.Members
 	}
 	for _, name := range bound {
-		if d := h.byClient[name]; d != nil && (groupSignal == nil || !it.without(d)) && (it.phase != Transitional || groupSignal == nil || h.comesAlong(d, c, signal)) {
+		if d := h.byClient[name]; d != nil && (groupSignal == nil || !it.without(d) && d.had(view)) && (it.phase != Transitional || groupSignal == nil || h.comesAlong(d, c, signal)) {
 			h.safeAt(r, c, d, it, view, groupSignal, signal)
 		}
 	}
@@ -135,15 +137,18 @@ func (h *history) safeAt(r *report, c, d *client, it item, evidence ...*Event) {
 
 // wentOn says whether client d has had a view of a group that c got behind a message.
 func (h *history) wentOn(c, d *client, m *message) bool {
-	if d.views == nil {
-		d.views = map[groupView]bool{}
-		for _, it := range d.items {
+	return slices.ContainsFunc(c.items[c.got[m]:], func(it item) bool { return it.Kind == GView && d.had(it.Event) })
+}
+
+// had says whether a client has had a view of a group.
+func (c *client) had(view *Event) bool {
+	if c.views == nil {
+		c.views = map[groupView]bool{}
+		for _, it := range c.items {
 			if it.Kind == GView {
-				d.views[groupView{it.Group, it.ID}] = true
+				c.views[groupView{it.Group, it.ID}] = true
 			}
 		}
 	}
-	return slices.ContainsFunc(c.items[c.got[m]:], func(it item) bool {
-		return it.Kind == GView && d.views[groupView{it.Group, it.ID}]
-	})
+	return c.views[groupView{view.Group, view.ID}]
 }
