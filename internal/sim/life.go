@@ -61,7 +61,8 @@ func (f *federation) boot(at *place) {
 	at.life = l
 	l.trace = &evs.Trace{Node: at.name, Boot: l.boot, Start: int64(f.now)}
 	f.traces = append(f.traces, l.trace)
-	l.recorder = trace.New(trace.Config{Self: at.id, Name: at.name, Boot: l.boot, NodeName: f.nodeName, Emit: l.emit, Message: l.delivered})
+	l.recorder = trace.New(trace.Config{Self: at.id, Name: at.name, Boot: l.boot, NodeName: f.nodeName, Site: at.site.name, Scoped: siteScoped,
+		Emit: l.emit, Message: l.delivered})
 
 	cfg := ring.Config{Self: at.id, Incarnation: uint64(epochUnix)*1e9 + uint64(f.now) + 1, Label: 7, MaxPacket: 1400,
 		Windows: ring.DefaultWindows(), Timing: ring.DefaultTiming(len(at.site.places))}

@@ -236,8 +236,8 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 	}
 	target := m.target().ID
 	if c.view.ID.Compare(target) > 0 && c.kind != controlDecline {
-		if wait, early := r.views.peers.refuses(r.now, c.view.ID, &r.cfg.Timing); early {
-			r.decline(&c, wait)
+		if r.views.peers.refuses(r.now, c.view.ID, &r.cfg.Timing) {
+			r.decline(&c)
 			return
 		}
 		if c.kind == controlHave {
@@ -256,12 +256,18 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 }
 
 // decline answers a proposal that comes too early (X8). The proposer is frozen by it and asks
-// again and again: each question has its answer, each piece of its Fill need not.
-func (r *Replica) decline(c *control, wait time.Duration) {
-	proposer := c.view.ID.Proposer
-	if i, ok := c.view.Index(proposer); ok && c.from == proposer && c.piece == 0 {
-		no := control{kind: controlDecline, view: c.view, from: r.m.instance, to: proposer, wait: wait}
-		r.fx.Controls = append(r.fx.Controls, Control{To: c.view.Members[i], Data: no.append(nil)})
+// again and again: each question has its answer, each piece of its Fill need not. Others in it
+// that would be declined as well are told at once: the next turn is theirs.
+func (r *Replica) decline(c *control) {
+	p, proposer := &r.views.peers, c.view.ID.Proposer
+	if c.from != proposer || c.piece != 0 {
+		return
+	}
+	for _, x := range c.view.Members {
+		if wait, early := p.early(r.now, x.Instance, &r.cfg.Timing); early || x.Instance == proposer {
+			no := control{kind: controlDecline, view: c.view, from: r.m.instance, to: x.Instance, wait: max(0, wait)}
+			r.fx.Controls = append(r.fx.Controls, Control{To: x, Data: no.append(nil)})
+		}
 	}
 }
 

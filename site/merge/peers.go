@@ -20,11 +20,11 @@ type peers struct {
 type peer struct {
 	Reach
 	reachable bool
-	since     time.Duration // reachable, or not, without a break
-	away      time.Duration // noTime: not put off. Else since when it has had to wait
-	firm      bool          // put off for more than silence: that a promise comes does not count
+	since     time.Duration     // reachable, or not, without a break
+	away      time.Duration     // noTime: not put off. Else since when it has had to wait
+	firm      bool              // put off for more than silence: that a promise comes does not count
+	refused   membership.ViewID // the latest of its proposals that came too early
 	declines  declination
-	denied    membership.ViewID // its proposal that was declined last
 }
 
 // A declination is what a peer has answered to a proposal of this instance: it has put this
@@ -158,22 +158,28 @@ func (p *peers) steadyAt(x *peer, t *Timing) time.Duration {
 	return max(x.since, x.away) + wait
 }
 
-// refuses says whether a proposal comes too early, because its proposer was put off, and how
-// long that has to wait. A quarter less is enough, so that two clocks need not agree. What was
-// declined once stays declined: its proposer goes on without this instance already.
-func (p *peers) refuses(now time.Duration, v membership.ViewID, t *Timing) (wait time.Duration, early bool) {
+// refuses says whether a proposal comes too early. It stays refused: whoever was told so does
+// not count on an answer any more.
+func (p *peers) refuses(now time.Duration, v membership.ViewID, t *Timing) bool {
 	x := p.known[v.Proposer]
 	if x == nil {
+		return false
+	}
+	if _, early := p.early(now, v.Proposer, t); early && v.Compare(x.refused) > 0 {
+		x.refused = v
+	}
+	return v.Compare(x.refused) <= 0
+}
+
+// early says whether it is too early for proposals of an instance, because it was put off, and
+// how long it has to wait. A quarter less is enough, so that two clocks need not agree.
+func (p *peers) early(now time.Duration, i membership.InstanceID, t *Timing) (wait time.Duration, early bool) {
+	x := p.known[i]
+	if x == nil || x.away == noTime {
 		return 0, false
 	}
 	from, at := max(x.since, x.away), p.steadyAt(x, t)
-	if x.denied != v {
-		if x.away == noTime || now-from >= (at-from)*3/4 {
-			return max(0, at-now), false
-		}
-		x.denied = v
-	}
-	return max(0, at-now), true
+	return at - now, now-from < (at-from)*3/4
 }
 
 // declined notes that an instance takes part in no proposal for a while, and not in this one.
