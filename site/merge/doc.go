@@ -90,7 +90,7 @@
 //	    not all that go on together know the same of them.
 //	X8  Who was lost has to be steady before a view takes it in again, longer each
 //	    time; its own proposals are declined for as long, and it is told how long
-//	    (docs/decisions/0036).
+//	    (docs/decisions/0036). Nobody is taken out of a view whose others come in a moment.
 //	B6  Who is slow is taken out for the sake of groups that do not wait (slow.go). Whoever
 //	    sees members in a newer view, which it cannot be part of without having said
 //	    Ready, goes on without them at once.

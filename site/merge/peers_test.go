@@ -124,3 +124,52 @@ func TestWhoIsPutOffWaits(t *testing.T) {
 		}
 	}
 }
+
+// aWaitForOne: the lowest instance, which has the first turn, lost two sites that stay
+// together, and has one of them back soon and the other one somewhat later. It returns how many
+// views the latter had until all were together, and how long that took.
+func aWaitForOne(t *testing.T, off mutant) (views int, took time.Duration) {
+	opt := plainOptions(3, 2)
+	opt.timing = hasty
+	opt.timing.MaxRejoin = time.Minute
+	w := newWorld(1, opt, &hooks{off: off})
+	w.runUntil(10*time.Second, "sites meet", w.federated)
+	members := w.sites[0].nodes[0].replica.m.view.Members
+	at := func(place int) int {
+		return slices.IndexFunc(w.sites, func(s *simSite) bool { return s.nodes[0].instance() == members[place].Instance })
+	}
+	for _, n := range w.sites[at(0)].nodes {
+		*n.replica.views.peers.history(members[1].Site) = history{wait: 2 * time.Second, merged: w.now}
+	}
+	letters := []byte("bbb")
+	letters[at(0)] = 'a'
+	w.parts(string(letters))
+	w.runUntil(10*time.Second, "a cut", func() bool { return w.inView(at(0), at(0)) && w.inView(at(1), at(1), at(2)) })
+	w.heal()
+	began := w.now
+	m := w.sites[at(1)].nodes[0].replica.m
+	last := m.view.ID
+	w.runUntil(time.Minute, "together again", func() bool {
+		if m.view.ID != last {
+			views, last = views+1, m.view.ID
+		}
+		return w.federated()
+	})
+	w.check.final()
+	report(t, 1, w)
+	return views, w.now - began
+}
+
+// TestNobodyIsTakenApart: a site that may have one of two back, and the other one in a moment,
+// waits for both. Taking the one out of their view gives the other two views more.
+func TestNobodyIsTakenApart(t *testing.T) {
+	views, took := aWaitForOne(t, 0)
+	more, sooner := aWaitForOne(t, apart)
+	t.Logf("%d views until all are together after %v; one by one %d, %v", views, took, more, sooner)
+	if views > 2 {
+		t.Errorf("%d views until all are together", views)
+	}
+	if more < 4 {
+		t.Errorf("%d views although nobody waits: this test proves nothing", more)
+	}
+}

@@ -90,26 +90,36 @@ func (m *machine) target() *membership.SiteView {
 }
 
 // wantedMembers are the members that the view should have: this instance, those of the view
-// that are there, and others that have been there for long enough.
+// that are there, and others that have been there for long enough. Nobody is taken out of a
+// view whose other members may come along soon: they would need one more view to go on
+// without it, and another one to follow.
 func (r *Replica) wantedMembers() []SiteInstance {
 	m, p := r.m, &r.views.peers
 	self := SiteInstance{Instance: m.instance, Site: r.cfg.Site}
 	want := []SiteInstance{self}
 	target := m.target()
+	var others []*peer
 	for _, x := range target.Members {
 		if x != self && r.stillThere(x) {
 			want = append(want, x)
 		}
 	}
+	soon := map[membership.ViewID]bool{}
 	for id, x := range p.known {
 		if !x.reachable || id == m.instance || slices.Contains(target.Members, x.SiteInstance) {
 			continue
 		}
 		if at := max(p.steadyAt(x, &r.cfg.Timing), x.declines.until); at > r.now {
 			r.views.due = min(r.views.due, at)
+			soon[x.View] = soon[x.View] || at-r.now <= maxProposeWait
 			continue
 		}
-		want = append(want, x.SiteInstance)
+		others = append(others, x)
+	}
+	for _, x := range others {
+		if !soon[x.View] || m.off(apart) {
+			want = append(want, x.SiteInstance)
+		}
 	}
 	slices.SortFunc(want, func(a, b SiteInstance) int { return cmp.Compare(a.Instance, b.Instance) })
 	if len(want) > membership.MaxSites {
