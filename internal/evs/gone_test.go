@@ -46,6 +46,25 @@ func TestKnownGone(t *testing.T) {
 	}
 }
 
+// TestWhoCrashesNeedNotHaveShared: records that a node accepted right before it crashed may be
+// others at those who had not heard of them; not if it goes on, or somebody has heard (P18).
+func TestWhoCrashesNeedNotHaveShared(t *testing.T) {
+	lives := func(end ...Event) []Trace {
+		a := life("a", append([]Event{connect("c1"), view(1, "A", "A", "B"), attach(1, "A"), keyed("c1", 1, Agreed, "A", 20, 1, "A", "B")}, end...)...)
+		return []Trace{a, life("b", view(1, "A", "A", "B"), keyed("c2", 1, Agreed, "A", 30, 1, "A", "B"), stop())}
+	}
+	if got := violated(lives(), settled); slices.Contains(got, "P18") {
+		t.Errorf("a node that crashed: %v", got)
+	}
+	if got := violated(lives(stop()), settled); !slices.Contains(got, "P18") {
+		t.Errorf("a node that is there: %v", got)
+	}
+	heard := append(lives(), life("d", view(1, "B", "A", "B"), imported("A", 1, 20), stop()))
+	if got := violated(heard, settled); !slices.Contains(got, "P18") {
+		t.Errorf("somebody has heard of it: %v", got)
+	}
+}
+
 // TestClosingIsNotOfTheRing: what a node does in a ring before it knows that it is no heir
 // closes its old configuration, and is nothing that others of the ring do (P22).
 func TestClosingIsNotOfTheRing(t *testing.T) {

@@ -22,6 +22,7 @@ type history struct {
 type node struct {
 	*Trace
 	alive    bool     // it was there at the end
+	crashed  bool     // its trace ends without a word, and goes no further elsewhere
 	attaches bool     // the traces say when clients take part
 	lineages bool     // its trace says which lineages it took up
 	views    []*Event // that it installed
@@ -93,17 +94,25 @@ type delivery struct {
 // wantedBy says whether the client gets the message if it is addressed.
 func (m *message) wantedBy(c *client) bool { return !m.discard || m.sender != c }
 
+// stopped says whether a life ended in order, or with the run.
+func (t *Trace) stopped() bool {
+	n := len(t.Events)
+	return n > 0 && t.Events[n-1].Kind == Stop
+}
+
 func newHistory(traces []Trace, opts Options) *history {
 	h := &history{opts: opts, byClient: map[string]*client{}, byID: map[Message]*message{}, ofView: map[ViewID][]*message{}, downs: map[string][]*Event{}}
 	newest := map[string]int64{}
+	over := false // whoever is there yet has said so
 	for i := range traces {
 		newest[traces[i].Node] = max(newest[traces[i].Node], traces[i].Start)
+		over = over || traces[i].stopped()
 	}
 	for i := range traces {
 		t := &traces[i]
 		last := len(t.Events) - 1
-		ended := last >= 0 && t.Events[last].Kind == Stop
-		h.nodes = append(h.nodes, &node{Trace: t, alive: ended && t.Start == newest[t.Node] && (opts.QuietFrom == 0 || t.Start+t.Events[last].At >= opts.QuietFrom)})
+		ended := t.stopped()
+		h.nodes = append(h.nodes, &node{Trace: t, crashed: !ended && (over || t.Start < newest[t.Node]), alive: ended && t.Start == newest[t.Node] && (opts.QuietFrom == 0 || t.Start+t.Events[last].At >= opts.QuietFrom)})
 	}
 	for _, n := range h.nodes {
 		for i := range n.Events {

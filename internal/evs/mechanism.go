@@ -145,7 +145,8 @@ func (h *history) eachAccepted(f func(e *Event, alone bool)) {
 // the configuration: from the last lineage that it carried on.
 type closing struct{ from, to int }
 
-// closings lists a node's lone closings.
+// closings lists a node's lone closings. A crash is one, too: nobody need have heard of what the
+// node did last. What somebody has, is compared with what the others have.
 func (n *node) closings() []closing {
 	var all []closing
 	begin, open := 0, false
@@ -162,7 +163,7 @@ func (n *node) closings() []closing {
 			begin, open = i, false
 		}
 	}
-	if open {
+	if open || n.crashed {
 		all = append(all, closing{begin, len(n.Events)})
 	}
 	return all

@@ -21,11 +21,27 @@ func (p *play) patience() time.Duration {
 }
 
 // restEvery is how often a play looks whether its site is at rest, and restFor how
-// long it has to stay so.
+// long it has to stay so, beside what is under way between sites.
 const (
 	restEvery = 25 * time.Millisecond
 	restFor   = 250 * time.Millisecond
 )
+
+// restWays is how often the longest way can be gone while nobody knows of a record but its
+// source: a destination asks for the log of a new view, and the record comes.
+const restWays = 4
+
+// underWay is for how long something may be on its way that no node at its end knows of.
+func (w *wan) underWay() (long time.Duration) {
+	for i := range w.gates {
+		for j := range w.gates {
+			if d := w.real.dist[i][j]; d < noPath {
+				long = max(long, restWays*d)
+			}
+		}
+	}
+	return long
+}
 
 // lookForRest ends the play when the site has been at rest for long enough. What is
 // not right by then never will be.
@@ -40,7 +56,7 @@ func (p *play) lookForRest() {
 		p.rest = 0
 	} else if over && p.rest == 0 {
 		p.rest = p.f.now
-	} else if over && p.f.now-p.rest >= restFor {
+	} else if over && p.f.now-p.rest >= restFor+p.f.wan.underWay() {
 		p.f.over = true
 		return
 	}
