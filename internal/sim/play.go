@@ -30,6 +30,8 @@ type play struct {
 	releases int // steps that let something out of a site
 	release  []evs.Release
 	rest     time.Duration // since when there has been nothing to do; 0: there is
+	handled  uint64        // requests and records that all nodes together have accepted, taken in and delivered
+	moved    time.Duration // when those were seen to change
 }
 
 func newPlay(s *Schedule) *play {

@@ -21,17 +21,18 @@ func (p *play) patience() time.Duration {
 }
 
 // restEvery is how often a play looks whether its site is at rest, and restFor how
-// long it has to stay so, beside what is under way between sites.
+// long it has to stay so.
 const (
 	restEvery = 25 * time.Millisecond
 	restFor   = 250 * time.Millisecond
 )
 
-// restWays is how often the longest way can be gone while nobody knows of a record but its
-// source: a destination asks for the log of a new view, and the record comes.
+// restWays is how often the longest way can be gone while no destination knows of a record:
+// it asks for the log of a new view, and the record comes.
 const restWays = 4
 
-// underWay is for how long something may be on its way that no node at its end knows of.
+// underWay is for how long after the last request or record something may be on its way
+// that no node at its end knows of.
 func (w *wan) underWay() (long time.Duration) {
 	for i := range w.gates {
 		for j := range w.gates {
@@ -56,15 +57,20 @@ func (p *play) lookForRest() {
 		p.rest = 0
 	} else if over && p.rest == 0 {
 		p.rest = p.f.now
-	} else if over && p.f.now-p.rest >= restFor+p.f.wan.underWay() {
+	} else if over && p.f.now-p.rest >= restFor && p.f.now-p.moved >= p.f.wan.underWay() {
 		p.f.over = true
 		return
 	}
+	done := uint64(0)
 	for _, at := range p.f.places {
 		if at.life != nil {
-			r := at.life.core.Ring.Status()
+			r, s := at.life.core.Ring.Status(), at.life.core.Replica.Status()
 			at.life.mark = mark{r.Ring, r.Seq}
+			done += s.Accepted + s.Imported + s.Delivered
 		}
+	}
+	if done != p.handled {
+		p.handled, p.moved = done, p.f.now
 	}
 	p.f.after(restEvery, p.lookForRest)
 }
