@@ -25,7 +25,7 @@ func localLatencies(traces []evs.Trace, from, until time.Duration) [3][]time.Dur
 				at := time.Duration(traces[i].Start + e.At)
 				switch {
 				case e.Kind != kind:
-				case kind == evs.Submit && at >= from && at < until && e.Groups[0] == fmt.Sprintf("s%dg", i/2):
+				case kind == evs.Submit && at >= from && at < until && e.Groups[0] == fmt.Sprintf("s%dg#s%d", i/2, i/2):
 					messages[e.Msg] = &sent{at: at, site: i / 2}
 				case kind == evs.Dlv && messages[e.Msg] != nil:
 					messages[e.Msg].last = max(messages[e.Msg].last, at)
