@@ -59,6 +59,19 @@ func TestWhoCrashesNeedNotHaveShared(t *testing.T) {
 	if got := violated(lives(stop()), settled); !slices.Contains(got, "P18") {
 		t.Errorf("a node that is there: %v", got)
 	}
+	// An end of a's clients that b puts below what only a had accepted (P16).
+	down := Event{Kind: Down, Client: "c1", Inst: "A", View: in(1), Src: "A", T: 15, N: 2}
+	for _, crashed := range []bool{true, false} {
+		end := []Event{stop()}
+		if crashed {
+			end = nil
+		}
+		ordered := lives(end...)
+		ordered[1].Events = slices.Insert(ordered[1].Events, 1, down)
+		if got := violated(ordered, settled); slices.Contains(got, "P16") == crashed {
+			t.Errorf("an end below what it had accepted: crashed %v, %v", crashed, got)
+		}
+	}
 	heard := append(lives(), life("d", view(1, "B", "A", "B"), imported("A", 1, 20), stop()))
 	if got := violated(heard, settled); !slices.Contains(got, "P18") {
 		t.Errorf("somebody has heard of it: %v", got)

@@ -80,7 +80,7 @@ type message struct {
 	accepted   *Event // first send that counts, at whatever node; nil in traces from outside
 	taken      int64  // when, on the common clock; if it was cast, that
 	cast       bool   // it left its node for that node's site only
-	lone       bool   // only nodes that then closed alone accepted it
+	lone       bool   // only nodes that then closed alone or crashed accepted it
 	kept       bool   // a node accepted it that took it along and was there at the end
 	deliveries []delivery
 }
@@ -171,10 +171,10 @@ func (h *history) declare(n *node, e *Event) {
 }
 
 // acceptances notes where messages were accepted. What a node accepted in a
-// configuration that it closed alone counts only if nobody else accepted the message:
-// the others may not have it.
+// configuration that it closed alone, or right before it crashed, counts only if nobody else
+// accepted the message: the others may not have it.
 func (h *history) acceptances(n *node) {
-	aside := false
+	aside := n.crashed
 	for i := len(n.Events) - 1; i >= 0; i-- {
 		e := &n.Events[i]
 		switch {
