@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -129,5 +130,15 @@ func TestAnInterruptIsNoParting(t *testing.T) {
 	}
 	if patiences[1].tokenLoss < time.Second {
 		t.Error("the second attempt is no more patient than the first")
+	}
+}
+
+// TestNobodyToGather: nodes that do not take members are an error, with what was begun ended.
+func TestNobodyToGather(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	nobody := planSite{name: "a", nodes: []planNode{{name: "a-1", address: netip.MustParseAddrPort("127.0.0.1:1")}}}
+	if _, err := gather(ctx, &plan{sites: []planSite{nobody}}, func() time.Duration { return 0 }); err == nil {
+		t.Error("members of nodes that are not there")
 	}
 }

@@ -40,8 +40,8 @@ type cast struct {
 
 // gather connects everybody, joins the groups, and waits until all members see each
 // other.
-func gather(ctx context.Context, p *plan, now func() time.Duration) (c *cast, err error) {
-	c = &cast{everybody: allSites(len(p.sites)), now: now}
+func gather(ctx context.Context, p *plan, now func() time.Duration) (_ *cast, err error) {
+	c := &cast{everybody: allSites(len(p.sites)), now: now}
 	c.context, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
