@@ -13,8 +13,8 @@ func (w *world) dump() (lines []string) {
 			case m == nil:
 				line += " has no state"
 			default:
-				line += fmt.Sprintf(" side %d ring %v inst %v view %v of %d attached %v leads %v formed %v pend %d epoch %d bumped %v", n.side, n.replica.descent.view.ID.Counter, m.instance, m.view.ID, len(m.view.Members), n.replica.attached,
-					n.replica.gateway.leads, n.replica.descent.decided, len(m.pend), m.epoch, m.bumped)
+				line += fmt.Sprintf(" side %d ring %v inst %v view %v of %d attached %v leads %v formed %v pend %d epoch %d wanted %v", n.side, n.replica.descent.view.ID.Counter, m.instance, m.view.ID, len(m.view.Members), n.replica.attached,
+					n.replica.gateway.leads, n.replica.descent.decided, len(m.pend), m.epoch, m.wanted)
 				if f := m.flush; f != nil {
 					line += fmt.Sprintf(" flush %v of %d missing %b synced %v ready %v told %v", f.view.ID, len(f.parts), f.missing(), f.synced, f.ready, f.announced)
 				}

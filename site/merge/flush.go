@@ -197,12 +197,13 @@ func (m *machine) flushTick() {
 	}
 }
 
-// bump is a node that waits for a view newer than epoch.
+// bump is a node that waits for a view newer than epoch. What is wanted stays as it is while
+// proposals raise the highest epoch known: the first of them will do.
 func (m *machine) bump(b *bump) bool {
 	if b.instance != m.instance || b.epoch > m.epoch+maxEpochStep || m.view.ID.Epoch > b.epoch {
 		return false
 	}
-	changed := !m.bumped || b.epoch > m.epoch
-	m.epoch, m.bumped = max(m.epoch, b.epoch), true
+	changed := b.epoch >= m.wanted
+	m.epoch, m.wanted = max(m.epoch, b.epoch), max(m.wanted, b.epoch+1)
 	return changed
 }

@@ -56,7 +56,7 @@ type machine struct {
 	salt     uint64                       // tells group views apart that parted nodes make
 	parted   map[membership.NodeID]bool   // gone, as the ring says, but not ordered out yet
 	epoch    uint64                       // highest known
-	bumped   bool                         // a node waits for a newer view
+	wanted   uint64                       // epoch that a node waits for; 0: none does
 	ticks    uint64
 
 	// Not replicated.
@@ -217,7 +217,10 @@ func (m *machine) reset(view membership.SiteView) {
 	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, maxMoved: -1, delivered: record{t: -1},
 		pending: map[membership.ClientID]int{}}
 	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]membership.Set{}
-	m.epoch, m.bumped = max(m.epoch, view.ID.Epoch), false
+	m.epoch = max(m.epoch, view.ID.Epoch)
+	if m.wanted <= view.ID.Epoch {
+		m.wanted = 0
+	}
 	m.skipT, m.samples = -1, nil
 	for _, c := range m.clients {
 		c.last = -1
@@ -249,8 +252,8 @@ func (m *machine) frozen() bool { return m.flush != nil }
 
 // state is what the overlay advertises.
 func (m *machine) state(site membership.SiteID) *State {
-	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Members: m.view.Members, Primary: m.primary}
-	if m.bumped {
+	s := &State{Instance: m.instance, View: m.view.ID, Epoch: m.epoch, Wanted: m.wanted, Members: m.view.Members, Primary: m.primary}
+	if m.wanted != 0 && m.off(risingWish) {
 		s.Wanted = m.epoch + 1
 	}
 	for i, x := range m.view.Members {

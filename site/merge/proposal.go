@@ -163,7 +163,7 @@ func (r *Replica) viewNeeded(want []SiteInstance) bool {
 	if !slices.Equal(want, target.Members) {
 		return true
 	}
-	if m.flush == nil && m.bumped {
+	if m.flush == nil && m.wanted != 0 {
 		return true
 	}
 	if m.flush == nil && !r.views.wasWhole && m.mayBegin() {

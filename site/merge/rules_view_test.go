@@ -32,6 +32,22 @@ var viewRules = []rule{
 		}
 		return ""
 	}},
+	{"N8: a wish for a newer view does not rise with what is proposed", risingWish, func(d *desk) string {
+		d.step(func() { d.m.bump(&bump{1, 4}) })
+		d.propose(8, x, y)
+		if s := d.m.state(1); s.Wanted != 5 || s.Epoch != 8 {
+			return fmt.Sprintf("a view of epoch %d at least is wanted while one of epoch %d is under way, want 5", s.Wanted, s.Epoch)
+		}
+		for epoch, want := range map[uint64]uint64{4: 5, 5: 0, 6: 0} {
+			d := d.twin()
+			d.step(func() { d.m.bump(&bump{1, 4}) })
+			d.m.reset(membership.SiteView{ID: membership.ViewID{Epoch: epoch, Proposer: 1}, Members: d.view.Members})
+			if s := d.m.state(1); s.Wanted != want {
+				return fmt.Sprintf("in a view of epoch %d one of %d is wanted, want %d", epoch, s.Wanted, want)
+			}
+		}
+		return ""
+	}},
 	{"X2: nothing is delivered by H while a view changes", noFreeze, func(d *desk) string {
 		d.comes(d.record(l, membership.Agreed, 50, "m"))
 		d.tick(100, 0, 100, -1)

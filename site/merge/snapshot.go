@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 5
+const snapshotVersion = 6
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -29,7 +29,7 @@ func (m *machine) snapshot() []byte {
 	b = m.view.Append(b)
 	b = appendPosition(appendPosition(b, m.installed), m.line)
 	b = wire.AppendUint64(wire.AppendUint32(b, m.local), m.epoch)
-	b = wire.AppendUint64(wire.AppendBool(b, m.bumped), m.ticks)
+	b = wire.AppendUint64(wire.AppendUint64(b, m.wanted), m.ticks)
 	b = m.past.Append(wire.AppendBool(b, m.primary))
 	b = m.appendStreams(b)
 	b = m.appendOrder(b)
@@ -56,7 +56,7 @@ func restoreMachine(cfg *Config, names *interner, data []byte) (*machine, error)
 	m := newMachine(cfg, names, instance, view)
 	m.installed, m.line = readPosition(&r), readPosition(&r)
 	m.local, m.epoch = r.Uint32(), r.Uint64()
-	m.bumped, m.ticks = r.Bool(), r.Uint64()
+	m.wanted, m.ticks = r.Uint64(), r.Uint64()
 	m.primary, m.past = r.Bool(), membership.ReadPrimary(&r)
 	m.readStreams(&r)
 	m.readOrder(&r)
