@@ -43,6 +43,8 @@ type core struct {
 	stranded      [][]byte
 	strandedBytes int
 	seconds       [][]membership.NodeID // second paths of broadcasts
+	second        *promise              // the newest broadcast that has yet to go along them; nil: none
+	secondAt      time.Duration         // not before
 
 	helloAt    time.Duration
 	lanesAt    time.Duration // when lanes are looked at next
@@ -172,6 +174,9 @@ func (c *core) turn() {
 	for _, f := range c.feeds {
 		c.reconcile(f, now)
 	}
+	if c.second != nil && now >= c.secondAt {
+		c.alongSeconds(now)
+	}
 }
 
 // deadline returns when the next turn is due.
@@ -184,6 +189,9 @@ func (c *core) deadline() time.Duration {
 		if f.wakeAt > 0 {
 			next = min(next, f.wakeAt)
 		}
+	}
+	if c.second != nil {
+		next = min(next, c.secondAt)
 	}
 	if c.draining {
 		for _, at := range []time.Duration{c.toldAt(), c.drainTo} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"time"
 
 	"ringway/internal/pki"
 	"ringway/membership"
@@ -51,7 +52,14 @@ type promiseWindows struct {
 	proved    *promise // the latest whose signature was checked
 }
 
-// broadcast sends a promise of the own instance down its tree and along second paths.
+// secondGap is the time between two broadcasts that go along second paths. There they only
+// serve until the next one comes, if the tree has lost one, or until there are new routes, if it
+// has lost a branch: a promise supersedes those before it. All of them would be more than half
+// of what promises cost, since along these paths each gateway has to check the signature.
+const secondGap = 20 * time.Millisecond
+
+// broadcast sends a promise of the own instance down its tree; turn sends it along second
+// paths.
 func (c *core) broadcast(data []byte) {
 	if c.state.Instance == 0 {
 		return
@@ -64,10 +72,19 @@ func (c *core) broadcast(data []byte) {
 	p.Stamp = c.sign(pki.Promise, p.text())
 	c.count.promisesSent.Add(1)
 	c.passDown(&p, nil)
+	if len(c.seconds) > 0 {
+		c.second = &p
+	}
+}
+
+// alongSeconds sends the newest broadcast along second paths.
+func (c *core) alongSeconds(now time.Duration) {
+	p := c.second
 	for _, path := range c.seconds {
 		p.Routed, p.Route = true, path[1:]
-		c.sendPromise(path[0], &p)
+		c.sendPromise(path[0], p)
 	}
+	c.second, c.secondAt = nil, now+secondGap
 }
 
 // passDown sends a promise to this gateway's children in the origin's tree. The
