@@ -192,6 +192,28 @@ func TestAccessIsReadAgain(t *testing.T) {
 	})
 }
 
+// TestAFileThatChangedBeforeItWasWatched: between a node's reading of the topology and its
+// watching of the file lies whatever else it begins with.
+func TestAFileThatChangedBeforeItWasWatched(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "fed.toml")
+	text := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n", address(t), address(t))
+	write := func(text string) *topology.Topology {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		topo, err := topology.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return topo
+	}
+	before := write(text)
+	write(text + "[access.limits]\nsessions = 2\n")
+	_, count := startWith(t, Config{Topology: before, Node: before.Sites[0].Nodes[0], Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+	eventually(t, "the change to be noticed", func() bool { return count()["topology_reloads"] == 1 })
+}
+
 // TestClientsOverTLS: the certificate is the node's, no client's is asked for, and the
 // protocol is the same.
 func TestClientsOverTLS(t *testing.T) {

@@ -130,7 +130,7 @@ func (n *node) open() error {
 		log: n.log, started: time.Now(), in: n.in, port: n.port, sessions: n.sessions, trace: tracer,
 		core: core.New(n.ringConfig(), n.mergeConfig(tracer.note())), nameOf: nodeNames(n.cfg.Topology), siteOf: n.siteName, primary: n.primaryState, seal: n.seal,
 	}
-	n.loop.say = newSayings(n.log, n.loop.nameOf)
+	n.loop.say = newSayings(n.log, n.loop.nameOf, n.siteName)
 	n.loop.joins = newJoinWatch(n.log, n.siteName)
 	n.loop.flow = newFlow(n.loop, n.cfg.Node.ID, n.boot)
 	if err := n.openAdmin(); err != nil {

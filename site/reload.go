@@ -39,8 +39,9 @@ func (r *reloader) run(ctx context.Context) error {
 		defer r.watch.Close()
 		events, lost = r.watch.Events, r.watch.Errors
 	}
+	// The files are read again at once: they may have changed since the node read them.
 	settle := time.NewTimer(0)
-	settle.Stop()
+	defer settle.Stop()
 	for {
 		select {
 		case <-ctx.Done():

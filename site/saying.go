@@ -45,6 +45,7 @@ func (s *saying) say(log func(string, ...any), msg string, args ...any) {
 type sayings struct {
 	log    *slog.Logger
 	nameOf func(membership.NodeID) string
+	siteOf func(membership.SiteID) string
 
 	rings, views, faults saying
 
@@ -54,8 +55,8 @@ type sayings struct {
 	view    merge.State // the last that was told
 }
 
-func newSayings(log *slog.Logger, nameOf func(membership.NodeID) string) sayings {
-	return sayings{log: log, nameOf: nameOf, rings: newSaying(), views: newSaying(), faults: newSaying(), without: true}
+func newSayings(log *slog.Logger, nameOf func(membership.NodeID) string, siteOf func(membership.SiteID) string) sayings {
+	return sayings{log: log, nameOf: nameOf, siteOf: siteOf, rings: newSaying(), views: newSaying(), faults: newSaying(), without: true}
 }
 
 // look notes since when there is no ring.
@@ -89,13 +90,29 @@ func (s *sayings) names(ids []membership.NodeID) string {
 	return strings.Join(names, " ")
 }
 
-// siteView tells of a site view, if it is another one.
+// siteView tells of a site view, if it is another one: its sites, and which of them came or
+// went. An instance that followed another one of its site did both.
 func (s *sayings) siteView(state *merge.State, primary string) {
 	if state.View == s.view.View && state.Instance == s.view.Instance && state.Primary == s.view.Primary {
 		return
 	}
-	s.view = merge.State{View: state.View, Instance: state.Instance, Primary: state.Primary}
-	s.views.say(s.log.Info, "site view", "view", state.View.String(), "instance", state.Instance.String(), "members", len(state.Members), "primary", primary)
+	in := func(list []membership.SiteInstance) func(membership.SiteInstance) bool {
+		return func(x membership.SiteInstance) bool { return slices.Contains(list, x) }
+	}
+	came := slices.DeleteFunc(slices.Clone(state.Members), in(s.view.Members))
+	went := slices.DeleteFunc(s.view.Members, in(state.Members))
+	s.views.say(s.log.Info, "site view", "view", state.View.String(), "instance", state.Instance.String(), "members", len(state.Members),
+		"sites", s.sites(state.Members), "came", s.sites(came), "went", s.sites(went), "primary", primary)
+	s.view = merge.State{View: state.View, Instance: state.Instance, Primary: state.Primary, Members: slices.Clone(state.Members)}
+}
+
+func (s *sayings) sites(members []membership.SiteInstance) string {
+	names := make([]string, len(members))
+	for i, x := range members {
+		names[i] = s.siteOf(x.Site)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
 }
 
 // fault tells what a peer did.

@@ -21,7 +21,8 @@ func newTestSayings() (*sayings, *bytes.Buffer) {
 		}
 		return a
 	}}))
-	s := newSayings(log, func(id membership.NodeID) string { return fmt.Sprintf("n%d", id) })
+	s := newSayings(log, func(id membership.NodeID) string { return fmt.Sprintf("n%d", id) },
+		func(id membership.SiteID) string { return fmt.Sprintf("s%d", id) })
 	return &s, &out
 }
 
@@ -78,10 +79,24 @@ func TestASiteViewIsToldOnce(t *testing.T) {
 		state.Logs = make([]membership.LogID, logs)
 		s.siteView(&state, "off")
 	}
-	state.View.Epoch = 2
-	s.siteView(&state, "off")
-	if n := strings.Count(out.String(), "site view"); n != 2 {
+	members := func(sites ...membership.SiteID) (list []membership.SiteInstance) {
+		for _, id := range sites {
+			list = append(list, membership.SiteInstance{Instance: membership.InstanceID(6 + id), Site: id})
+		}
+		return list
+	}
+	for _, sites := range [][]membership.SiteID{{1, 2, 3}, {1, 3, 4}} {
+		state.View.Epoch++
+		state.Members = members(sites...)
+		s.siteView(&state, "off")
+	}
+	if n := strings.Count(out.String(), "site view"); n != 3 {
 		t.Errorf("%d lines:\n%s", n, out)
+	}
+	for _, want := range []string{`members=3 sites="s1 s2 s3" came="s1 s2 s3" went=""`, `sites="s1 s3 s4" came=s4 went=s2`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("nobody is told %s:\n%s", want, out)
+		}
 	}
 }
 
