@@ -26,6 +26,7 @@ type options struct {
 	rate, world      float64
 	duration         time.Duration
 	binary, topology string
+	thin             string
 }
 
 func run(ctx context.Context) (err error) {
@@ -34,6 +35,7 @@ func run(ctx context.Context) (err error) {
 	flag.Float64Var(&o.rate, "rate", 200, "local messages a second in each site")
 	flag.Float64Var(&o.world, "world", 40, "messages a second from each site to all, 1000 bytes each")
 	flag.DurationVar(&o.duration, "duration", 8*time.Second, "of each measurement")
+	flag.StringVar(&o.thin, "thin", "256kbit", "rate of the links while they are overloaded, as tc has it")
 	flag.StringVar(&o.binary, "ringway", "", "the ringway to measure (required)")
 	flag.StringVar(&o.topology, "topology", "internal/scenario/scripts/three-sites.toml", "the sites, at least two nodes each with admin ports, and links")
 	flag.Parse()
@@ -168,7 +170,7 @@ func (m *measurement) measure(ctx context.Context, t trouble, troubled bool) ([]
 	if troubled {
 		beside.Go(func() {
 			if sleep(making, firstJoin) {
-				faults[len(sites)] = t.make(making, m.lab.Lab)
+				faults[len(sites)] = t.make(making, m.options, m.lab.Lab)
 			}
 		})
 	}

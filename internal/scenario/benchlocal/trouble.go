@@ -16,7 +16,7 @@ const localService = client.Agreed
 // A trouble is what befalls the links between sites during a measurement.
 type trouble struct {
 	name string
-	make func(ctx context.Context, l *lab.Lab) error // until ctx ends
+	make func(ctx context.Context, o *options, l *lab.Lab) error // until ctx ends
 	end  func(l *lab.Lab) error
 }
 
@@ -33,7 +33,7 @@ var troubles = []trouble{
 }
 
 // flap cuts the last site off and heals that, again and again.
-func flap(ctx context.Context, l *lab.Lab) error {
+func flap(ctx context.Context, _ *options, l *lab.Lab) error {
 	sites := l.Topology().Sites
 	parts := sites[0].Name
 	for _, s := range sites[1 : len(sites)-1] {
@@ -51,8 +51,8 @@ func flap(ctx context.Context, l *lab.Lab) error {
 }
 
 // choke gives all links less than what is sent over them.
-func choke(ctx context.Context, l *lab.Lab) error {
-	if err := l.Do("set", "all", "rate=256kbit"); err != nil {
+func choke(ctx context.Context, o *options, l *lab.Lab) error {
+	if err := l.Do("set", "all", "rate="+o.thin); err != nil {
 		return err
 	}
 	<-ctx.Done()
