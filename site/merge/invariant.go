@@ -87,7 +87,7 @@ const (
 	sameTail                        // X6: group views of the tail have the ids of those that all see
 	noClose                         // X7: a cut is forgotten when another proposal comes
 	deafToNo                        // X8: who is told to wait proposes as if it were not
-	apart                           // X8: members are taken out of views whose others have to wait for a moment
+	apart                           // X8: members are taken out of views whose others have to wait
 	risingWish                      // N8: a newer view is wanted than any proposed, also by whom one of those will do
 	lastMutant
 )

@@ -91,33 +91,42 @@ func (m *machine) target() *membership.SiteView {
 
 // wantedMembers are the members that the view should have: this instance, those of the view
 // that are there, and others that have been there for long enough. Nobody is taken out of a
-// view whose other members may come along soon: they would need one more view to go on
-// without it, and another one to follow.
+// view one of whose members has to wait: whoever is left would count that as a loss, wait for
+// longer, and then take another one out of that view. Three sites can go on so for ever.
 func (r *Replica) wantedMembers() []SiteInstance {
 	m, p := r.m, &r.views.peers
 	self := SiteInstance{Instance: m.instance, Site: r.cfg.Site}
 	want := []SiteInstance{self}
 	target := m.target()
-	var others []*peer
+	var others []*peer // that come from another view
+	waits := map[membership.ViewID]bool{}
 	for _, x := range target.Members {
-		if x != self && r.stillThere(x) {
+		known := p.at(x.Instance)
+		switch {
+		case x == self:
+		case !r.stillThere(x):
+			if known != nil && r.refusesThis(known) {
+				waits[known.View] = true
+			}
+		case known == nil || slices.Contains(m.view.Members, x):
 			want = append(want, x)
+		default:
+			others = append(others, known)
 		}
 	}
-	soon := map[membership.ViewID]bool{}
 	for id, x := range p.known {
 		if !x.reachable || id == m.instance || slices.Contains(target.Members, x.SiteInstance) {
 			continue
 		}
 		if at := max(p.steadyAt(x, &r.cfg.Timing), x.declines.until); at > r.now {
 			r.views.due = min(r.views.due, at)
-			soon[x.View] = soon[x.View] || at-r.now <= maxProposeWait
+			waits[x.View] = true
 			continue
 		}
 		others = append(others, x)
 	}
 	for _, x := range others {
-		if !soon[x.View] || m.off(apart) {
+		if !waits[x.View] || x.View == (membership.ViewID{}) || m.off(apart) {
 			want = append(want, x.SiteInstance)
 		}
 	}
@@ -150,10 +159,16 @@ func (r *Replica) stillThere(x SiteInstance) bool {
 		}
 		return at > r.now
 	}
-	if f := r.m.flush; f != nil && known.declines.view == f.view.ID {
+	if r.refusesThis(known) {
 		return false
 	}
 	return known.away == noTime || r.m.flush != nil && known.away < r.views.began
+}
+
+// refusesThis says whether a site takes no part in the view that is under way, and has said so.
+func (r *Replica) refusesThis(x *peer) bool {
+	f := r.m.flush
+	return f != nil && x.declines.view == f.view.ID
 }
 
 // viewNeeded says whether the view in force, or under way, will not do.
