@@ -98,22 +98,17 @@ func (r *Replica) wantedMembers() []SiteInstance {
 	self := SiteInstance{Instance: m.instance, Site: r.cfg.Site}
 	want := []SiteInstance{self}
 	target := m.target()
-	var others []*peer // that come from another view
-	waits := map[membership.ViewID]bool{}
+	refused := r.refusedViews()
 	for _, x := range target.Members {
-		known := p.at(x.Instance)
-		switch {
-		case x == self:
-		case !r.stillThere(x):
-			if known != nil && r.refusesThis(known) {
-				waits[known.View] = true
-			}
-		case known == nil || slices.Contains(m.view.Members, x):
+		if x == self || !r.stillThere(x) {
+			continue
+		}
+		if known := p.at(x.Instance); known == nil || !refused[known.View] || slices.Contains(m.view.Members, x) {
 			want = append(want, x)
-		default:
-			others = append(others, known)
 		}
 	}
+	var others []*peer
+	waits := map[membership.ViewID]bool{}
 	for id, x := range p.known {
 		if !x.reachable || id == m.instance || slices.Contains(target.Members, x.SiteInstance) {
 			continue
@@ -138,6 +133,20 @@ func (r *Replica) wantedMembers() []SiteInstance {
 		}
 	}
 	return want
+}
+
+// refusedViews are those of sites that take no part in the view that is under way, and have
+// said so: they speak for whoever is with them.
+func (r *Replica) refusedViews() map[membership.ViewID]bool {
+	views := map[membership.ViewID]bool{}
+	if f := r.m.flush; f != nil && !r.m.off(apart) {
+		for _, x := range f.view.Members {
+			if known := r.views.peers.at(x.Instance); known != nil && r.refusesThis(known) && known.View != (membership.ViewID{}) {
+				views[known.View] = true
+			}
+		}
+	}
+	return views
 }
 
 // stillThere says whether a member of the view, or of the one under way, stays in it.
