@@ -40,6 +40,7 @@ const (
 	noStable                        // D2
 	selfStable                      // D2 without the own stable line
 	noNodeLost                      // D3: no signal for who was lost at another site
+	lostOnce                        // D3: who was ordered out once is not lost, though it came back and was lost again
 	noFIFOWait                      // D4
 	dropOwn                         // 5.6: own records are kept until they are delivered here
 	dropOthers                      // 5.6: and those of others

@@ -164,7 +164,17 @@ func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
 	l := lostNode{r.node, r.boot}
 	m.dropNodes([]lostNode{l}, r.src, r, id, t)
-	m.orderedOut(l, r.src)
+	if !m.lostAgain(r) || m.off(lostOnce) {
+		m.orderedOut(l, r.src)
+	}
+}
+
+// lostAgain says whether a node that is ordered out came back to its instance and was lost
+// once more: what it comes back with waits, and so does its next end.
+func (m *machine) lostAgain(r *record) bool {
+	return slices.ContainsFunc(m.pend, func(p *record) bool {
+		return p != r && p.kind == kindNodeDown && p.src == r.src && p.node == r.node && p.boot == r.boot
+	})
 }
 
 // dropNodes removes the clients of nodes, which their groups see as one change each.

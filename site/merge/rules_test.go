@@ -76,6 +76,27 @@ var orderRules = []rule{
 		}
 		return d.expect(d.told, []string{"signal", "safe"})
 	}},
+	{"D3: also who was lost twice, and is ordered out for the first time", lostOnce, func(d *desk) string {
+		client := membership.ClientID{Node: 77, Session: 5<<32 | 1}
+		down := func(kind recordKind, t int64) {
+			r := d.record(y, membership.Agreed, t, "")
+			r.kind, r.node, r.boot = kind, 77, 5
+			d.comes(r)
+		}
+		d.m.joinRemote(d.m.groups["g"], y, membership.Member{Client: client, Name: "lost"})
+		down(kindNodeLost, 20)
+		down(kindNodeDown, 30)
+		join := d.record(y, membership.Agreed, 40, "")
+		join.kind, join.client, join.name = kindJoin, client, "back"
+		d.comes(join)
+		down(kindNodeLost, 60)
+		down(kindNodeDown, 70)
+		d.comes(d.record(z, membership.Safe, 50, "safe"))
+		for range 3 {
+			d.tick(100, d.seq, 100, 100)
+		}
+		return d.expect(d.told, []string{"signal", "view of 1", "view of 2", "signal", "safe", "view of 1"})
+	}},
 	{"D4: a fifo message waits for the join that its sender asked for before", noFIFOWait, func(d *desk) string {
 		if v := d.sends("b", localSend{kind: Join, federated: true, t: 50}); v != accepted {
 			return "the join is not accepted: " + string(v)
