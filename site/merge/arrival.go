@@ -109,7 +109,7 @@ func (m *machine) welcome() {
 // another part of it, is behind this instance too (A4), and their end in it (A5).
 func (m *machine) caughtUp() bool {
 	return !slices.ContainsFunc(m.arriving, func(a arrival) bool {
-		return a.closed == m.view.ID && a.minT > m.v && !m.off(noCatchUp) || m.lost[lostNode{a.node, uint32(a.boot)}] != 0
+		return a.closed == m.view.ID && a.minT > m.v && !m.off(noCatchUp) || len(m.lost[lostNode{a.node, uint32(a.boot)}]) > 0
 	})
 }
 

@@ -68,7 +68,7 @@ func (m *machine) absorb(r *record) {
 		m.offIn(r)
 	case kindNodeLost:
 		if !m.off(noNodeLost) {
-			m.lose(lostNode{r.node, r.boot}, r.src)
+			m.lose(lostNode{r.node, r.boot}, r.src, r.n)
 		}
 	}
 	m.place(r)

@@ -40,7 +40,7 @@ func (m *machine) install() {
 	m.takeDirectories(f)
 	m.takeLosses(f, func(i int) (int, bool) { return i, true })
 	for _, l := range m.lostLater {
-		m.lose(l, m.self)
+		m.lose(l, m.self, 0)
 	}
 	m.showMoves(moves, keys)
 	later := m.lostLater
@@ -58,7 +58,7 @@ func (m *machine) takeLosses(f *flush, place func(i int) (int, bool)) {
 	for i := range f.parts {
 		if at, ok := place(i); ok && !m.off(readyLoss) {
 			for _, l := range f.parts[i].lost {
-				m.lose(l, at)
+				m.lose(l, at, 0)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -43,7 +44,7 @@ type machine struct {
 	clients   map[membership.ClientID]*ownClient
 	nodes     map[membership.NodeID]attached
 	downT     map[membership.NodeID]int64 // of the NodeDown of a node that was lost in this view
-	lost      map[lostNode]membership.Set // lost, as these places say; NodeDown not delivered yet
+	lost      map[lostNode]losses         // NodeDown not delivered yet
 	leaving   membership.Set              // while a view ends: members that do not go on with this site
 	tail      uint64                      // likewise: names who goes on, for ids of group views that others do not see
 	lostLater []lostNode                  // lost while frozen: their records follow the install
@@ -192,7 +193,7 @@ func (m *machine) here(c membership.ClientID) bool {
 // NodeDown that ends them is delivered.
 func (m *machine) hears() bool {
 	at, ok := m.nodes[m.cfg.Self]
-	return ok && at.boot == m.cfg.Boot && !m.lost[lostNode{m.cfg.Self, uint32(m.cfg.Boot)}].Has(m.self)
+	return ok && at.boot == m.cfg.Boot && !m.lost[lostNode{m.cfg.Self, uint32(m.cfg.Boot)}].at(m.self)
 }
 
 func newMachine(cfg *Config, names *interner, instance membership.InstanceID, view membership.SiteView) *machine {
@@ -216,7 +217,7 @@ func (m *machine) reset(view membership.SiteView) {
 		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]*record, n), late: make([]int64, n), reading: make([]int64, n)}
 	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, maxMoved: -1, delivered: record{t: -1},
 		pending: map[membership.ClientID]int{}}
-	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]membership.Set{}
+	m.downT, m.lost = map[membership.NodeID]int64{}, map[lostNode]losses{}
 	m.epoch = max(m.epoch, view.ID.Epoch)
 	if m.wanted <= view.ID.Epoch {
 		m.wanted = 0
@@ -360,7 +361,7 @@ func (m *machine) sortedGroups(f func(*group) bool) []*group {
 	return found
 }
 
-func sortedKeys[V any](of map[membership.NodeID]V) []membership.NodeID {
+func sortedKeys[K cmp.Ordered, V any](of map[K]V) []K {
 	return slices.Sorted(maps.Keys(of))
 }
 

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"math"
 	"slices"
 
 	"ringway/membership"
@@ -38,7 +39,7 @@ func (m *machine) anyGone() bool { return len(m.parted) > 0 || len(m.lost) > 0 |
 
 // stays says whether a member, of the site at a place, is not known to be gone.
 func (m *machine) stays(from int, x Member) bool {
-	return !m.leaving.Has(from) && !m.parted[x.Client.Node] && !m.lost[runOf(x.Client)].Has(from)
+	return !m.leaving.Has(from) && !m.parted[x.Client.Node] && !m.lost[runOf(x.Client)].at(from)
 }
 
 // staying returns the function that says so of g's members. A client whose node went from
@@ -70,13 +71,32 @@ func (m *machine) eachListing(g *group, f func(from int, x Member)) {
 	g.EachRemote(f)
 }
 
+// losses are the places whose instances have lost a node, and the numbers of the records
+// that told so last; zero: another message did, before any record.
+type losses map[int]uint64
+
+func (l losses) at(place int) bool {
+	_, lost := l[place]
+	return lost
+}
+
 // lose notes that the instance at a place has lost a node. Another instance of that site
 // may have it: what is listed there stays.
-func (m *machine) lose(l lostNode, from int) { m.lost[l] |= membership.SetOf(from) }
+func (m *machine) lose(l lostNode, from int, n uint64) {
+	if m.lost[l] == nil {
+		m.lost[l] = losses{}
+	}
+	m.lost[l][from] = max(m.lost[l][from], n)
+}
 
-// orderedOut forgets that, when the loss is ordered.
-func (m *machine) orderedOut(l lostNode, from int) {
-	if m.lost[l] = m.lost[l].Without(from); m.lost[l] == 0 {
+// orderedOut forgets that, when the loss is ordered, by the record of a number. A node that
+// came back and was lost once more stays lost: what it came back with waits, and so does its
+// next end.
+func (m *machine) orderedOut(l lostNode, from int, n uint64) {
+	if m.lost[l][from] > n && !m.off(lostOnce) {
+		return
+	}
+	if delete(m.lost[l], from); len(m.lost[l]) == 0 {
 		delete(m.lost, l)
 	}
 }
@@ -111,16 +131,17 @@ func (m *machine) loseNodes(gone []lostNode) {
 		m.local++
 		m.dropNodes(gone, m.self, &record{}, m.localViewID(), m.v)
 		for _, l := range gone { // those that were lost while the view changed are noted already
-			m.orderedOut(l, m.self)
+			m.orderedOut(l, m.self, math.MaxUint64)
 		}
 		return
 	}
 	for _, l := range gone {
-		m.lose(l, m.self)
 		if m.frozen() {
+			m.lose(l, m.self, 0)
 			m.lostLater = append(m.lostLater, l)
 			continue
 		}
+		m.lose(l, m.self, m.outN)
 		all := m.view.All()
 		m.export(&record{kind: kindNodeLost, t: m.nextT(all), dests: all, node: l.node, boot: l.boot})
 		t := m.nextT(all)
@@ -164,17 +185,7 @@ func (m *machine) forgetNodes(gone []lostNode) map[lostNode]int64 {
 func (m *machine) deliverNodeDown(r *record, id GroupViewID, t int64) {
 	l := lostNode{r.node, r.boot}
 	m.dropNodes([]lostNode{l}, r.src, r, id, t)
-	if !m.lostAgain(r) || m.off(lostOnce) {
-		m.orderedOut(l, r.src)
-	}
-}
-
-// lostAgain says whether a node that is ordered out came back to its instance and was lost
-// once more: what it comes back with waits, and so does its next end.
-func (m *machine) lostAgain(r *record) bool {
-	return slices.ContainsFunc(m.pend, func(p *record) bool {
-		return p != r && p.kind == kindNodeDown && p.src == r.src && p.node == r.node && p.boot == r.boot
-	})
+	m.orderedOut(l, r.src, r.n)
 }
 
 // dropNodes removes the clients of nodes, which their groups see as one change each.

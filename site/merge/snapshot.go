@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 6
+const snapshotVersion = 7
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -321,7 +321,8 @@ func (m *machine) appendClients(b []byte) []byte {
 	}
 	b = wire.AppendUint32(b, uint32(len(m.lost)))
 	for _, l := range m.sortedLost() {
-		b = wire.AppendUint64(wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot), uint64(m.lost[l]))
+		b = wire.AppendUint32(wire.AppendUint32(b, uint32(l.node)), l.boot)
+		b = m.lost[l].append(b)
 	}
 	b = appendLost(appendLost(b, m.lostLater), m.lostBefore)
 	b = wire.AppendUint32(b, uint32(len(m.clients)))
@@ -337,6 +338,25 @@ func (m *machine) sortedLost() []lostNode {
 	return slices.SortedFunc(maps.Keys(m.lost), func(a, b lostNode) int {
 		return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.boot, b.boot))
 	})
+}
+
+func (l losses) append(b []byte) []byte {
+	b = append(b, byte(len(l)))
+	for _, place := range sortedKeys(l) {
+		b = wire.AppendUint64(append(b, byte(place)), l[place])
+	}
+	return b
+}
+
+// readLosses leaves out what is no place of all.
+func readLosses(r *wire.Reader, all membership.Set) losses {
+	l := losses{}
+	for range r.Uint8() {
+		if place, n := int(r.Uint8()), r.Uint64(); r.Err() == nil && all.Has(place) {
+			l[place] = n
+		}
+	}
+	return l
 }
 
 func (m *machine) readClients(r *wire.Reader) {
@@ -357,7 +377,7 @@ func (m *machine) readClients(r *wire.Reader) {
 	}
 	for range r.Count(maxListed, 16) {
 		l := lostNode{membership.NodeID(r.Uint32()), r.Uint32()}
-		if m.lost[l] = membership.Set(r.Uint64()) & m.view.All(); m.lost[l] == 0 {
+		if m.lost[l] = readLosses(r, m.view.All()); len(m.lost[l]) == 0 {
 			r.Fail(errors.New("node is lost to no member of the view"))
 			return
 		}
