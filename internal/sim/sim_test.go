@@ -122,58 +122,6 @@ func TestSeed(t *testing.T) {
 	}
 }
 
-// TestRandom runs many seeds, for -sim.for or -sim.n of them.
-func TestRandom(t *testing.T) {
-	begin := time.Now()
-	seed := *flagSeed
-	if seed == 0 {
-		seed = uint64(begin.UnixNano()) % 1_000_000_000
-	}
-	list := chosen(t)
-	var names []string
-	for _, p := range list {
-		names = append(names, p.Name)
-	}
-	// At once, so that it is known however the run ends.
-	fmt.Printf("sim: seeds from %d, profiles %s; again: go test ./internal/sim -run TestRandom -sim.seed=%d -sim.profile=%s -sim.n=%d -sim.for=%v\n",
-		seed, strings.Join(names, ","), seed, strings.Join(names, ","), *flagRuns, *flagFor)
-	runs, failed, told := 0, 0, begin
-	var wholes []time.Duration
-	covered := evs.Coverage{}
-	for more := true; more && failed < *flagFailures; seed++ {
-		for _, p := range list {
-			r := Run(seed, p)
-			runs++
-			wholes = append(wholes, r.Stats.Whole)
-			covered.Add(r.Stats.Covered)
-			if !judge(t, r) {
-				failed++
-			}
-			if time.Since(told) >= time.Minute {
-				told = time.Now()
-				fmt.Printf("sim: %d runs in %v, %d failed; at seed %d\n", runs, time.Since(begin).Round(time.Second), failed, seed)
-			}
-			more = runs < *flagRuns || time.Since(begin) < *flagFor
-			if !more || failed >= *flagFailures {
-				break
-			}
-		}
-	}
-	t.Logf("%d runs in %v, %d failed", runs, time.Since(begin).Round(time.Millisecond), failed)
-	t.Logf("covered:\n%v", covered)
-	t.Logf("from the last fault until all are together: %v", spread(wholes))
-}
-
-// spread says how long things took.
-func spread(list []time.Duration) string {
-	n := len(list)
-	if n == 0 {
-		return "never"
-	}
-	slices.Sort(list)
-	return fmt.Sprintf("median %v, 90 %% %v, 99 %% %v, longest %v, of %d", list[n/2], list[n*9/10], list[n*99/100], list[n-1], n)
-}
-
 // TestDeterminism: a seed decides everything.
 func TestDeterminism(t *testing.T) {
 	list := chosen(t)
