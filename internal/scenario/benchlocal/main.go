@@ -33,14 +33,14 @@ func run(ctx context.Context) (err error) {
 	var o options
 	flag.IntVar(&o.pairs, "pairs", 5, "measurements with and without each trouble")
 	flag.Float64Var(&o.rate, "rate", 200, "local messages a second in each site")
-	flag.Float64Var(&o.world, "world", 40, "messages a second from each site to all, 1000 bytes each")
+	flag.Float64Var(&o.world, "world", 40, "messages a second from each site to all, 1000 bytes each; 0: none")
 	flag.DurationVar(&o.duration, "duration", 8*time.Second, "of each measurement")
 	flag.StringVar(&o.thin, "thin", "256kbit", "rate of the links while they are overloaded, as tc has it")
 	flag.StringVar(&o.binary, "ringway", "", "the ringway to measure (required)")
 	flag.StringVar(&o.topology, "topology", "internal/scenario/scripts/three-sites.toml", "the sites, at least two nodes each with admin ports, and links")
 	flag.Parse()
-	if o.binary == "" || o.pairs < 1 || flag.NArg() > 0 {
-		return errors.New("want --ringway PROGRAM, at least one pair, and no arguments")
+	if o.binary == "" || o.pairs < 1 || o.world < 0 || flag.NArg() > 0 {
+		return errors.New("want --ringway PROGRAM, at least one pair, no negative rate, and no arguments")
 	}
 	f, err := scenario.NewFederation(o.topology, o.binary, nil, true)
 	if err != nil {
@@ -121,6 +121,10 @@ func (m *measurement) against(ctx context.Context, t trouble) error {
 	return nil
 }
 
+// warmUp is as long as the sites are awake for the joins, which all of them are told of, and
+// somewhat longer.
+const warmUp = 3 * time.Second
+
 // firstJoin is when a trouble begins: by then all have joined, which is told to all sites.
 const firstJoin = 800 * time.Millisecond
 
@@ -180,7 +184,7 @@ func (m *measurement) measure(ctx context.Context, t trouble, troubled bool) ([]
 			result, err := bench.Run(ctx, bench.Config{
 				Connect: []string{nodes[0].Address(), nodes[len(nodes)-1].Address()}, Options: m.lab.ClientOptions(),
 				Size: 200, Senders: 1, Groups: 1, Rate: m.rate, Window: bench.DefaultWindow, Prefix: fmt.Sprintf("local-%s-%d", s.Name, m.runs),
-				Service: localService, Duration: m.duration, WarmUp: time.Second,
+				Service: localService, Duration: m.duration, WarmUp: warmUp,
 			})
 			if faults[i] = err; err == nil {
 				latencies[i], faults[i] = result.Latency, result.Err()

@@ -20,7 +20,7 @@ const worldGroup = "world"
 // each site's last node sends to a group of all, as far as it is not held back.
 type world struct {
 	lab   *scenario.Federation
-	every time.Duration
+	every time.Duration // zero: nothing is sent
 	stop  context.CancelFunc
 	busy  sync.WaitGroup
 	conns []*client.Conn
@@ -38,7 +38,10 @@ type ear struct {
 func newWorld(ctx context.Context, f *scenario.Federation, rate float64) (*world, error) {
 	running, stop := context.WithCancel(context.Background())
 	sites := f.Lab.Topology().Sites
-	w := &world{lab: f, every: time.Duration(float64(time.Second) / rate), stop: stop, ears: make([]ear, len(sites))}
+	w := &world{lab: f, stop: stop, ears: make([]ear, len(sites))}
+	if rate > 0 {
+		w.every = time.Duration(float64(time.Second) / rate)
+	}
 	for i, s := range sites {
 		nodes := f.At(s.Name)
 		options := f.ClientOptions()
@@ -54,7 +57,9 @@ func newWorld(ctx context.Context, f *scenario.Federation, rate float64) (*world
 			return nil, err
 		}
 		w.busy.Go(func() { w.read(running, conn, &w.ears[i]) })
-		w.busy.Go(func() { w.send(running, conn) })
+		if w.every > 0 {
+			w.busy.Go(func() { w.send(running, conn) })
+		}
 	}
 	return w, nil
 }
