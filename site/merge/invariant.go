@@ -89,6 +89,7 @@ const (
 	noClose                         // X7: a cut is forgotten when another proposal comes
 	deafToNo                        // X8: who is told to wait proposes as if it were not
 	apart                           // X8: members are taken out of views whose others have to wait
+	oldNews                         // X8: what link state says of each site's view counts as it comes
 	risingWish                      // N8: a newer view is wanted than any proposed, also by whom one of those will do
 	lastMutant
 )

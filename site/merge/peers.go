@@ -21,6 +21,8 @@ type peer struct {
 	Reach
 	reachable bool
 	since     time.Duration     // reachable, or not, without a break
+	from      membership.ViewID // the view before its present one; zero: not known
+	moved     time.Duration     // when that changed
 	away      time.Duration     // noTime: not put off. Else since when it has had to wait
 	firm      bool              // put off for more than silence: that a promise comes does not count
 	refused   membership.ViewID // the latest of its proposals that came too early
@@ -66,6 +68,9 @@ func (p *peers) update(now time.Duration, reach []Reach) {
 		}
 		if !known.reachable {
 			known.reachable, known.since = true, now
+		}
+		if x.View != known.View {
+			known.from, known.moved = known.View, now
 		}
 		known.Reach = x
 	}

@@ -91,19 +91,19 @@ func (m *machine) target() *membership.SiteView {
 
 // wantedMembers are the members that the view should have: this instance, those of the view
 // that are there, and others that have been there for long enough. Nobody is taken out of a
-// view one of whose members has to wait: whoever is left would count that as a loss, wait for
+// view one of whose members has to wait (mates.go): whoever is left would count that as a loss, wait for
 // longer, and then take another one out of that view. Three sites can go on so for ever.
 func (r *Replica) wantedMembers() []SiteInstance {
 	m, p := r.m, &r.views.peers
 	self := SiteInstance{Instance: m.instance, Site: r.cfg.Site}
 	want := []SiteInstance{self}
-	target := m.target()
-	refused := r.refusedViews()
+	target, with := m.target(), r.mates()
+	refused := r.refusedViews(with)
 	for _, x := range target.Members {
 		if x == self || !r.stillThere(x) {
 			continue
 		}
-		if known := p.at(x.Instance); known == nil || !refused[known.View] || slices.Contains(m.view.Members, x) {
+		if known := p.at(x.Instance); known == nil || !refused[with.of(known.View)] || slices.Contains(m.view.Members, x) {
 			want = append(want, x)
 		}
 	}
@@ -115,13 +115,13 @@ func (r *Replica) wantedMembers() []SiteInstance {
 		}
 		if at := max(p.steadyAt(x, &r.cfg.Timing), x.declines.until); at > r.now {
 			r.views.due = min(r.views.due, at)
-			waits[x.View] = true
+			waits[with.of(x.View)] = true
 			continue
 		}
 		others = append(others, x)
 	}
 	for _, x := range others {
-		if !waits[x.View] || x.View == (membership.ViewID{}) || m.off(apart) {
+		if !waits[with.of(x.View)] || x.View == (membership.ViewID{}) || m.off(apart) {
 			want = append(want, x.SiteInstance)
 		}
 	}
@@ -137,12 +137,12 @@ func (r *Replica) wantedMembers() []SiteInstance {
 
 // refusedViews are those of sites that take no part in the view that is under way, and have
 // said so: they speak for whoever is with them.
-func (r *Replica) refusedViews() map[membership.ViewID]bool {
+func (r *Replica) refusedViews(with mates) map[membership.ViewID]bool {
 	views := map[membership.ViewID]bool{}
 	if f := r.m.flush; f != nil && !r.m.off(apart) {
 		for _, x := range f.view.Members {
 			if known := r.views.peers.at(x.Instance); known != nil && r.refusesThis(known) && known.View != (membership.ViewID{}) {
-				views[known.View] = true
+				views[with.of(known.View)] = true
 			}
 		}
 	}
