@@ -21,13 +21,25 @@ func BenchmarkManyGroups(b *testing.B) {
 	for _, groups := range []int{10_000, 100_000} {
 		b.Run(fmt.Sprint(groups), func(b *testing.B) {
 			for b.Loop() {
-				manyGroups(b, groups)
+				manyGroups(b, groups, b.ReportMetric)
 			}
 		})
 	}
 }
 
-func manyGroups(b *testing.B, groups int) {
+// TestManyGroups is as many groups as are promised, through a cut and a merge: each has both
+// members in the end. Their times are the benchmark's; what they take in memory is held here.
+func TestManyGroups(t *testing.T) {
+	const groups, most = 100_000 / raceShare, 4000 // bytes for each group and site, twice what it is
+	manyGroups(t, groups, func(value float64, unit string) {
+		t.Logf("%.0f %s", value, unit)
+		if unit == "B/group" && value > most {
+			t.Errorf("%.0f bytes for each group, at most %d are fine", value, most)
+		}
+	})
+}
+
+func manyGroups(b testing.TB, groups int, report func(value float64, unit string)) {
 	opt := plainOptions(2, 1)
 	opt.unchecked, opt.timing = true, hasty
 	opt.delay = func(_, _ int) time.Duration { return 5 * time.Millisecond }
@@ -37,7 +49,7 @@ func manyGroups(b *testing.B, groups int) {
 	step := func(what string, units int, ok func() bool) {
 		begin := time.Now()
 		w.runUntil(10*time.Minute, what, ok)
-		b.ReportMetric(float64(time.Since(begin).Microseconds())/float64(units), what)
+		report(float64(time.Since(begin).Microseconds())/float64(units), what)
 		if len(w.faults) > 0 {
 			b.Fatal(w.faults)
 		}
@@ -76,7 +88,7 @@ func manyGroups(b *testing.B, groups int) {
 		}
 	}
 	step("µs/join", 2*groups, all(2))
-	b.ReportMetric(float64(heapBytes()-before)/float64(2*groups), "B/group")
+	report(float64(heapBytes()-before)/float64(2*groups), "B/group")
 	const some = 1000
 	for i := range some {
 		for n := range clients {
@@ -94,8 +106,16 @@ func manyGroups(b *testing.B, groups int) {
 	step("µs/cut", 1, func() bool { return w.inView(0, 0) && w.inView(1, 1) })
 	w.heal()
 	step("µs/merge", 1, w.federated)
-	if got := w.sites[0].nodes[0].replica.m.groups[name(groups-1)].Len(); got != 2 {
-		b.Fatalf("%d members after the merge", got)
+	for n := range clients {
+		for i := range groups {
+			want := 2
+			if i < some {
+				want = 0
+			}
+			if g := n.replica.m.groups[name(i)]; want > 0 && g == nil || g != nil && g.Len() != want {
+				b.Fatalf("node %v, group %d: %v after the merge, want %d members", n.id, i, g, want)
+			}
+		}
 	}
 }
 
