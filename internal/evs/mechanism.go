@@ -260,6 +260,7 @@ func streams(h *history, r *report) {
 		src  string
 		view ViewID
 	}
+	given := gaveAhead(h)
 	for _, n := range h.nodes {
 		next := map[stream]*Event{}
 		filled := map[ViewID]bool{}  // views of which others have given what they held
@@ -282,7 +283,7 @@ func streams(h *history, r *report) {
 				case e.Phase == Transitional:
 					filled[e.View] = true
 					continue
-				case filled[e.View] && (before == nil || e.Idx > before.Idx):
+				case (filled[e.View] || !carried[e.View] && given[e.Inst][e.View]) && (before == nil || e.Idx > before.Idx):
 				case before != nil && e.Idx != before.Idx+1:
 					r.add(Violation{View: e.View, Explain: fmt.Sprintf("%s accepted record %d of %s after %d", n.Node, e.Idx, e.Src, before.Idx)}, before, e)
 				case before == nil && carried[e.View] && e.Idx != 0:
@@ -292,6 +293,23 @@ func streams(h *history, r *report) {
 			}
 		}
 	}
+}
+
+// gaveAhead says in which views an instance was given what others held. Whoever learns its state
+// later has that from there, and from no event of its own.
+func gaveAhead(h *history) map[string]map[ViewID]bool {
+	given := map[string]map[ViewID]bool{}
+	for _, n := range h.nodes {
+		for i := range n.Events {
+			if e := &n.Events[i]; e.Kind == Import && e.Phase == Transitional {
+				if given[e.Inst] == nil {
+					given[e.Inst] = map[ViewID]bool{}
+				}
+				given[e.Inst][e.View] = true
+			}
+		}
+	}
+	return given
 }
 
 // siteAgreement is P22: nodes of one instance in one ring do the same in the same order:

@@ -186,6 +186,7 @@ func (r *Replica) adopt(m *machine) {
 	r.base = timeBase{m.clock, r.now}
 	m.pos, m.fx = r.descent.at, r.fx
 	m.traceView()
+	r.views.peers.adopted(r.now, &r.cfg.Timing, m.view.Members)
 	r.viewChanged()
 }
 

@@ -89,6 +89,8 @@ const (
 	noClose                         // X7: a cut is forgotten when another proposal comes
 	deafToNo                        // X8: who is told to wait proposes as if it were not
 	apart                           // X8: members are taken out of views whose others have to wait
+	begrudge                        // X8: also who was never in the view in force is put off for going on without this site
+	oneSided                        // X6: a group view in the tail does not make a group one that has lost somebody
 	oldNews                         // X8: what link state says of each site's view counts as it comes
 	risingWish                      // N8: a newer view is wanted than any proposed, also by whom one of those will do
 	lastMutant

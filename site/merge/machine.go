@@ -47,6 +47,7 @@ type machine struct {
 	lost      map[lostNode]losses         // NodeDown not delivered yet
 	leaving   membership.Set              // while a view ends: members that do not go on with this site
 	tail      uint64                      // likewise: names who goes on, for ids of group views that others do not see
+	mourning  bool                        // likewise: a group that has a view now may have lost somebody, as others know
 	lostLater []lostNode                  // lost while frozen: their records follow the install
 	bodies    map[membership.ClientID]*heldBody
 

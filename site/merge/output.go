@@ -93,6 +93,9 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 
 // groupView gives the members at this node a new view of g.
 func (m *machine) groupView(g *group, v *GroupView) {
+	// Not all know the same of who is lost: who has just joined may have been told of a leave that
+	// others drop. The view is what they all see, so from there on all take somebody for lost.
+	g.bereaved = g.bereaved || m.mourning
 	// A joiner may be of a node that is gone: its join came behind the signals.
 	changing := (g.signalled || m.anyGone()) && m.losing(g)
 	g.id, g.signalled = v.ID, false

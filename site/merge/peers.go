@@ -131,6 +131,18 @@ func (p *peers) installed(now time.Duration, t *Timing, before, after []SiteInst
 	}
 }
 
+// adopted begins anew with a view that this node has learned. Its members are in it, whatever
+// this node has held against them; who is out of sight has been for as long as this node
+// had no links, and is as good as never heard of.
+func (p *peers) adopted(now time.Duration, t *Timing, members []SiteInstance) {
+	p.installed(now, t, members, members)
+	for id, x := range p.known {
+		if !x.reachable {
+			delete(p.known, id)
+		}
+	}
+}
+
 // putOff makes an instance wait although it is reachable: it does not take part.
 func (p *peers) putOff(now time.Duration, x SiteInstance, t *Timing) {
 	if known := p.known[x.Instance]; known != nil {

@@ -265,7 +265,8 @@ func (r *Replica) watch() {
 // installed a newer view than the one in force here, or under way, did so without this
 // site's Ready: this site is no part of it. So it goes on without them as well, and at
 // once, instead of asking them for a view that they refuse; both wait equally long until
-// they come together again.
+// they come together again. One that this site has only been asked by is not held to that: whoever
+// made it leave would have it later, when this site would not, and the two would take turns.
 func (r *Replica) watchLeavers() {
 	v, m := &r.views, r.m
 	target := m.target()
@@ -273,6 +274,9 @@ func (r *Replica) watchLeavers() {
 		known := v.peers.at(x.Instance)
 		if known == nil || x.Instance == m.instance || known.View.Compare(target.ID) <= 0 {
 			continue
+		}
+		if !slices.Contains(m.view.Members, x) && !m.off(begrudge) {
+			continue // it asked, was told to wait by another one here, and will ask again
 		}
 		if known.away == noTime || m.flush != nil && known.away < v.began {
 			v.peers.putOff(r.now, x, &r.cfg.Timing)

@@ -3,6 +3,7 @@ package merge
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"ringway/membership"
 )
@@ -257,6 +258,21 @@ var viewRules = []rule{
 			return d.ends(60, 30).views[0]
 		}
 		return sameName(end(d, true), end(d.twin(), false))
+	}},
+	{"X6: and after what they all see of the tail it goes on alike for all", oneSided, func(d *desk) string {
+		end := func(d *desk, knows bool) []string {
+			if !knows {
+				d.m.joinRemote(d.m.groups["g"], l, membership.Member{Client: membership.ClientID{Node: 200, Session: 1}, Name: "lost"})
+			}
+			d.tick(60, 0, 60, -1)
+			join := d.record(y, membership.Agreed, 75, "")
+			join.kind = kindJoin
+			d.comes(join)
+			told := d.ends(60, 30).told
+			at := slices.IndexFunc(told, func(s string) bool { return strings.HasPrefix(s, "view of") })
+			return told[max(0, at):]
+		}
+		return d.expect(end(d, true), end(d.twin(), false))
 	}},
 	{"X6: what is seen of the tail by some only has a name of its own", sameTail, func(d *desk) string {
 		end := func(d *desk, b, f int64) GroupView {

@@ -54,12 +54,14 @@ func (m *machine) endView(e *ending) {
 	}
 	m.releaseFIFO()
 	if len(m.pend) > 0 && !m.off(noBereave) {
-		m.bereave(m.view.All() &^ e.from)
+		lost := m.view.All() &^ e.from
+		m.bereave(lost)
+		m.mourning = lost != 0 && !m.off(oneSided)
 	}
 	for len(m.pend) > 0 {
 		m.closeOne()
 	}
-	m.tail = 0
+	m.tail, m.mourning = 0, false
 }
 
 // dropBut drops what is not kept, and what has to come behind something that is dropped.
