@@ -34,6 +34,13 @@ type Options struct {
 	// SlowReader says what the node does while this session does not read what it is
 	// sent; empty: what its topology says. Dial fails if the node does not allow it.
 	SlowReader SlowReader
+	// IndependentScopes lets messages to groups whose members are all in the node's site
+	// go ahead of what this session sent to groups with members at other sites before.
+	// Without it they wait for that, as long as a way between sites takes, so that nobody
+	// sees the later one first. With it a member of groups of both kinds may, and an
+	// answer to the later one may be seen before the earlier one. Everything else stays:
+	// docs/services.md has it in full. Dial fails if the node does not know it.
+	IndependentScopes bool
 	// Dial connects instead of a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout bounds connecting and handshake, as far as the context does not. Zero: 30 s.
@@ -81,10 +88,13 @@ func Dial(ctx context.Context, address string, opts Options) (*Conn, error) {
 	defer cancel()
 	conn, err := connect(ctx, network, addr, &opts, true)
 	var refused *RefusedError
-	if errors.As(err, &refused) && refused.Code == spread.Refused && opts.SlowReader == "" {
+	if errors.As(err, &refused) && refused.Code == spread.Refused && opts.SlowReader == "" && !opts.IndependentScopes {
 		// A daemon that does not know the methods of Ringway's extensions refuses
 		// them; one that refuses this client does so again.
 		conn, err = connect(ctx, network, addr, &opts, false)
+	}
+	if refused != nil && refused.Code == spread.Refused && opts.IndependentScopes {
+		err = fmt.Errorf("%w; if it is not access, the node does not know independent scopes: connect without, or run a later release", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
@@ -209,7 +219,7 @@ func choose(offered []string, token bool) (string, error) {
 func choice(method string, opts *Options, extended bool) []byte {
 	methods := []string{method}
 	if extended {
-		methods = append(methods, spread.RingwayField(string(opts.SlowReader)))
+		methods = append(methods, spread.RingwayField(spread.Extras{Policy: string(opts.SlowReader), IndependentScopes: opts.IndependentScopes}))
 		if opts.resume != nil {
 			methods = append(methods, spread.MethodResume)
 		}

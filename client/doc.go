@@ -59,6 +59,11 @@
 // later call of a Conn says so with ErrConnection; a Session makes another one. A context
 // that is passed again and again costs no allocation.
 //
+// # Scopes
+//
+// What a session sends within its node's site waits for what it sent to other sites before.
+// Options.IndependentScopes says that it need not, and docs/services.md what that gives up.
+//
 // # Back-pressure
 //
 // Send blocks while the node has enough of this session. What a node does with a session

@@ -473,6 +473,8 @@ func TestMethodsAreChosenFromWhatTheNodeOffers(t *testing.T) {
 		{"\x00", Options{}, "NULL,RINGWAY "},
 		{"\x06TOKEN ", token, "TOKEN,RINGWAY block \x00\x06secret"},
 		{"\x0bNULL TOKEN ", token, "TOKEN,RINGWAY block \x00\x06secret"},
+		{"\x05NULL ", Options{IndependentScopes: true}, "NULL,RINGWAY scopes "},
+		{"\x05NULL ", Options{SlowReader: DropOldest, IndependentScopes: true}, "NULL,RINGWAY drop-oldest scopes "},
 		{"\x05NULL ", token, "the node offers"},
 		{"\x06TOKEN ", Options{}, "set Options.Token"},
 	} {

@@ -30,6 +30,7 @@ type pubFlags struct {
 	service, name string
 	size, count   int
 	rate          float64
+	independent   bool
 }
 
 func newPub() *cobra.Command {
@@ -49,6 +50,7 @@ one, and says so: what went out just before may be lost, and is not sent again.
 	f.connection.comeBack(flags)
 	flags.StringVar(&f.service, "service", "agreed", "unreliable, reliable, fifo, causal, agreed or safe")
 	flags.StringVar(&f.name, "name", "", "private name (default: the node invents one)")
+	flags.BoolVar(&f.independent, "independent-scopes", false, "do not let messages within the site wait for earlier ones to other sites")
 	flags.IntVar(&f.size, "size", 100, "bytes of each generated message")
 	flags.IntVar(&f.count, "count", 0, "how many messages to generate (default: until interrupted)")
 	flags.Float64Var(&f.rate, "rate", 0, "generated messages a second (default: as fast as it goes)")
@@ -63,7 +65,7 @@ func (f *pubFlags) run(cmd *cobra.Command, groups []string) error {
 	if f.size < 0 || f.size > client.MaxMessageBytes || f.count < 0 || f.rate < 0 || math.IsNaN(f.rate) {
 		return usage("pub: --size, --count and --rate are not negative, and --size at most %d", client.MaxMessageBytes)
 	}
-	conn, err := f.open(cmd, client.Options{Name: f.name})
+	conn, err := f.open(cmd, client.Options{Name: f.name, IndependentScopes: f.independent})
 	if err != nil {
 		return err
 	}

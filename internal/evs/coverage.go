@@ -31,17 +31,39 @@ func (c Coverage) String() string {
 func Cover(traces []Trace) Coverage {
 	c := Coverage{}
 	services := map[Message]string{}
+	free := map[Message]bool{} // of sessions with independent scopes, and keep an order
 	for i := range traces {
 		for j := range traces[i].Events {
 			if e := &traces[i].Events[j]; e.Kind == Submit {
 				services[e.Msg] = e.Service
+				if e.Free && inSenderOrder(e.Service) {
+					free[e.Msg] = true
+				}
 			}
 		}
 	}
 	for i := range traces {
 		c.node(&traces[i], services)
+		c.overtaken(&traces[i], free)
 	}
 	return c
+}
+
+// overtaken counts what clients got behind something that its sender had sent later.
+func (c Coverage) overtaken(t *Trace, free map[Message]bool) {
+	type pair struct{ to, from string }
+	highest := map[pair]uint64{}
+	for i := range t.Events {
+		e := &t.Events[i]
+		if e.Kind != Dlv || !free[e.Msg] {
+			continue
+		}
+		p := pair{e.Client, e.Msg.Client}
+		if e.Msg.Seq < highest[p] {
+			c["deliveries that a later message of a sender with independent scopes had overtaken"]++
+		}
+		highest[p] = max(highest[p], e.Msg.Seq)
+	}
 }
 
 // node counts what happened at one node.
@@ -82,6 +104,9 @@ func (c Coverage) node(t *Trace, services map[Message]string) {
 			}
 		case Send:
 			c["accepted: "+e.Mode+" "+e.Service]++
+			if e.Free {
+				c["accepted: "+e.Mode+", of sessions with independent scopes"]++
+			}
 		case Dlv:
 			c["deliveries: "+services[e.Msg]+", part "+e.Phase]++
 			if at.signal != nil && len(at.signal.TS) == 0 {

@@ -125,6 +125,7 @@ type Event struct {
 	Why     string   `json:"why,omitempty"`
 	Without []string `json:"without,omitempty"` // of dlv and gview: runs of nodes that were known to be gone, by client names without a session
 	Discard bool     `json:"discard,omitempty"` // of submit: the sender does not want it back
+	Free    bool     `json:"free,omitempty"`    // of submit and send: the sender's session has independent scopes
 
 	ID       string   `json:"id,omitempty"`
 	Members  []string `json:"members,omitempty"`

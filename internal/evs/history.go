@@ -46,6 +46,7 @@ type client struct {
 	views   map[groupView]bool // that it got; nil until somebody asks
 	gone    bool               // it left before the end
 	ended   *Event             // how
+	free    bool               // its session has independent scopes
 	back    int64              // when its node last came back from a way of its own; -1: never away
 }
 
@@ -75,6 +76,8 @@ type message struct {
 	groups     []string
 	service    string
 	discard    bool
+	free       bool // its sender's session has independent scopes
+	near       bool // a node accepted it as a local one
 	submit     *Event
 	when       int64  // of submit, on the common clock
 	accepted   *Event // first send that counts, at whatever node; nil in traces from outside
@@ -142,7 +145,8 @@ func (h *history) declare(n *node, e *Event) {
 	case Submit:
 		m := h.message(e.Msg)
 		m.sender, m.submit, m.when = h.client(n, e.Msg.Client), e, n.now(e)
-		m.groups, m.service, m.discard = e.Groups, e.Service, e.Discard
+		m.groups, m.service, m.discard, m.free = e.Groups, e.Service, e.Discard, e.Free
+		m.sender.free = m.sender.free || e.Free
 	case Send:
 		h.keyed, h.accepts = true, true
 		h.message(e.Msg)
@@ -185,11 +189,12 @@ func (h *history) acceptances(n *node) {
 		case e.Kind == Send:
 			m := h.byID[e.Msg]
 			m.kept = m.kept || n.alive && !aside
+			m.near = m.near || e.Mode == "local"
 			if m.accepted == nil || m.lone && !aside || m.lone == aside && m.accepted.Node == e.Node && m.accepted.Boot == e.Boot {
 				m.accepted, m.taken, m.lone = e, n.now(e), aside
 			}
 			if m.submit == nil {
-				m.groups, m.service = e.Groups, e.Service
+				m.groups, m.service, m.free = e.Groups, e.Service, e.Free
 			}
 		}
 	}

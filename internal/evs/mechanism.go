@@ -423,7 +423,7 @@ func agree(r *report, a, b *actions) {
 
 // sameAction compares what the machine decided.
 func sameAction(p, q *Event) bool {
-	return p.Kind == q.Kind && p.Msg == q.Msg && p.View == q.View && p.T == q.T && p.N == q.N && p.Mode == q.Mode && slices.Equal(p.D, q.D) &&
+	return p.Kind == q.Kind && p.Msg == q.Msg && p.View == q.View && p.T == q.T && p.N == q.N && p.Mode == q.Mode && p.Free == q.Free && slices.Equal(p.D, q.D) &&
 		p.Client == q.Client && p.Src == q.Src && p.Idx == q.Idx && slices.Equal(p.Members, q.Members) &&
 		p.PI == q.PI && slices.Equal(p.C, q.C) && slices.Equal(p.CutTS, q.CutTS) && p.K == q.K && p.B == q.B && p.F == q.F
 }

@@ -203,31 +203,41 @@ func configurationOfDelivery(h *history, r *report) {
 
 // senderOrder is P10: one sender's fifo, causal, agreed and safe messages keep their
 // order at each client. A pair with a fifo message in it is exempt if the sender's
-// instance changed in between.
+// instance changed in between. Lanes say what else is, of sessions with independent scopes.
 func senderOrder(h *history, r *report) {
-	type from struct{ client, inst string }
+	type from struct{ client, inst, lane string }
 	for _, c := range h.clients {
-		ordered, any := map[string]item{}, map[from]item{} // the highest so far
+		ordered, any := map[from]item{}, map[from]item{} // the highest so far
 		for _, it := range c.items {
 			if it.Kind != Dlv || !inSenderOrder(it.message.service) {
 				continue
 			}
 			m := it.message
-			k := from{client: m.Client}
+			inst := ""
 			if m.accepted != nil {
-				k.inst = m.accepted.Inst
+				inst = m.accepted.Inst
 			}
-			before := any[k]
-			if o, known := ordered[m.Client]; known && Ordered(m.service) && (before.Event == nil || before.message.Seq < o.message.Seq) {
-				before = o
+			var before item
+			last := func(o item, known bool) {
+				if known && (before.Event == nil || before.message.Seq < o.message.Seq) {
+					before = o
+				}
+			}
+			for _, lane := range m.behind() {
+				o, known := any[from{m.Client, inst, lane}]
+				last(o, known)
+				o, known = ordered[from{client: m.Client, lane: lane}]
+				last(o, known && Ordered(m.service))
 			}
 			if before.Event != nil && before.message.Seq > m.Seq {
 				r.add(Violation{Client: c.name, Message: m.Message, Explain: fmt.Sprintf("client %s got %v (%s) after %v (%s)", c.name, m.Message, m.service, before.message.Message, before.message.service)}, before.Event, it.Event)
 				continue
 			}
-			any[k] = it
-			if Ordered(m.service) {
-				ordered[m.Client] = it
+			for _, lane := range m.lanes() {
+				any[from{m.Client, inst, lane}] = it
+				if Ordered(m.service) {
+					ordered[from{client: m.Client, lane: lane}] = it
+				}
 			}
 		}
 	}

@@ -16,14 +16,18 @@ type client struct {
 	life  *life
 	id    membership.ClientID
 	name  string // private name
+	free  bool   // its session has independent scopes
 	seq   uint64 // of its last message
 	ended bool
 }
 
 // openSession begins a session at the node.
-func (l *life) openSession(name string) *client {
+func (l *life) openSession(name string, free bool) *client {
 	l.counter++
-	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: name}
+	c := &client{life: l, id: membership.ClientID{Node: l.id, Session: l.boot<<32 | l.counter}, name: name, free: free}
+	if free {
+		l.f.stats.Covered["sessions with independent scopes"]++
+	}
 	l.step(func(now time.Duration, fx *core.Effects) {
 		l.sessions[c.id] = c
 		l.recorder.Connect(l.f.now-l.start, c.id, c.name)
@@ -46,6 +50,7 @@ func (c *client) submitMessage(service membership.Service, discard bool, groups 
 // submit hands a request to the node.
 func (c *client) submit(now time.Duration, q merge.Request, fx *core.Effects) {
 	l := c.life
+	q.Independent = c.free
 	l.recorder.Submit(l.f.now-l.start, c.id, &q)
 	l.core.Submit(now, c.id, q, fx)
 }

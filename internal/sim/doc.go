@@ -29,6 +29,7 @@
 //	link s0 s1 delay 20ms 21ms jitter 1ms loss 0
 //	5.044ms start n1
 //	84.676ms connect n0.2 g2,g0                   client 2 of n0, and the groups it joins
+//	84.7ms connect n2.0 g1/independent            a session with independent scopes
 //	4.7s say n0.2 safe g0,#c1#n1 100B x20 500µs   20 messages, one each 500µs
 //	5s join n0.2 g1
 //	6s crash n1 5ms                               and 5 ms later its next life
@@ -80,7 +81,7 @@
 //   - Clients: one or more a node; all services, one and many groups, private
 //     groups (also of nobody), self-discard, sizes from nothing over several packets
 //     to some MiB; answers to what they receive, which makes causes; ends of sessions
-//     and new ones; groups that never leave a site. Clients come back with their node,
+//     and new ones; groups that never leave a site; sessions with independent scopes. Clients come back with their node,
 //     under the same private name.
 //
 // Each payload says which message it is and carries a checksum.

@@ -49,6 +49,9 @@ func Draw(seed uint64, p Profile) *Schedule {
 	a.LAN.Refuse = newChance(seed, 15).percent(50) // dice of its own: the rest is as it was without
 	a.population()
 	a.trouble()
+	if len(a.Sites) > 1 {
+		a.free(newChance(seed, 16)) // likewise
+	}
 	slices.SortStableFunc(a.Steps, func(x, y Step) int { return int(x.At - y.At) })
 	return a.Schedule
 }
@@ -63,6 +66,18 @@ func (a *artist) weigh(dice chance) {
 	if dice.percent(50) {
 		for i := range a.Sites {
 			a.Sites[i].Weight = dice.count(0, 3)
+		}
+	}
+}
+
+// free gives some sessions of every other federation independent scopes.
+func (a *artist) free(dice chance) {
+	if !dice.percent(50) {
+		return
+	}
+	for i := range a.Steps {
+		if s := &a.Steps[i]; s.Verb == Connect {
+			s.Free = dice.percent(40)
 		}
 	}
 }

@@ -43,6 +43,14 @@ var (
 	groupsField = field{"groups",
 		func(s *Step) string { return strings.Join(s.Groups, ",") },
 		parseGroups}
+	sessionField = field{"groups",
+		func(s *Step) string {
+			if s.Free {
+				return strings.Join(s.Groups, ",") + freeSuffix
+			}
+			return strings.Join(s.Groups, ",")
+		},
+		parseSession}
 	serviceField = field{"service",
 		func(s *Step) string {
 			if s.Discard {
@@ -122,6 +130,14 @@ func parseGroups(s *Step, word string) error {
 		return fmt.Errorf("%d groups, at most %d", len(s.Groups), membership.MaxGroups)
 	}
 	return nil
+}
+
+// freeSuffix stands behind the groups of a client whose session has independent scopes.
+const freeSuffix = "/independent"
+
+func parseSession(s *Step, word string) error {
+	word, s.Free = strings.CutSuffix(word, freeSuffix)
+	return parseGroups(s, word)
 }
 
 func parseService(s *Step, word string) (err error) {

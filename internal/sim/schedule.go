@@ -100,6 +100,7 @@ type Step struct {
 	Groups     []string
 	Service    membership.Service
 	Discard    bool // the sender does not want its message back
+	Free       bool // the session has independent scopes
 	Size       int
 	Count      int
 }
@@ -170,7 +171,7 @@ var grammar = map[Verb][]field{
 	Hold:      {siteField, farField, byField, forField},
 	Blind:     {siteField, farField, forField},
 	Deaf:      {siteField, forField},
-	Connect:   {clientField, groupsField},
+	Connect:   {clientField, sessionField},
 	Bye:       {clientField},
 	Join:      {clientField, groupsField},
 	Leave:     {clientField, groupsField},

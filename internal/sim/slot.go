@@ -16,6 +16,7 @@ type slot struct {
 	at      *place
 	name    string
 	present bool
+	free    bool // its sessions have independent scopes
 	wants   []string
 	client  *client // the present session, if any
 	opening bool
@@ -27,7 +28,7 @@ func (p *play) client(s *Step) {
 	switch s.Verb {
 	case Connect:
 		if !c.present {
-			c.present, c.wants = true, slices.Clone(s.Groups)
+			c.present, c.free, c.wants = true, s.Free, slices.Clone(s.Groups)
 			c.open()
 		}
 	case Bye:
@@ -98,7 +99,7 @@ func (c *slot) open() {
 			c.open()
 		default:
 			l.names[c.name] = true
-			c.client = l.openSession(c.name)
+			c.client = l.openSession(c.name, c.free)
 			for _, g := range c.wants {
 				c.client.toggleTo(Join, g)
 			}

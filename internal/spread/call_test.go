@@ -12,16 +12,20 @@ import (
 
 func TestRingwayField(t *testing.T) {
 	for _, policy := range []string{"", PolicyBlock, PolicyDropOldest, PolicyDisconnect} {
-		if got, ok := ParseRingway(RingwayField(policy)); got != policy || !ok {
-			t.Errorf("%q came back as %q, %v", policy, got, ok)
-		}
-		if n := len(RingwayField(policy)); n >= MethodBytes {
-			t.Errorf("policy %q does not fit", policy)
+		for _, independent := range []bool{false, true} {
+			x := Extras{policy, independent}
+			if got, ok := ParseRingway(RingwayField(x)); got != x || !ok {
+				t.Errorf("%+v came back as %+v, %v", x, got, ok)
+			}
+			if n := len(RingwayField(x)); n >= MethodBytes {
+				t.Errorf("%+v does not fit", x)
+			}
 		}
 	}
-	for _, wrong := range []string{"", "NULL", "RINGWA", "RINGWAYS", "RINGWAY ", "RINGWAY  block", "RINGWAY wait", "ringway"} {
-		if policy, ok := ParseRingway(wrong); ok {
-			t.Errorf("%q was taken as policy %q", wrong, policy)
+	for _, wrong := range []string{"", "NULL", "RINGWA", "RINGWAYS", "RINGWAY ", "RINGWAY  block", "RINGWAY wait", "ringway",
+		"RINGWAY scopes block", "RINGWAY scopes scopes", "RINGWAY scopes ", "RINGWAY block block", "RINGWAYscopes"} {
+		if x, ok := ParseRingway(wrong); ok {
+			t.Errorf("%q was taken as %+v", wrong, x)
 		}
 	}
 }
@@ -152,14 +156,15 @@ func FuzzParseCalls(f *testing.F) {
 func FuzzWhatFollowsAChoice(f *testing.F) {
 	f.Add(AppendToken(nil, []byte("secret")))
 	f.Add([]byte("RINGWAY block"))
+	f.Add([]byte("RINGWAY drop-oldest scopes"))
 	f.Add([]byte{0xff, 0xff, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		token, n, err := ParseToken(b)
 		if err == nil && (len(token) == 0 || len(token) > MaxTokenBytes || n != 2+len(token) || !bytes.Equal(AppendToken(nil, token), b[:n])) {
 			t.Errorf("token %q of %d bytes", token, n)
 		}
-		if policy, ok := ParseRingway(string(b)); ok && RingwayField(policy) != string(b) {
-			t.Errorf("%q gave policy %q", b, policy)
+		if x, ok := ParseRingway(string(b)); ok && RingwayField(x) != string(b) {
+			t.Errorf("%q gave %+v", b, x)
 		}
 	})
 }

@@ -14,8 +14,8 @@ const (
 	MethodIP    = "IP"    // the address decides; no bytes
 	MethodToken = "TOKEN" // AppendToken follows the choice
 	// MethodRingway is no authentication: it asks for messages of up to
-	// membership.MaxMessageBytes and for extension calls, and may carry a policy behind
-	// a blank. Servers of Spread's own refuse it.
+	// membership.MaxMessageBytes and for extension calls, and may carry a policy and
+	// WordScopes, each behind a blank. Servers of Spread's own refuse it.
 	MethodRingway = "RINGWAY"
 	// MethodResume is no authentication either: it brings a key by which a later
 	// connection of the same client takes over from this one.
@@ -29,32 +29,53 @@ const (
 	PolicyBlock      = "block"
 )
 
+// WordScopes asks for independent scopes: local messages of the session do not wait for
+// what it sent to other sites before. It is short, as a field has to hold it behind the
+// longest policy.
+const WordScopes = "scopes"
+
 // Sizes of what follows a choice.
 const (
 	MaxTokenBytes  = 4096
 	ResumeKeyBytes = 16
 )
 
-// RingwayField returns the method that asks for Ringway's extensions, with a policy or
-// "" for the node's own.
-func RingwayField(policy string) string {
-	if policy == "" {
-		return MethodRingway
-	}
-	return MethodRingway + " " + policy
+// Extras are what a session wants beside Ringway's extensions themselves.
+type Extras struct {
+	Policy            string // for its own queue; empty: the node's own
+	IndependentScopes bool
 }
 
-// ParseRingway reads a method that may be RingwayField's.
-func ParseRingway(method string) (policy string, ok bool) {
-	rest, ok := strings.CutPrefix(method, MethodRingway)
-	if !ok || rest == "" {
-		return "", ok
+// RingwayField returns the method that asks for Ringway's extensions.
+func RingwayField(x Extras) string {
+	field := MethodRingway
+	if x.Policy != "" {
+		field += " " + x.Policy
 	}
-	switch policy = strings.TrimPrefix(rest, " "); {
-	case rest[0] != ' ', policy != PolicyDisconnect && policy != PolicyDropOldest && policy != PolicyBlock:
-		return "", false
+	if x.IndependentScopes {
+		field += " " + WordScopes
 	}
-	return policy, true
+	return field
+}
+
+// ParseRingway reads a method that may be RingwayField's. A word that is not known is
+// refused with the whole: who asked for it must not believe that it has it.
+func ParseRingway(method string) (x Extras, ok bool) {
+	words := strings.Split(method, " ")
+	if words[0] != MethodRingway {
+		return Extras{}, false
+	}
+	words = words[1:]
+	if len(words) > 0 && (words[0] == PolicyDisconnect || words[0] == PolicyDropOldest || words[0] == PolicyBlock) {
+		x.Policy, words = words[0], words[1:]
+	}
+	if len(words) > 0 && words[0] == WordScopes {
+		x.IndependentScopes, words = true, words[1:]
+	}
+	if len(words) > 0 {
+		return Extras{}, false
+	}
+	return x, true
 }
 
 // AppendToken appends a token as it follows a choice of MethodToken.

@@ -102,7 +102,7 @@ func (r *Recorder) Submit(now time.Duration, c membership.ClientID, q *merge.Req
 	default:
 		s.seq++
 		q.Tag = s.seq
-		r.record(evs.Event{Kind: evs.Submit, Msg: evs.Message{Client: s.name, Seq: s.seq}, Groups: q.Groups, Service: q.Service.String(), Discard: q.SelfDiscard})
+		r.record(evs.Event{Kind: evs.Submit, Msg: evs.Message{Client: s.name, Seq: s.seq}, Groups: q.Groups, Service: q.Service.String(), Discard: q.SelfDiscard, Free: q.Independent})
 	}
 }
 
@@ -207,7 +207,7 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 			out.Why = e.Why
 			break
 		}
-		out.Kind, out.Groups, out.Service = evs.Send, e.Groups, e.Service.String()
+		out.Kind, out.Groups, out.Service, out.Free = evs.Send, e.Groups, e.Service.String(), e.Free
 		if e.Closing {
 			out.Phase = evs.Transitional
 		}

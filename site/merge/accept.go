@@ -135,7 +135,7 @@ func (m *machine) send(c *ownClient, f *localSend) verdict {
 		switch {
 		case d.Without(m.self) != 0 && !m.off(noScope):
 			return rejectInterest
-		case (c.last > m.v || offT > m.v) && !m.off(noHold):
+		case (m.heldUntil(c.id, f.groups, f.free) > m.v || offT > m.v) && !m.off(noHold):
 			return rejectHeld
 		}
 		m.taken(c, f, 0, d)
@@ -149,6 +149,9 @@ func (m *machine) send(c *ownClient, f *localSend) verdict {
 	m.taken(c, f, m.outN, d)
 	if f.service.Ordered() {
 		c.last = f.t
+	}
+	if f.free {
+		m.noteAway(c, f.groups)
 	}
 	m.export(&record{kind: kindData, service: f.service, discard: f.discard, t: f.t, dests: d, client: c.id, seq: f.seq,
 		name: c.name, hint: f.hint, groups: f.groups, data: data})
@@ -192,7 +195,7 @@ func (m *machine) taken(c *ownClient, f *localSend, n uint64, d membership.Set) 
 		return
 	}
 	e := &TraceEvent{Kind: TraceSend, Client: c.id, Seq: f.seq, Request: f.kind, Groups: f.groups, Service: f.service,
-		Federated: f.federated, T: f.t, N: n, Instance: m.instance, View: m.view.ID, Closing: m.closing}
+		Federated: f.federated, Free: f.free, T: f.t, N: n, Instance: m.instance, View: m.view.ID, Closing: m.closing}
 	for rest := d; rest != 0; rest &= rest - 1 {
 		e.Dests = append(e.Dests, m.view.Members[rest.First()].Instance)
 	}

@@ -54,6 +54,10 @@ type Request struct {
 	Kind        RequestKind
 	Service     membership.Service // of a Send
 	SelfDiscard bool
+	// Independent says that the client's session has independent scopes (6.3): a local
+	// message waits only for what its sender sent to the same groups. Nothing but a Send
+	// looks at it.
+	Independent bool
 	Hint        [4]byte // goes through as it came
 	Groups      []string
 	Data        []byte

@@ -135,6 +135,7 @@ func (m *machine) joinAt(c *ownClient, g *group, seq uint64, rejoin bool, t int6
 	g.acceptedOwn++
 	g.pendingOwn++
 	c.last = max(c.last, t)
+	m.noteAway(c, g.Names())
 	m.export(&record{kind: kindJoin, t: t, dests: g.Interest, client: c.id, seq: seq, name: c.name, rejoin: rejoin, groups: g.Names()})
 }
 
@@ -178,6 +179,7 @@ func (m *machine) leave(c *ownClient, f *localSend) verdict {
 	m.taken(c, f, m.outN, g.Interest)
 	out()
 	c.last = f.t
+	m.noteAway(c, g.Names())
 	m.export(&record{kind: kindLeave, t: f.t, dests: g.Interest, client: c.id, seq: f.seq, name: c.name, groups: g.Names()})
 	return accepted
 }

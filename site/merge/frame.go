@@ -55,6 +55,7 @@ type localSend struct {
 	discard   bool // not to the sender itself
 	first     bool // the machine may not know the client yet
 	bodyRef   bool // the data crossed the ring before
+	free      bool // its session has independent scopes: all nodes have to decide alike (6.3)
 	service   membership.Service
 	t         int64
 	hint      [4]byte
@@ -68,6 +69,7 @@ const (
 	flagDiscard
 	flagFirst
 	flagBodyRef
+	flagFree
 )
 
 // localSendBytes is the size of a localSend less names and data.
@@ -86,7 +88,7 @@ func (f *localSend) append(b []byte, kind frameKind) []byte {
 	for _, x := range [...]struct {
 		set bool
 		bit byte
-	}{{f.federated, flagFederated}, {f.discard, flagDiscard}, {f.first, flagFirst}, {f.bodyRef, flagBodyRef}} {
+	}{{f.federated, flagFederated}, {f.discard, flagDiscard}, {f.first, flagFirst}, {f.bodyRef, flagBodyRef}, {f.free, flagFree}} {
 		if x.set {
 			flags |= x.bit
 		}
@@ -114,6 +116,7 @@ func (f *localSend) read(r *wire.Reader, names *interner) error {
 	f.kind = RequestKind(flags & 3)
 	f.federated, f.discard = flags&flagFederated != 0, flags&flagDiscard != 0
 	f.first, f.bodyRef = flags&flagFirst != 0, flags&flagBodyRef != 0
+	f.free = flags&flagFree != 0
 	f.service = membership.Service(r.Uint8())
 	f.t = r.Int64()
 	copy(f.hint[:], r.Bytes(4))

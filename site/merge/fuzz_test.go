@@ -63,6 +63,7 @@ func FuzzRingFrame(f *testing.F) {
 			f.Add(frame)
 		}
 	}
+	f.Add((&localSend{tag: t.node.replica.m.tag, session: 1<<32 | 1, kind: Send, free: true, service: membership.Agreed, groups: []string{"g"}}).append(nil, frameSend))
 	f.Add(append([]byte{byte(frameSnapshot)}, t.state...))
 	f.Add((&breach{kind: breachGap, src: 1, want: 1 << 40, got: 1 << 41}).append(nil, t.node.replica.m.tag))
 	from := t.node.site.nodes[1].id

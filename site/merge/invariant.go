@@ -13,6 +13,9 @@ type mutant uint8
 const (
 	noFloor       mutant = iota + 1 // P2c without floors and clock
 	noHold                          // P2b without last[c] ≤ V
+	deafToScopes                    // 6.3: sessions with independent scopes are held like all
+	freeInGroup                     // 6.3: and those are not held by what they sent to the same group either
+	freeOnReturn                    // 6.3, N8: nor by what their node saw before it came back
 	noScope                         // P2b: a local message may have members elsewhere
 	leakyScope                      // 6.1: what comes from another site is for its groups of one site too
 	anyTurn                         // P2a: requests in any order

@@ -170,7 +170,8 @@ type ownClient struct {
 	next   uint64 // seq expected
 	last   int64  // T of its latest ordered record
 	groups groupSet
-	enters []string // groups for which its joins wait, or have waited
+	enters []string   // groups for which its joins wait, or have waited
+	away   []sentAway // what a local message to the same groups may wait for; strict sessions have their joins and leaves there only
 }
 
 type heldBody struct {
@@ -225,7 +226,7 @@ func (m *machine) reset(view membership.SiteView) {
 	}
 	m.skipT, m.samples = -1, nil
 	for _, c := range m.clients {
-		c.last = -1
+		c.last, c.away = -1, nil
 	}
 	for id, a := range m.nodes {
 		a.min = -1

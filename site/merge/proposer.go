@@ -57,6 +57,7 @@ type item struct {
 	numbered bool
 	bodySent bool
 	prepares bool // a join that other sites must hear of first (J1)
+	away     bool // proposed in mode federated
 	bytes    int
 }
 
@@ -297,7 +298,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	}
 	f := &p.send
 	*f = localSend{tag: r.m.tag, session: c.id.Session, attempt: c.attempt, kind: it.Kind, discard: it.SelfDiscard,
-		first: !c.known, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
+		first: !c.known, free: it.Independent, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
 	frame := ring.Frame{Stream: c.id.Session, Service: membership.Agreed, Bound: true} // ringChanged goes back
 	if !r.plan(now, c, f) {
 		return frame, false
@@ -340,6 +341,7 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	if f.federated && (it.Kind != Send || it.Service.Ordered()) {
 		c.lastT = max(c.lastT, f.t)
 	}
+	it.away = f.federated
 	frame.Data = f.append(p.arena.take(f.size()), frameSend)
 	c.sent++
 	c.unsent -= it.bytes
@@ -393,6 +395,7 @@ func (r *Replica) prepares(name string) bool {
 func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	m := r.m
 	last := max(c.lastT, r.machineLast(c.id))
+	held := last // until V is there, nothing of the client is local
 	var d membership.Set
 	above := int64(-1)
 	switch f.kind {
@@ -438,8 +441,11 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 			return false
 		}
 		d, above = m.destinations(f.groups)
+		if f.free {
+			held = r.heldUntil(c, f.groups)
+		}
 	}
-	if m.solo() || d.Without(m.self) == 0 && last <= m.v && above <= m.v || m.off(noHold) && f.kind == Send && d.Without(m.self) == 0 {
+	if m.solo() || d.Without(m.self) == 0 && held <= m.v && above <= m.v || m.off(noHold) && f.kind == Send && d.Without(m.self) == 0 {
 		return true
 	}
 	if m.frozen() || f.kind == Send && !r.credit(d, f.groups) {

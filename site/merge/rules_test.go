@@ -148,6 +148,85 @@ var orderRules = []rule{
 		}
 		return ""
 	}},
+	{"6.3: unless its session has independent scopes", deafToScopes, func(d *desk) string {
+		if wrong := d.independent(); wrong != "" {
+			return wrong
+		}
+		near := localSend{kind: Send, service: membership.Agreed, free: true, groups: []string{"near"}, data: []byte("m")}
+		if v := d.sends("a", near); v != accepted {
+			return "a local message is held: " + string(v)
+		}
+		near.free = false
+		if d.sends("a", near) == accepted {
+			return "one overtakes that is not of such a session"
+		}
+		return d.expect(d.told, []string{"m"})
+	}},
+	{"6.3: and then it waits for what its sender sent to the same group", freeInGroup, func(d *desk) string {
+		if wrong := d.independent("near"); wrong != "" {
+			return wrong
+		}
+		both := localSend{kind: Send, service: membership.Agreed, free: true, groups: []string{"other", "near"}, data: []byte("m")}
+		learner := d.twin()
+		m, err := restoreMachine(&learner.cfg, learner.m.names, d.m.snapshot())
+		if err != nil {
+			return err.Error()
+		}
+		learner.m, m.fx = m, &learner.fx
+		if d.sends("a", both) == accepted || learner.sends("a", both) == accepted {
+			return "a local message overtakes one to its own group"
+		}
+		d.tick(50, 0, 50, -1)
+		d.tick(50, d.seq, 50, -1)
+		return d.want(d.sends("a", both)) + d.expect(d.told, []string{"first", "m"})
+	}},
+	{"6.3: or for its sender's join of that group", freeInGroup, func(d *desk) string {
+		d.quiet("near")
+		if v := d.sends("b", localSend{kind: Join, federated: true, free: true, t: 50, groups: []string{"near"}}); v != accepted {
+			return "the join is not accepted: " + string(v)
+		}
+		if d.sends("b", localSend{kind: Send, service: membership.Agreed, free: true, groups: []string{"near"}}) == accepted {
+			return "a message to the group overtakes the join, and does not come back to its sender"
+		}
+		return ""
+	}},
+	{"6.3: a fifo message waits too, and what its sender sends to its group behind it", freeInGroup, func(d *desk) string {
+		if wrong := d.independent(); wrong != "" {
+			return wrong
+		}
+		fifo := localSend{kind: Send, service: membership.FIFO, federated: true, free: true, t: 60, groups: []string{"near", "far"}}
+		if v := d.sends("a", fifo); v != accepted {
+			return "not accepted: " + string(v)
+		}
+		near := localSend{kind: Send, service: membership.FIFO, free: true, groups: []string{"near"}}
+		if d.sends("a", near) == accepted {
+			return "a local message overtakes one that waits"
+		}
+		d.tick(50, 0, 50, -1)
+		d.tick(50, d.seq, 50, -1) // that is when the first one comes, and with it the second
+		return d.want(d.sends("a", near))
+	}},
+	{"6.3: a leave waits as it always does", 0, func(d *desk) string {
+		if wrong := d.independent(); wrong != "" {
+			return wrong
+		}
+		d.m.joinNow(d.client("a"), d.m.groups["near"])
+		if d.sends("a", localSend{kind: Leave, free: true, groups: []string{"near"}}) == accepted {
+			return "a leave overtakes"
+		}
+		return ""
+	}},
+	{"6.3, N8: who comes back into a view that its node had closed goes on above what it saw of it", freeOnReturn, func(d *desk) string {
+		d.m.nodes[deskNode] = attached{boot: 1, min: 50}
+		d.quiet("near")
+		near := localSend{kind: Send, service: membership.Agreed, free: true, groups: []string{"near"}}
+		if d.sends("a", near) == accepted {
+			return "a local message lies below what its sender saw"
+		}
+		d.tick(50, 0, 50, -1)
+		d.tick(50, d.seq, 50, -1)
+		return d.want(d.sends("a", near))
+	}},
 	{"J4: what is sent after a site left lies above its leave", noOff, func(d *desk) string {
 		off := d.record(y, membership.Agreed, 20, "")
 		off.kind, off.mark, off.client, off.seq, off.name = kindInterestOff, 60, membership.ClientID{}, 0, ""
@@ -338,6 +417,24 @@ var orderRules = []rule{
 		d.tick(100, d.seq, 100, -1)
 		return d.expect(d.told, []string{"view of 2"})
 	}},
+}
+
+// quiet makes a group in which only this site has interest.
+func (d *desk) quiet(name string) {
+	d.m.joinNow(d.client("c"), d.m.group(name))
+}
+
+// independent lets client a send to another site, with a T of 50, and to the other groups
+// named, as a session with independent scopes does. What it sends to "near" is local.
+func (d *desk) independent(also ...string) string {
+	d.quiet("near")
+	d.m.group("far").Interest = membership.SetOf(y)
+	v := d.sends("a", localSend{kind: Send, service: membership.Agreed, federated: true, free: true, t: 50,
+		groups: append([]string{"far"}, also...), data: []byte("first")})
+	if v != accepted {
+		return "the first is not accepted: " + string(v)
+	}
+	return ""
 }
 
 func TestRules(t *testing.T) {

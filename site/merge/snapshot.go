@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 7
+const snapshotVersion = 8
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.
@@ -330,6 +330,7 @@ func (m *machine) appendClients(b []byte) []byte {
 		c := m.clients[id]
 		b = wire.AppendString(id.Append(b), c.name)
 		b = wire.AppendInt64(wire.AppendUint64(b, c.next), c.last)
+		b = m.appendAway(b, c)
 	}
 	return b
 }
@@ -383,10 +384,11 @@ func (m *machine) readClients(r *wire.Reader) {
 		}
 	}
 	m.lostLater, m.lostBefore = readLost(r, maxListed), readLost(r, maxListed)
-	for range r.Count(maxListed, memberBytes+16) {
+	for range r.Count(maxListed, memberBytes+20) {
 		c := &ownClient{id: membership.ReadClientID(r)}
 		c.name = m.names.name(readName(r, membership.MaxPrivateName))
 		c.next, c.last = r.Uint64(), r.Int64()
+		c.away = m.readAway(r)
 		m.clients[c.id] = c
 	}
 }

@@ -54,6 +54,7 @@ type TraceEvent struct {
 	Groups    []string
 	Service   membership.Service
 	Federated bool
+	Free      bool // TraceSend: of a session with independent scopes
 	T         int64
 	N, Idx    uint64
 	Src       membership.InstanceID // of a delivery, an import, an applied promise

@@ -50,13 +50,14 @@ func newRules(a topology.Access) *rules {
 // An admission is how a session got in. It is held against the rules again when they
 // change.
 type admission struct {
-	address   netip.Addr // zero: a unix socket
-	methods   []string   // that were proved, at least one
-	token     topology.Token
-	extended  bool // RINGWAY was chosen
-	policy    topology.SlowReader
-	key       [spread.ResumeKeyBytes]byte
-	resumable bool // key was given
+	address     netip.Addr // zero: a unix socket
+	methods     []string   // that were proved, at least one
+	token       topology.Token
+	extended    bool // RINGWAY was chosen
+	policy      topology.SlowReader
+	independent bool // scopes: local messages do not wait for those to other sites
+	key         [spread.ResumeKeyBytes]byte
+	resumable   bool // key was given
 }
 
 // check says why the client may not be here, under these rules.

@@ -122,12 +122,12 @@ func (s *Server) authenticate(conn net.Conn, in *handshakeReader, hello *spread.
 // choose notes what a choice asks for.
 func (a *admission) choose(methods []string, rules *rules) error {
 	for _, m := range methods {
-		policy, extended := spread.ParseRingway(m)
+		extras, extended := spread.ParseRingway(m)
 		switch {
 		case extended:
-			a.extended = true
-			if policy != "" {
-				a.policy = topology.SlowReader(policy)
+			a.extended, a.independent = true, extras.IndependentScopes
+			if extras.Policy != "" {
+				a.policy = topology.SlowReader(extras.Policy)
 			}
 		case m == spread.MethodResume:
 			a.resumable = true

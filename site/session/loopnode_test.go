@@ -23,6 +23,8 @@ type loopNode struct {
 	held     map[membership.ClientID]chan struct{} // senders, until they are let go
 	released int
 	slow     bool // departures do not go round
+
+	asked []merge.Request // that were submitted, in their order
 }
 
 // Hold implements Backend: its senders are all of this node.
@@ -91,6 +93,7 @@ func (n *loopNode) Submit(s *Session, requests []merge.Request) bool {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.asked = append(n.asked, requests...)
 	for _, r := range requests {
 		n.request(merge.Member{Client: s.Identity().ID, Name: s.Identity().Name}, r)
 	}

@@ -52,7 +52,7 @@ func number(conn net.Conn) (uint32, error) {
 func member(t *testing.T, address, name, policy string) net.Conn {
 	t.Helper()
 	conn := raw(t, "tcp", address)
-	fmt.Fprint(conn, "\x05\x00\x01\x00"+string(rune(len(name)))+name+methods("NULL", spread.RingwayField(policy)))
+	fmt.Fprint(conn, "\x05\x00\x01\x00"+string(rune(len(name)))+name+methods("NULL", spread.RingwayField(spread.Extras{Policy: policy})))
 	expect(t, conn, "\x05NULL "+verdictFor(name))
 	conn.Write(call(spread.TypeJoin, "#"+name+"#d1", "g"))
 	return conn
@@ -232,6 +232,33 @@ func TestPoliciesThatMayNotBe(t *testing.T) {
 	}
 	conn := shake(t, tcp, "a", methods("RINGWAY drop-oldest", "NULL"))
 	expect(t, conn, verdictFor("a"))
+}
+
+// TestIndependentScopes: the word is with every message of the session that said it, and of
+// no other.
+func TestIndependentScopes(t *testing.T) {
+	node, tcp, _ := start(t, nil)
+	for name, field := range map[string]string{"strict": "RINGWAY", "free": "RINGWAY scopes", "both": "RINGWAY drop-oldest scopes"} {
+		conn := shake(t, tcp, name, methods("NULL", field))
+		expect(t, conn, verdictFor(name))
+		conn.Write(call(spread.TypeAgreed, "#"+name+"#d1", name))
+	}
+	asked := func() map[string]bool {
+		node.mu.Lock()
+		defer node.mu.Unlock()
+		got := map[string]bool{}
+		for _, q := range node.asked {
+			got[q.Groups[0]] = q.Independent
+		}
+		return got
+	}
+	wait(t, "the messages", func() bool { return len(asked()) == 3 })
+	if got := asked(); got["strict"] || !got["free"] || !got["both"] {
+		t.Errorf("with independent scopes: %v", got)
+	}
+	conn := shake(t, tcp, "a", methods("NULL", "RINGWAY scopes block"))
+	expect(t, conn, "\xf7")
+	expectEnd(t, conn)
 }
 
 // TestCalls: groups and members, in pages, as far as the rules let the session see.

@@ -166,7 +166,7 @@ func (r *reader) request(h *spread.Header, body []byte) error {
 	// bits among it, is not its to say.
 	r.requests = append(r.requests, merge.Request{
 		Kind: merge.Send, Service: service, SelfDiscard: h.Type&spread.TypeSelfDiscard != 0,
-		Hint: h.Hint, Groups: groups, Data: data,
+		Independent: r.session.admission.independent, Hint: h.Hint, Groups: groups, Data: data,
 	})
 	return nil
 }
