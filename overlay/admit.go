@@ -23,8 +23,12 @@ const (
 	// because its own certificate has changed.
 	refreshSpread = 3 * time.Second
 	// refreshAhead bounds how long before the end of a certificate its lanes are made
-	// anew; a tenth of its validity if that is less.
-	refreshAhead = time.Hour
+	// anew; a tenth of its validity if that is less. A clock that leaps forward by an hour
+	// leaves half of it.
+	refreshAhead = 2 * time.Hour
+	// refreshLook is how often a gateway looks at how long its lanes' certificates have, as
+	// clocks leap and timers do not.
+	refreshLook = time.Minute
 	// refreshRetry is the least time between two attempts to make a lane anew.
 	refreshRetry = time.Second
 	// successionTime is how long the end that dialled keeps the old connection, so that
@@ -97,7 +101,8 @@ func (g *Gateway) successor(ctx context.Context, l *lane, ended <-chan struct{})
 	spread := time.Duration(g.rand() * float64(refreshSpread))
 	for {
 		changed := g.cfg.Identity.Changed()
-		timer := time.NewTimer(g.refreshIn(l, spread))
+		wait, due := g.refreshIn(l, spread)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ended:
 			timer.Stop()
@@ -106,6 +111,9 @@ func (g *Gateway) successor(ctx context.Context, l *lane, ended <-chan struct{})
 			timer.Stop()
 			continue
 		case <-timer.C:
+		}
+		if !due {
+			continue
 		}
 		next, err := g.dial(ctx, l.peer, l.index)
 		if err == nil {
@@ -118,22 +126,22 @@ func (g *Gateway) successor(ctx context.Context, l *lane, ended <-chan struct{})
 	}
 }
 
-// refreshIn returns when a lane should be made anew.
-func (g *Gateway) refreshIn(l *lane, spread time.Duration) time.Duration {
+// refreshIn returns when a lane should be made anew; not due: when to ask again.
+func (g *Gateway) refreshIn(l *lane, spread time.Duration) (wait time.Duration, due bool) {
 	if !bytes.Equal(l.shown, g.cfg.Identity.CertificateDER()) {
-		return spread
+		return spread, true
 	}
-	ends, validity := l.cert.NotAfter, l.cert.NotAfter.Sub(l.cert.NotBefore)
+	ends := l.cert.NotAfter
 	if own := g.cfg.Identity.Expires(); own.Before(ends) {
 		ends = own
 	}
 	left := time.Until(ends)
-	if due := left - min(validity/10, refreshAhead); due > 0 {
-		return due
+	if wait := left - min(pki.Validity(l.cert)/10, refreshAhead); wait > 0 {
+		return min(wait, refreshLook), wait <= refreshLook
 	}
 	// It has been made anew already, or could not be: the peer may get its certificate
 	// at any moment before the end.
-	return max(left/4, refreshRetry)
+	return max(left/4, refreshRetry), true
 }
 
 // succeed lets a new lane take the place of one that stands, with the same run of the

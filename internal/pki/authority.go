@@ -75,7 +75,7 @@ func authorityTemplate(of name, now time.Time, valid time.Duration) *x509.Certif
 	}
 	return &x509.Certificate{
 		Subject:               pkix.Name{CommonName: common},
-		NotBefore:             now.Add(-clockSkew),
+		NotBefore:             now.Add(-ClockSkew),
 		NotAfter:              now.Add(valid),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,

@@ -36,8 +36,10 @@
 //     negotiated another protocol, or none, is refused.
 //  2. A peer is the name in its certificate, never its address. The name counts only
 //     after the certificate was found to be signed by an authority that may sign for
-//     that site, valid now, not revoked, and meant for that side of TLS. A throw-away
-//     identity skips this rule, but not 3.
+//     that site, valid now, not revoked, and meant for that side of TLS. A clock may be
+//     behind by ClockSkew; and who is believed already is not asked again whether it is
+//     valid yet, only whether it still is. A throw-away identity skips this rule, but
+//     not 3.
 //  3. The certificate's federation is the own one. Who dials names the node that must
 //     answer; who listens learns from PeerName who called, and decides.
 //  4. A signature covers the purpose, then the body: made for one purpose it proves

@@ -41,7 +41,12 @@ type pair struct {
 // LoadIdentity reads a node's identity from a certs folder and makes sure that its
 // peers will accept it.
 func LoadIdentity(dir, federation, site, node string) (*Identity, error) {
-	return loadIdentity(dir, name{federation, site, node}, time.Now)
+	return LoadIdentityAt(dir, federation, site, node, time.Now)
+}
+
+// LoadIdentityAt is LoadIdentity with a wall clock of the caller's, as tests have.
+func LoadIdentityAt(dir, federation, site, node string, now func() time.Time) (*Identity, error) {
+	return loadIdentity(dir, name{federation, site, node}, now)
 }
 
 func loadIdentity(dir string, owner name, now func() time.Time) (*Identity, error) {
@@ -123,7 +128,7 @@ func Throwaway(federation, site, node string) (*Identity, error) {
 		return nil, err
 	}
 	now := time.Now()
-	template := nodeTemplate(owner, now.Add(-clockSkew), now.Add(throwawayValid))
+	template := nodeTemplate(owner, now.Add(-ClockSkew), now.Add(throwawayValid))
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return nil, fmt.Errorf("throw-away certificate of node %s: %w", node, err)
@@ -155,13 +160,19 @@ func (id *Identity) TLSCertificate() tls.Certificate { return id.pair.Load().cer
 // Expires returns until when the node's certificate is valid.
 func (id *Identity) Expires() time.Time { return id.pair.Load().leaf.NotAfter }
 
-// Allowed says whether a certificate may take part now: it is of this federation, and
-// signed, valid and not revoked. A throw-away identity only looks at the federation.
+// Allowed says whether a certificate that was believed when it was shown may go on taking
+// part: it is of this federation, and signed, not expired and not revoked. That it was
+// valid already is known, whatever the clock says since. A throw-away identity only looks
+// at the federation.
 func (id *Identity) Allowed(cert *x509.Certificate) error {
-	return id.check(cert, x509.ExtKeyUsageServerAuth, nil)
+	now := id.now()
+	if now.Before(cert.NotBefore) {
+		now = cert.NotBefore
+	}
+	return id.checkAt(now, id.trust.Load(), cert, x509.ExtKeyUsageServerAuth, nil)
 }
 
-// CheckPeer says whether a certificate is good as Allowed does, and names that node.
+// CheckPeer says whether a certificate that is shown is good now, and names that node.
 func (id *Identity) CheckPeer(certDER []byte, site, node string) error {
 	cert, err := parseCertificate(certDER)
 	if err != nil {
@@ -185,10 +196,10 @@ func parseCertificate(der []byte) (*x509.Certificate, error) {
 // the expected one if there is an expectation, and is signed, valid and meant for the
 // use.
 func (id *Identity) check(cert *x509.Certificate, usage x509.ExtKeyUsage, expect *name) error {
-	return id.checkWith(id.trust.Load(), cert, usage, expect)
+	return id.checkAt(id.now(), id.trust.Load(), cert, usage, expect)
 }
 
-func (id *Identity) checkWith(t *trust, cert *x509.Certificate, usage x509.ExtKeyUsage, expect *name) error {
+func (id *Identity) checkAt(now time.Time, t *trust, cert *x509.Certificate, usage x509.ExtKeyUsage, expect *name) error {
 	owner, err := certificateName(cert)
 	if err != nil {
 		return err
@@ -197,7 +208,7 @@ func (id *Identity) checkWith(t *trust, cert *x509.Certificate, usage x509.ExtKe
 		return fmt.Errorf("%w: it is of %q, this node is of %q", ErrFederation, owner.federation, id.name.federation)
 	}
 	if !id.Throwaway() {
-		if err := t.check(cert, owner, usage, id.now()); err != nil {
+		if err := t.check(cert, owner, usage, now); err != nil {
 			return fmt.Errorf("%w (%v)", err, owner)
 		}
 	}

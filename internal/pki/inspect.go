@@ -94,7 +94,7 @@ func inspectNode(dir, path string, t *trust) Description {
 	d := describe(path, certs[0])
 	d.Kind = "node"
 	d.Key, d.Problem = keyState(dir, node, certs[0], true)
-	d.Renew = time.Until(d.Expires) <= RenewAhead(d.Expires.Sub(d.From))
+	d.Renew = time.Until(d.Expires) <= RenewAhead(Validity(certs[0]))
 	owner, err := certificateName(certs[0])
 	if err == nil {
 		d.Federation, d.Site, d.Node = owner.federation, owner.site, owner.node

@@ -11,9 +11,11 @@ import (
 	"time"
 )
 
-// clockSkew is how far a certificate's validity reaches back, for nodes whose clocks
-// are behind the one that issued it.
-const clockSkew = 5 * time.Minute
+// ClockSkew is how far a node's clock may be behind and no certificate be refused for it.
+// Validity reaches back by as much, and who checks a certificate allows as much, since
+// those of other issuers and earlier releases reach back less. It gives nobody anything:
+// an authority vouches for a certificate from the moment that it signs it.
+const ClockSkew = 24 * time.Hour
 
 // Issue makes a node's certificate and key in the folder that has the authority. If
 // the node has a key already, that key gets a new certificate, which replaces the old
@@ -54,7 +56,7 @@ func Renew(dir string, federation, site, node string, valid, ahead time.Duration
 		return Renewal{}, err
 	}
 	if ahead == 0 {
-		ahead = RenewAhead(former.leaf.NotAfter.Sub(former.leaf.NotBefore))
+		ahead = RenewAhead(Validity(former.leaf))
 	}
 	if time.Until(former.leaf.NotAfter) > ahead {
 		return Renewal{Expires: former.leaf.NotAfter}, nil
@@ -87,7 +89,7 @@ func sign(dir string, owner name, key ed25519.PrivateKey, isNew bool, valid time
 		return fmt.Errorf("%w: the authority in %s may only sign for nodes of site %s, %s is of %s: issue where that site's authority is", ErrWrongSite, dir, site, owner.node, owner.site)
 	}
 	now := time.Now()
-	template := nodeTemplate(owner, now.Add(-clockSkew), now.Add(valid))
+	template := nodeTemplate(owner, now.Add(-ClockSkew), now.Add(valid))
 	if template.NotAfter.After(ca.NotAfter) {
 		template.NotAfter = ca.NotAfter
 	}

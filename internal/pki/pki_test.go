@@ -217,7 +217,7 @@ func TestLoadRefuses(t *testing.T) {
 		"another's key":      {moved("lon-2-key.pem", "lon-1-key.pem"), 0, ErrKeyMismatch, []string{"lon-1-key.pem", "lon-1.pem"}},
 		"authority is node":  {moved("lon-2.pem", "ca.pem"), 0, ErrUsage, []string{"ca.pem", "not an authority"}},
 		"expired":            {nil, 31 * 24 * time.Hour, ErrExpired, []string{"valid until", "ringway keys issue"}},
-		"not yet valid":      {nil, -time.Hour, ErrNotYetValid, []string{"clock", "ringway keys issue"}},
+		"not yet valid":      {nil, -beyondSkew, ErrNotYetValid, []string{"clock", "ringway keys issue"}},
 		"another's name": {func(t *testing.T, dir string) {
 			moved("lon-2.pem", "lon-1.pem")(t, dir)
 			moved("lon-2-key.pem", "lon-1-key.pem")(t, dir)
@@ -324,7 +324,8 @@ func TestForgedCertificates(t *testing.T) {
 		"empty node":       {uris("ringway://acme/site/lon/node/"), ErrNoName},
 		"other federation": {uris("ringway://other/site/lon/node/lon-1"), ErrFederation},
 		"expired":          {func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }, ErrExpired},
-		"not yet valid":    {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }, ErrNotYetValid},
+		"from soon on":     {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(ClockSkew - time.Minute) }, nil},
+		"not yet valid":    {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(ClockSkew + time.Minute) }, ErrNotYetValid},
 		"not for servers": {func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		}, ErrUsage},

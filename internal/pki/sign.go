@@ -81,10 +81,10 @@ func (id *Identity) Verify(purpose Purpose, certDER, body, signature []byte, exp
 
 // An Origin is what a certificate that was found good says.
 type Origin struct {
-	name     name
-	key      ed25519.PublicKey
-	keyID    KeyID
-	from, to time.Time
+	name    name
+	key     ed25519.PublicKey
+	keyID   KeyID
+	expires time.Time
 }
 
 // Name returns the node that the certificate is for.
@@ -101,17 +101,15 @@ func (o *Origin) Verify(purpose Purpose, body, signature []byte) error {
 	return nil
 }
 
-func (o *Origin) validAt(now time.Time) bool { return !now.Before(o.from) && !now.After(o.to) }
-
-// Origin checks a certificate as Allowed does, or remembers that it was good. Its dates
-// are looked at each time.
+// Origin checks a certificate as CheckPeer does, or remembers that it was good. Whether it
+// has expired is looked at each time.
 func (id *Identity) Origin(certDER []byte) (*Origin, error) {
 	if len(certDER) > MaxCertificateBytes {
 		return nil, fmt.Errorf("certificate of %d bytes: at most %d are taken", len(certDER), MaxCertificateBytes)
 	}
 	t := id.trust.Load()
 	hash := sha256.Sum256(certDER)
-	if known := t.known.get(hash); known != nil && known.validAt(id.now()) {
+	if known := t.known.get(hash); known != nil && !id.now().After(known.expires) {
 		return known, nil
 	}
 	cert, err := parseCertificate(certDER)
@@ -119,7 +117,7 @@ func (id *Identity) Origin(certDER []byte) (*Origin, error) {
 		return nil, err
 	}
 	// An origin is authentic in the role that it has when others dial it.
-	if err := id.checkWith(t, cert, x509.ExtKeyUsageServerAuth, nil); err != nil {
+	if err := id.checkAt(id.now(), t, cert, x509.ExtKeyUsageServerAuth, nil); err != nil {
 		return nil, err
 	}
 	key, ok := cert.PublicKey.(ed25519.PublicKey)
@@ -130,7 +128,7 @@ func (id *Identity) Origin(certDER []byte) (*Origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &Origin{name: owner, key: key, keyID: keyIDOf(key), from: cert.NotBefore, to: cert.NotAfter}
+	found := &Origin{name: owner, key: key, keyID: keyIDOf(key), expires: cert.NotAfter}
 	t.known.put(hash, found)
 	return found, nil
 }

@@ -122,7 +122,8 @@ func TestHandshakeRefused(t *testing.T) {
 		"server is a throw-away":    {throwaway("acme", "lon-1").ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrUnknownCA},
 		"client sees expired":       {good("lon-1").ServerTLS(), at(good("lon-2"), 31*24*time.Hour).ClientTLS("lon", "lon-1"), ErrExpired},
 		"server sees expired":       {at(good("lon-1"), 31*24*time.Hour).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrExpired},
-		"server sees not yet valid": {at(good("lon-1"), -time.Hour).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrNotYetValid},
+		"server sees not yet valid": {at(good("lon-1"), -beyondSkew).ServerTLS(), good("lon-2").ClientTLS("lon", "lon-1"), ErrNotYetValid},
+		"client sees not yet valid": {good("lon-1").ServerTLS(), at(good("lon-2"), -beyondSkew).ClientTLS("lon", "lon-1"), ErrNotYetValid},
 		"other federation":          {throwaway("other", "lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-1"), ErrFederation},
 		"throw-away, another name":  {throwaway("acme", "lon-1").ServerTLS(), throwaway("acme", "lon-2").ClientTLS("lon", "lon-9"), ErrWrongName},
 		"client without certificate": {good("lon-1").ServerTLS(), edit(good("lon-2").ClientTLS("lon", "lon-1"), func(c *tls.Config) {

@@ -22,10 +22,20 @@ type trust struct {
 func newTrust(authorities []*x509.Certificate, revoked revocations) *trust {
 	t := &trust{roots: x509.NewCertPool(), authorities: authorities, revoked: revoked, known: newKnownOrigins(maxKnownOrigins)}
 	for _, a := range authorities {
-		t.roots.AddCert(a)
+		t.roots.AddCert(reachBack(a))
 	}
 	return t
 }
+
+// reachBack returns the certificate as if it were valid from as early on as checkDates
+// allows, so that x509 does too.
+func reachBack(cert *x509.Certificate) *x509.Certificate {
+	early := *cert
+	early.NotBefore = validFrom(cert)
+	return &early
+}
+
+func validFrom(cert *x509.Certificate) time.Time { return cert.NotBefore.Add(-ClockSkew) }
 
 // loadTrust reads the authorities and the lists of what they revoked.
 func loadTrust(dir, federation string) (*trust, error) {
@@ -53,7 +63,7 @@ func (t *trust) check(cert *x509.Certificate, owner name, usage x509.ExtKeyUsage
 	if cert.IsCA || cert.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 		return fmt.Errorf("%w: it cannot sign for a node", ErrUsage)
 	}
-	chains, err := cert.Verify(x509.VerifyOptions{Roots: t.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
+	chains, err := reachBack(cert).Verify(x509.VerifyOptions{Roots: t.roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
 	var invalid x509.CertificateInvalidError
 	switch {
 	case err == nil:
@@ -92,7 +102,7 @@ func checkDates(cert *x509.Certificate, now time.Time) error {
 	switch {
 	case now.After(cert.NotAfter):
 		return fmt.Errorf("%w: it was valid until %s, this machine's clock says %s", ErrExpired, cert.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	case now.Before(cert.NotBefore):
+	case now.Before(validFrom(cert)):
 		return fmt.Errorf("%w: it will be from %s, this machine's clock says %s; is it right?", ErrNotYetValid, cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return nil

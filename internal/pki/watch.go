@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -189,7 +190,7 @@ func (id *Identity) reloadPair() (changed bool, err error) {
 func (id *Identity) warnOfExpiry(log *slog.Logger) {
 	leaf, now := id.pair.Load().leaf, id.now()
 	left := leaf.NotAfter.Sub(now)
-	if left > RenewAhead(leaf.NotAfter.Sub(leaf.NotBefore)) {
+	if left > RenewAhead(Validity(leaf)) {
 		return
 	}
 	again := 24 * time.Hour
@@ -216,6 +217,16 @@ const maxRenewAhead = 30 * 24 * time.Hour
 // its validity, at most 30 days.
 func RenewAhead(validity time.Duration) time.Duration { return min(validity/3, maxRenewAhead) }
 
+// Validity returns for how long a certificate was issued: what it reaches back is none of
+// it. For one of another issuer, which may reach back less, it is a day too little at most.
+func Validity(cert *x509.Certificate) time.Duration {
+	validity := cert.NotAfter.Sub(cert.NotBefore)
+	if validity > ClockSkew {
+		validity -= ClockSkew
+	}
+	return validity
+}
+
 // A Status is what an operator wants to know of an identity.
 type Status struct {
 	Throwaway bool
@@ -233,7 +244,7 @@ func (id *Identity) Status() Status {
 	leaf := id.pair.Load().leaf
 	s := Status{
 		Throwaway: id.Throwaway(), Serial: serialText(leaf.SerialNumber), Expires: leaf.NotAfter,
-		RenewFrom: leaf.NotAfter.Add(-RenewAhead(leaf.NotAfter.Sub(leaf.NotBefore))), Revoked: id.trust.Load().revoked.size(),
+		RenewFrom: leaf.NotAfter.Add(-RenewAhead(Validity(leaf))), Revoked: id.trust.Load().revoked.size(),
 	}
 	id.mu.Lock()
 	defer id.mu.Unlock()

@@ -200,6 +200,7 @@ type member struct {
 	id   membership.NodeID
 	at   netip.AddrPort
 	who  *testIdentity
+	real *pki.Identity // if set: instead of who
 	ring *testRing
 	e    *Exchange
 	stop func()
@@ -250,7 +251,11 @@ func (m *member) start(site []*member) {
 		m.t.Fatal(err)
 	}
 	m.ring = &testRing{keys: keys}
-	if m.e, err = Open(Config{Site: "lon", Self: m.id, Address: m.at, Nodes: nodes, Identity: m.who, Keyring: m.ring}); err != nil {
+	var identity Identity = m.who
+	if m.real != nil {
+		identity = m.real
+	}
+	if m.e, err = Open(Config{Site: "lon", Self: m.id, Address: m.at, Nodes: nodes, Identity: identity, Keyring: m.ring}); err != nil {
 		m.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
