@@ -69,10 +69,11 @@ func (c Coverage) overtaken(t *Trace, free map[Message]bool) {
 // node counts what happened at one node.
 func (c Coverage) node(t *Trace, services map[Message]string) {
 	c["lives of nodes"]++
-	at := stage{}
+	at, w := stage{}, waits{cover: c, services: services, came: map[string]int64{}}
 	var view, signal *Event
 	for i := range t.Events {
 		e := &t.Events[i]
+		w.pass(e, signal)
 		at.pass(e)
 		switch e.Kind {
 		case View:
@@ -103,7 +104,9 @@ func (c Coverage) node(t *Trace, services map[Message]string) {
 				c["rings installed between a view's signal and the next view"]++
 			}
 		case Send:
-			c["accepted: "+e.Mode+" "+e.Service]++
+			if c["accepted: "+e.Mode+" "+e.Service]++; len(e.D) == 1 && e.D[0] == e.Inst {
+				c["accepted: fed, of the own site only, behind what the sender sent to others (6.3)"]++
+			}
 			if e.Free {
 				c["accepted: "+e.Mode+", of sessions with independent scopes"]++
 			}

@@ -83,6 +83,7 @@ func (w *wan) control(from *life, c merge.Control) {
 		return
 	}
 	w.f.stats.Controls++
+	w.f.countControl(c.Data)
 	if !from.links.up {
 		return
 	}

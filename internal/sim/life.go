@@ -133,6 +133,7 @@ func (l *life) carryOut() {
 	for _, c := range fx.Merge.Controls {
 		l.f.wan.control(l, c)
 	}
+	l.f.countEvictions(fx.Merge.Evicted)
 	for _, fault := range fx.Merge.Faults {
 		l.f.report("fault", "node %s blames honest site %s: %s", l.name, l.f.siteName(fault.Site), fault.What)
 	}

@@ -86,6 +86,7 @@ func (l *life) exportRecords(records []merge.Record, trim uint64) {
 			}
 			x.records = append(x.records, r)
 			l.f.stats.Records++
+			l.f.countRecord(&r)
 		}
 	}
 	if trim > x.first {

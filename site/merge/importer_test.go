@@ -85,6 +85,19 @@ func TestLeftoversOfAStream(t *testing.T) {
 	report(t, 1, w)
 }
 
+// TestWhoLearnsPullsNothing: while a node has no state of its site it knows no place in any
+// stream, and names none, so that the overlay does not pull everything from the start.
+func TestWhoLearnsPullsNothing(t *testing.T) {
+	f := newTorrent(0)
+	learner := New(f.gw.replica.cfg)
+	if at, known := learner.ImportPosition(f.log); known {
+		t.Errorf("a node without state wants the log from %d on", at)
+	}
+	if _, known := f.gw.replica.ImportPosition(f.log); !known {
+		t.Error("neither does one that has it know")
+	}
+}
+
 // TestAGap: a log that leaves a record out is its source's doing. All nodes of the site say so,
 // nothing behind the gap is delivered, and the site goes on without that source until it has
 // been away for as long as one that was lost. Without the rule it stays in the view.

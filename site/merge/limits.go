@@ -5,7 +5,9 @@ import "time"
 // Constants of the protocol: all nodes of a federation agree on them.
 const (
 	// inlineMax is the largest body that travels inside a LocalSend. Larger ones
-	// cross the ring first, so that a deadline never includes a bulk transfer.
+	// cross the sender's ring first, so that a deadline does not include that. Between sites
+	// they travel in the record, and whatever is behind them in the stream waits
+	// (docs/decisions/0039).
 	inlineMax = 64 << 10
 	// maxAhead bounds how far a deadline may lie ahead of the clock.
 	maxAhead = int64(5 * time.Second)

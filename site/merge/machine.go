@@ -279,6 +279,9 @@ func (m *machine) nextT(d membership.Set) int64 {
 // export gives an accepted record its numbers and puts it into the order (P3).
 func (m *machine) export(r *record) {
 	r.src, r.n, r.pos = m.self, m.outN, m.pos
+	if m.off(stampAtMachine) {
+		r.t = m.nextT(r.dests)
+	}
 	m.outN++
 	others := r.dests.Without(m.self)
 	r.idx = make([]uint64, 0, others.Len())

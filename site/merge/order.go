@@ -31,7 +31,7 @@ func (m *machine) tick(t *tick) {
 			h = everything
 		}
 		for i := range m.view.Members {
-			if i != m.self && (m.inNext[i] > 0 || !m.off(silentSource)) {
+			if i != m.self && (m.inNext[i] > 0 || !m.off(silentSource)) && (!m.off(sigmaShared) || m.shares(i)) {
 				h = min(h, m.prom[i])
 			}
 		}

@@ -39,6 +39,23 @@ var orderRules = []rule{
 		}
 		return ""
 	}},
+	{"P2: the machine never changes T: two parts of a ring that broke may both have a message", stampAtMachine, func(d *desk) string {
+		other := d.twin()
+		other.tick(20, 0, 20, -1) // which only this part has
+		for _, part := range []*desk{d, other} {
+			if v := part.sends("a", localSend{kind: Send, service: membership.Agreed, federated: true, t: 50, data: []byte("m")}); v != accepted {
+				return "not accepted: " + string(v)
+			}
+		}
+		if t, u := d.m.pend[0].t, other.m.pend[0].t; t != 50 || u != 50 {
+			return fmt.Sprintf("one message has the deadlines %d and %d", t, u)
+		}
+		other.tick(60, 0, 60, -1)
+		if other.sends("b", localSend{kind: Send, service: membership.Agreed, federated: true, t: 50}) == accepted {
+			return "a deadline that is over is accepted"
+		}
+		return ""
+	}},
 	{"S1: H counts when every member of the ring holds its Tick", orderedTick, func(d *desk) string {
 		d.comes(d.record(y, membership.Agreed, 50, "m"))
 		d.tick(100, 0, 100, -1)
@@ -58,6 +75,26 @@ var orderRules = []rule{
 		})
 		d.step(func() { d.m.tick(&tick{tag: d.m.tag, reading: 100, line: d.at(d.seq - 1), leads: make([]int64, 5)}) })
 		return d.expect(d.told, nil)
+	}},
+	{"C4: H waits for those as well who have no group with this site: they may send to its groups", sigmaShared, func(d *desk) string {
+		d.m.groups["g"].Interest = membership.SetOf(x) | membership.SetOf(y)
+		from := func(src int, t int64, data string) {
+			r := d.record(src, membership.Agreed, t, data)
+			r.dests, r.idx = membership.SetOf(x)|membership.SetOf(y), r.idx[:1+min(1, src-y)] // not at its source
+			d.comes(r)
+		}
+		from(z, 10, "hello") // no silent source
+		from(y, 50, "answer")
+		for range 2 {
+			d.step(func() {
+				d.m.tick(&tick{tag: d.m.tag, reading: 100, line: d.at(d.seq - 1), leads: make([]int64, 5), promises: []heard{
+					{src: y, p: 100, idx: 1}, {src: z, p: 20, idx: 1}, {src: l, p: 100}, {src: n, p: 100}}})
+			})
+		}
+		from(z, 40, "question")
+		d.tick(100, d.seq, 100, -1)
+		d.tick(100, d.seq, 100, -1)
+		return d.expect(d.told, []string{"hello", "question", "answer"})
 	}},
 	{"D2: a safe message waits for the own stable line", selfStable, func(d *desk) string {
 		d.comes(d.record(y, membership.Safe, 50, "safe"))
@@ -106,6 +143,19 @@ var orderRules = []rule{
 			return "the node is lost still, after its second end"
 		}
 		return d.expect(d.told, []string{"view of 1"})
+	}},
+	{"D3: who was lost in one instance of its site is not lost in another", 0, func(d *desk) string {
+		moved := membership.Member{Client: membership.ClientID{Node: 77, Session: 5<<32 | 1}, Name: "moved"}
+		for _, place := range []int{y, z} { // parts of one site, both of which list it
+			d.m.joinRemote(d.m.groups["g"], place, moved)
+		}
+		lost := d.record(y, membership.Agreed, 20, "")
+		lost.kind, lost.node, lost.boot = kindNodeLost, 77, 5
+		d.comes(lost)
+		if d.m.stays(y, moved) || !d.m.stays(z, moved) {
+			return fmt.Sprintf("it stays where it was lost: %v, and where it is: %v", d.m.stays(y, moved), d.m.stays(z, moved))
+		}
+		return ""
 	}},
 	{"D4: a fifo message waits for the join that its sender asked for before", noFIFOWait, func(d *desk) string {
 		if v := d.sends("b", localSend{kind: Join, federated: true, t: 50}); v != accepted {

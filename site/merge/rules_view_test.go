@@ -23,6 +23,29 @@ var viewRules = []rule{
 		}
 		return d.want(d.sends("b", localSend{kind: Send, service: membership.Agreed, federated: true, t: 71}))
 	}},
+	{"N8: of nodes that come back together, a client whose join had not got through is a part of its own", 0, func(d *desk) string {
+		d.m.reset(membership.SiteView{ID: membership.ViewID{Epoch: 9, Proposer: 1}, Members: d.view.Members[:1]})
+		back := arrival{node: deskNode, attach: attach{boot: 1}}
+		meetings := map[*group]*meeting{}
+		d.step(func() {
+			d.m.admitNode(&back)
+			for _, name := range []string{"p", "q", "r"} {
+				x := attachedClient{session: 1<<32 | uint64(name[0]), name: name, groups: []string{"h"}}
+				if name == "r" {
+					x.apart = map[string]bool{"h": true}
+				}
+				d.m.admitClient(&back, x, meetings)
+			}
+		})
+		var parts []int
+		for _, p := range meetings[d.m.groups["h"]].parties {
+			parts = append(parts, len(p.members))
+		}
+		if !slices.Equal(parts, []int{2, 1}) {
+			return fmt.Sprintf("they come as parts of %d", parts)
+		}
+		return ""
+	}},
 	{"N8: nobody goes back to an older view", backInTime, func(d *desk) string {
 		d.m.nodes = map[membership.NodeID]attached{}
 		d.step(func() {

@@ -73,3 +73,30 @@ func TestASiteThatSleptGetsUp(t *testing.T) {
 		t.Error("without the rule the site is as early")
 	}
 }
+
+// TestSlew: a site whose clock is behind another's follows it by a tenth of the time that
+// passes, and not beyond it (C1). Only one that is behind by half a second follows at once.
+func TestSlew(t *testing.T) {
+	const ms, start, passed = time.Millisecond, time.Second, 200 * time.Millisecond
+	for _, c := range []struct {
+		what                string
+		ahead, atOnce, then time.Duration
+	}{
+		{"another is ahead", 100 * ms, 0, passed + passed/slewPart},
+		{"another is a little ahead", 5 * ms, 0, passed + 5*ms},
+		{"nobody is ahead", 0, 0, passed},
+		{"another is behind", -50 * ms, 0, passed},
+		{"another is far ahead", stepBehind + ms, stepBehind + ms, passed},
+	} {
+		r := newRiser(t, 0)
+		r.base, r.m.clock = timeBase{int64(start), r.now}, int64(start)
+		r.hears(start + c.ahead)
+		if got := r.ticks() - start; got != c.atOnce {
+			t.Errorf("%s: while no time passes the clock goes on by %v, want %v", c.what, got, c.atOnce)
+		}
+		r.now += passed
+		if got := r.ticks() - start - c.atOnce; got != c.then {
+			t.Errorf("%s: in %v the clock goes on by %v, want %v", c.what, passed, got, c.then)
+		}
+	}
+}
