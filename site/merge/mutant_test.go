@@ -2,7 +2,11 @@ package merge
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,35 +14,53 @@ import (
 )
 
 // mutants are the rules that can be switched off, each with the lives in which that
-// must be noticed. A checker that does not notice proves nothing when it is silent.
-// TestRules has those for which a machine fed by hand is enough; docs/rules.md has all.
+// must be noticed, and by which question of their judge. A checker that does not notice proves
+// nothing when it is silent. TestRules has those for which a machine fed by hand is enough;
+// docs/rules.md has all.
 var mutants = []struct {
 	name string
 	off  mutant
 	most uint64 // seeds that may pass unnoticed, less one
 	life func(seed uint64, off mutant) *world
+	says question
 }{
-	{"noFloor", noFloor, 40, calmLife},
-	{"noHold", noHold, 5, calmLife},
-	{"onePhase", onePhase, 5, calmLife},
-	{"noIdxGate", noIdxGate, 5, calmLife},
-	{"unsafeRelease", unsafeRelease, 5, calmLife},
-	{"unsafePromise", unsafePromise, 5, calmLife},
-	{"unsafeTell", unsafeTell, 5, calmLife},
-	{"noStable", noStable, 40, calmLife},
-	{"noFIFOWait", noFIFOWait, 5, calmLife},
-	{"ackNoMaxT", ackNoMaxT, 1, crookedLife},
-	{"noOnT", noOnT, 1, crookedLife},
-	{"downEarly", downEarly, 1, suddenLife},
-	{"earlyReady", earlyReady, 3, meetingLife},
+	{"noFloor", noFloor, 40, calmLife, promiseBroken},
+	{"noHold", noHold, 5, calmLife, senderOrder},
+	{"onePhase", onePhase, 5, calmLife, sameView},
+	{"noIdxGate", noIdxGate, 5, calmLife, promiseBroken},
+	{"unsafeRelease", unsafeRelease, 5, calmLife, leftTooSoon},
+	{"unsafePromise", unsafePromise, 5, calmLife, leftTooSoon},
+	{"unsafeTell", unsafeTell, 5, calmLife, leftTooSoon},
+	{"noStable", noStable, 40, calmLife, notSafe},
+	{"noFIFOWait", noFIFOWait, 5, calmLife, senderOrder},
+	{"ackNoMaxT", ackNoMaxT, 1, crookedLife, sameView},
+	{"noOnT", noOnT, 1, crookedLife, sameView},
+	{"downEarly", downEarly, 1, suddenLife, afterDown},
+	{"earlyReady", earlyReady, 3, meetingLife, leftTooSoon},
 }
+
+// A question is one that the judge of a life asks: a predicate of internal/evs, as a life asks
+// for it, and what it says when the answer is no.
+type question struct{ predicate, says string }
+
+var (
+	senderOrder   = question{"P10", "fifo: "}
+	notSafe       = question{"P14", "safe: "}
+	sameView      = question{"P15", "view "}
+	afterDown     = question{"P16", " of a client that is out already"}
+	promiseBroken = question{"P19", "deadline breaks a promise"}
+	leftTooSoon   = question{"P21", " left site "}
+)
 
 func TestMutantsAreCaught(t *testing.T) {
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= m.most; seed++ {
 				if w := m.life(seed, m.off); len(w.faults) > 0 {
-					t.Logf("seed %d: %s", seed, w.faults[0])
+					t.Logf("seed %d: %s: %s", seed, m.says.predicate, w.faults[0])
+					if !strings.Contains(w.faults[0], m.says.says) {
+						t.Errorf("that is not what %s says", m.says.predicate)
+					}
 					return
 				}
 			}
@@ -47,28 +69,105 @@ func TestMutantsAreCaught(t *testing.T) {
 	}
 }
 
-// TestEveryMutantHasATest: what can be switched off is, somewhere.
-func TestEveryMutantHasATest(t *testing.T) {
-	played := map[mutant]bool{noCover: true, noMoved: true, noRelay: true, // TestJudge
-		lateRiser: true, rash: true, openCredit: true, deafToNo: true, apart: true, oldNews: true, begrudge: true, // TestASiteThatSleptGetsUp, TestWhoIsAheadOfWhom, TestAJoinBesideAThinLink, TestWhoIsPutOffWaits, TestNobodyIsTakenApart, TestNewsComesOneByOne, TestTurnsToDecline
-		anyGap: true, trustful: true} // TestNoGap, TestAGap
+// ownTests are the mutants with a test of their own, and not only a script in a table.
+var ownTests = map[string][]mutant{
+	"TestJudge":                {noCover, noMoved, noRelay},
+	"TestASiteThatSleptGetsUp": {lateRiser},
+	"TestWhoIsAheadOfWhom":     {rash},
+	"TestAJoinBesideAThinLink": {openCredit},
+	"TestWhoIsPutOffWaits":     {deafToNo},
+	"TestNobodyIsTakenApart":   {apart},
+	"TestNewsComesOneByOne":    {oldNews},
+	"TestTurnsToDecline":       {begrudge},
+	"TestNoGap":                {anyGap},
+	"TestAGap":                 {trustful},
+}
+
+// howNoticed is by what each mutant is noticed: by predicates, by scripts, or by a test of its own.
+func howNoticed() map[string][]mutant {
+	how := map[string][]mutant{}
 	for _, m := range mutants {
-		played[m.off] = true
+		how[m.says.predicate] = append(how[m.says.predicate], m.off)
 	}
 	for _, r := range slices.Concat(orderRules, viewRules) {
-		played[r.off] = true
+		if r.off != 0 {
+			how["TestRules"] = append(how["TestRules"], r.off)
+		}
 	}
 	for _, r := range heirRules {
-		played[r.off] = true
+		how["TestHeirs"] = append(how["TestHeirs"], r.off)
 	}
 	for _, off := range successionMutants {
-		played[off] = true
+		how["TestDecide"] = append(how["TestDecide"], off)
+	}
+	maps.Copy(how, ownTests)
+	return how
+}
+
+// TestEveryMutantHasATest: what can be switched off is, somewhere.
+func TestEveryMutantHasATest(t *testing.T) {
+	played := map[mutant]bool{}
+	for _, of := range howNoticed() {
+		for _, m := range of {
+			played[m] = true
+		}
 	}
 	for m := mutant(1); m < lastMutant; m++ {
 		if !played[m] {
 			t.Errorf("nothing plays mutant %d of invariant.go", m)
 		}
 	}
+}
+
+// TestDocsNameMutants: docs/rules.md says of each mutant, by its name in invariant.go, what
+// notices it: the row of a predicate or test in its section names those mutants, and no others.
+func TestDocsNameMutants(t *testing.T) {
+	names := mutantNames(t)
+	page, err := os.ReadFile("../../docs/rules.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Which predicate notices which mutant\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := map[string]string{}
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			rows[strings.TrimSpace(cells[1])] = strings.TrimSpace(cells[3])
+		} else if len(rows) > 0 {
+			break // of the table behind it are the changes of traces
+		}
+	}
+	for by, of := range howNoticed() {
+		var want []string
+		for _, m := range of {
+			want = append(want, "`"+names[m]+"`")
+		}
+		slices.Sort(want)
+		if want := strings.Join(slices.Compact(want), ", "); rows[by] != want {
+			t.Errorf("docs/rules.md: the row of %s has\n%s\nwant\n%s", by, rows[by], want)
+		}
+	}
+	for m := mutant(1); m < lastMutant; m++ {
+		if !strings.Contains(string(page), "`"+names[m]+"`") {
+			t.Errorf("docs/rules.md does not name %s", names[m])
+		}
+	}
+}
+
+// mutantNames are those that invariant.go gives the mutants.
+func mutantNames(t *testing.T) map[mutant]string {
+	source, err := os.ReadFile("invariant.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[mutant]string{}
+	for _, found := range regexp.MustCompile(`(?m)^\t(\w+) +(?:mutant = iota \+ 1 )?//`).FindAllStringSubmatch(string(source), -1) {
+		names[mutant(len(names)+1)] = found[1]
+	}
+	if len(names) != int(lastMutant)-1 || names[noFloor] != "noFloor" || names[risingWish] != "risingWish" || names[noHold] != "noHold" {
+		t.Fatalf("invariant.go is read as %v", names)
+	}
+	return names
 }
 
 // TestScriptsAreClean runs the lives that were made for one mutant with all rules on.
