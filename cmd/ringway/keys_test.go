@@ -1,11 +1,15 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ringway/internal/pki"
 )
@@ -88,12 +92,48 @@ func TestKeysRenew(t *testing.T) {
 
 func TestKeysShowsWhatIsDue(t *testing.T) {
 	dir, file := keysFolder(t)
-	keysDo(t, 0, "issue", "--dir", dir, "--topology", file, "--valid", "1m", "n1")
+	keysDo(t, 0, "issue", "--dir", dir, "--topology", file, "--valid", "90m", "n1")
+	if d := keysShown(t, 0, dir)["noden1"]; d.Renew {
+		t.Errorf("just issued, and it is due to be renewed: %+v", d)
+	}
+	age(t, dir, "n1", time.Hour)
 	if d := keysShown(t, 0, dir)["noden1"]; !d.Renew {
-		t.Errorf("a minute is left, and it need not be renewed: %+v", d)
+		t.Errorf("a third is left, and it need not be renewed: %+v", d)
 	}
 	if out, _ := keysDo(t, 0, "show", "--dir", dir); !strings.Contains(out, "authority of one") || !strings.Contains(out, "renew") {
 		t.Errorf("table without authority or hint:\n%s", out)
+	}
+}
+
+// age makes a node's certificate one that was issued that much earlier, and ends as much earlier.
+func age(t *testing.T, dir, node string, by time.Duration) {
+	t.Helper()
+	read := func(name string) []byte {
+		t.Helper()
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		if block == nil {
+			t.Fatalf("%s is no PEM file", name)
+		}
+		return block.Bytes
+	}
+	authority, err1 := x509.ParseCertificate(read("ca.pem"))
+	key, err2 := x509.ParsePKCS8PrivateKey(read("ca-key.pem"))
+	cert, err3 := x509.ParseCertificate(read(node + ".pem"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	cert.NotBefore, cert.NotAfter = cert.NotBefore.Add(-by), cert.NotAfter.Add(-by)
+	der, err := x509.CreateCertificate(nil, cert, authority, cert.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := os.WriteFile(filepath.Join(dir, node+".pem"), block, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
