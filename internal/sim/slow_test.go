@@ -40,6 +40,9 @@ func TestSlowSite(t *testing.T) {
 	if !judge(t, evicts) {
 		return
 	}
+	if evicts.Stats.Covered["sites taken out of the view for being slow (B6)"] == 0 {
+		t.Errorf("seed %d: the summary of the run does not count that", seed)
+	}
 	for i := range evicts.Traces {
 		views, at := siteViews(&evicts.Traces[i], begin)
 		want := [][]int{{2, 3}}
