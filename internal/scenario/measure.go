@@ -18,13 +18,17 @@ import (
 // A Figure is one thing that was measured.
 type Figure struct {
 	What    string          // for example "kill -9: view"
-	Load    string          // idle or busy
+	Load    string          // idle, busy or sites
 	Goal    time.Duration   // for the median; 0: none
+	Bound   time.Duration   // for each sample; 0: none
 	Samples []time.Duration // in the order of the rounds
 }
 
 // Median returns the middle sample; zero if there are none.
 func (f *Figure) Median() time.Duration { return f.quantile(0.5) }
+
+// P90 returns the sample that nine of ten do not exceed.
+func (f *Figure) P90() time.Duration { return f.quantile(0.9) }
 
 // Min returns the smallest sample.
 func (f *Figure) Min() time.Duration { return f.quantile(0) }
@@ -101,23 +105,33 @@ type measurement struct {
 }
 
 func (m *measurement) add(what string, goal, sample time.Duration) {
-	f := m.figures[what]
+	load := "idle"
+	if m.busy {
+		load = "busy"
+	}
+	m.note(Figure{What: what, Load: load, Goal: goal}, sample)
+}
+
+// note adds a sample to a figure, which may be new.
+func (m *measurement) note(what Figure, sample time.Duration) {
+	f := m.figures[what.What]
 	if f == nil {
-		f = &Figure{What: what, Load: "idle", Goal: goal}
-		if m.busy {
-			f.Load = "busy"
-		}
-		m.figures[what] = f
+		f = &what
+		m.figures[what.What] = f
 	}
 	f.Samples = append(f.Samples, sample)
+	m.tell("%s %-48s %7.1f ms", f.Load, f.What, float64(sample)/float64(time.Millisecond))
+}
+
+func (m *measurement) tell(format string, args ...any) {
 	if m.say != nil {
-		m.say("%s %-48s %7.1f ms", f.Load, what, float64(sample)/float64(time.Millisecond))
+		m.say(format, args...)
 	}
 }
 
 func (m *measurement) result() []Figure {
 	var all []Figure
-	for _, what := range []string{whatKill, whatKillStall, whatRestart, whatAtOnce, whatCut, whatCutOne, whatCutStall, whatHeal, whatJoin, whatJoins, whatReforms, whatReturns} {
+	for _, what := range []string{whatKill, whatKillStall, whatRestart, whatAtOnce, whatCut, whatCutOne, whatCutStall, whatHeal, whatJoin, whatJoins, whatReforms, whatReturns, whatMostView, whatMostAgain, whatMostAll, whatOneView, whatOneAgain, whatOneAll, whatMerged} {
 		if f := m.figures[what]; f != nil {
 			all = append(all, *f)
 		}
@@ -214,9 +228,14 @@ func (m *measurement) others(victim int) (sessions []*Session, names []string, a
 // together waits until all the sessions have a view with these members, and returns
 // how long after since the last of them got it.
 func together(ctx context.Context, sessions []*Session, since time.Time, members []string) (time.Duration, error) {
+	return togetherIn(ctx, measureGroup, sessions, since, members)
+}
+
+// togetherIn is the same for any group.
+func togetherIn(ctx context.Context, group string, sessions []*Session, since time.Time, members []string) (time.Duration, error) {
 	var last time.Duration
 	for _, s := range sessions {
-		at, err := s.AwaitView(ctx, measureGroup, since, members)
+		at, err := s.AwaitView(ctx, group, since, members)
 		if err != nil {
 			return 0, err
 		}

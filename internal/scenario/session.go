@@ -62,6 +62,7 @@ type Sent struct {
 	Groups  []string
 	After   int    // so much of the session's log was there before
 	Phase   uint32 // in which it was sent; the sender counts
+	At      time.Time
 }
 
 // tags number the sessions of this process.
@@ -104,7 +105,7 @@ const headerBytes = 16
 // Send sends a message of that many bytes. One sender at a time, please.
 func (s *Session) Send(ctx context.Context, service client.Service, size int, phase uint32, groups ...string) error {
 	s.mu.Lock()
-	sent := Sent{Seq: uint64(len(s.sent)) + 1, Service: service, Groups: groups, After: len(s.log), Phase: phase}
+	sent := Sent{Seq: uint64(len(s.sent)) + 1, Service: service, Groups: groups, After: len(s.log), Phase: phase, At: time.Now()}
 	s.sent = append(s.sent, sent)
 	s.mu.Unlock()
 	data := make([]byte, max(size, headerBytes))
