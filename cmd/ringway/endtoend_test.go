@@ -75,7 +75,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("exit code %d\n%s\n%s", code, out.String(), errs.String())
 	}
 	all := objects(t, out.String())
-	for kind, want := range map[string]int{"start": 1, "ready": 1, "cut": 1, "kill": 1, "latency": 9, "local_latency": 1, "check": 7, "result": 1, "running": 1} {
+	for kind, want := range map[string]int{"start": 1, "ready": 1, "cut": 1, "kill": 1, "latency": 9, "local_latency": 1, "check": 8, "result": 1, "running": 1} {
 		if n := len(all[kind]); n != want {
 			t.Errorf("%d objects of type %s, want %d", n, kind, want)
 		}

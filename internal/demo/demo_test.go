@@ -166,6 +166,49 @@ func TestLongestStall(t *testing.T) {
 	}
 }
 
+// TestStrikeIsJudged: a death that costs too much is no good one, unless nodes may be silent for
+// longer.
+func TestStrikeIsJudged(t *testing.T) {
+	const ms = time.Millisecond
+	for _, test := range []struct {
+		name string
+		s    strike
+		want bool
+	}{
+		{"a good one", strike{left: 60 * ms, stall: 390 * ms, back: 720 * ms}, true},
+		{"its member stays", strike{left: strikeBound, stall: 390 * ms, back: 720 * ms}, false},
+		{"its site is not heard", strike{left: 60 * ms, stall: strikeBound, back: 720 * ms}, false},
+		{"it does not come back", strike{left: 60 * ms, stall: 390 * ms, back: backBound}, false},
+		{"with patience", strike{left: strikeBound, stall: strikeBound, back: backBound, slack: ms}, true},
+	} {
+		checks := test.s.checks()
+		if len(checks) != 1 || checks[0].OK != test.want {
+			t.Errorf("%s: %+v", test.name, checks)
+		}
+	}
+}
+
+// TestTimeIsJudged: a minute, more for a feed that takes longer to publish, and time before the
+// attempt that counts is said.
+func TestTimeIsJudged(t *testing.T) {
+	const usual = 10_000
+	for _, test := range []struct {
+		took, whole time.Duration
+		lines       int
+		want        bool
+		says        string
+	}{
+		{28 * time.Second, 28 * time.Second, usual, true, "28.0 s of 60"},
+		{promisedTime, promisedTime, usual, false, "60.0 s of 60"},
+		{40 * time.Second, 70 * time.Second, usual, true, "40.0 s of 60, after 30.0 s that did not count"},
+		{promisedTime, promisedTime, 1 << 20, true, "60.0 s of "},
+	} {
+		if c := timeCheck(test.took, test.whole, test.lines); c.OK != test.want || !strings.HasPrefix(c.Detail, test.says) {
+			t.Errorf("%v of %v, %d lines: %+v", test.took, test.whole, test.lines, c)
+		}
+	}
+}
+
 func TestSiteSets(t *testing.T) {
 	p := &plan{sites: []planSite{{name: "lon"}, {name: "fra"}, {name: "nyc"}}}
 	for set, want := range map[sites]string{0: "", siteSet(1): "fra", siteSet(0, 2): "lon and nyc", allSites(3): "lon, fra and nyc"} {
