@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"ringway/internal/freeport"
+	"ringway/internal/relay"
 	"ringway/site"
 	"ringway/topology"
 )
@@ -25,6 +28,7 @@ const patience = time.Minute
 const (
 	nodeVariable = "CONFORMANCE_TOPOLOGY"
 	nameVariable = "CONFORMANCE_NODE"
+	dialVariable = "CONFORMANCE_DIAL" // NODE=ADDRESS: where another site's gateway is reached
 )
 
 // plain and guarded are the nodes that most tests speak to: one lets everybody do
@@ -81,7 +85,11 @@ func beNode(path, name string) int {
 		n, _ := topo.Node(name)
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		err = site.Run(ctx, site.Config{Topology: topo, Node: n, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		dial := map[string]string{}
+		if peer, address, ok := strings.Cut(os.Getenv(dialVariable), "="); ok {
+			dial[peer] = address
+		}
+		err = site.Run(ctx, site.Config{Topology: topo, Node: n, Dial: dial, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -186,13 +194,14 @@ func each(t *testing.T, at *target, test func(t *testing.T, e endpoint, order or
 type process struct {
 	*target
 	topology string
+	dial     string // as dialVariable has it
 	cmd      *exec.Cmd
 }
 
 func (p *process) start(t *testing.T) {
 	t.Helper()
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), nodeVariable+"="+p.topology, nameVariable+"="+p.name)
+	p.cmd.Env = append(os.Environ(), nodeVariable+"="+p.topology, nameVariable+"="+p.name, dialVariable+"="+p.dial)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -211,28 +220,47 @@ func (p *process) kill() {
 
 func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
 
+// With less, a busy machine looks like a broken one.
+const patient = "[federation]\nname = \"conformance\"\n[timing]\ntoken_loss = \"2s\"\nhello = \"300ms\"\n"
+
 // startSite runs a site of so many nodes, d1, d2 and so on, each in its own process.
 func startSite(t *testing.T, nodes int) []*process {
 	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "site.toml")
-	// With less, a busy machine looks like a broken one.
-	text := "[federation]\nname = \"conformance\"\n[timing]\ntoken_loss = \"2s\"\n[[site]]\nname = \"lan\"\ntransport = \"unicast\"\n"
+	text := patient + "[[site]]\nname = \"lan\"\ntransport = \"unicast\"\n"
 	var all []*process
 	for i := range nodes {
-		at, err := freeport.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := &process{topology: path, target: &target{name: fmt.Sprintf("d%d", i+1)}}
-		p.endpoints = []endpoint{{"tcp", at.String()}}
+		p := newProcess(t, i)
 		text += fmt.Sprintf("[[site.node]]\nname = %q\naddress = %q\n", p.name, p.endpoints[0].address)
 		all = append(all, p)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	run(t, text, all)
+	return all
+}
+
+// newProcess has a place for a node, but does not start it.
+func newProcess(t *testing.T, number int) *process {
+	t.Helper()
+	return &process{target: &target{name: fmt.Sprintf("d%d", number+1), endpoints: []endpoint{{"tcp", free(t)}}}}
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	at, err := freeport.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.String()
+}
+
+// run starts the nodes of a topology and waits until they are together.
+func run(t *testing.T, topology string, all []*process) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "topology.toml")
+	if err := os.WriteFile(path, []byte(topology), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range all {
+		p.topology = path
 		p.start(t)
 	}
 	for _, p := range all {
@@ -241,10 +269,50 @@ func startSite(t *testing.T, nodes int) []*process {
 		}
 	}
 	together(t, all)
-	return all
 }
 
-// together waits until all nodes are in one ring: each lets clients in while it is still
+// wanDelay is how far apart startTwoSites has its sites, one way.
+const wanDelay = 10 * time.Millisecond
+
+// startTwoSites runs d1 and d2 in one site and d3 in another. The first of each is its
+// gateway; setDown cuts the link between them, and heals it.
+func startTwoSites(t *testing.T) (all []*process, setDown func(bool)) {
+	t.Helper()
+	text := patient
+	gateways := map[string]string{}
+	for i := range 3 {
+		p := newProcess(t, i)
+		if i != 1 {
+			text += fmt.Sprintf("[[site]]\nname = \"site-%s\"\ntransport = \"unicast\"\n", p.name)
+		}
+		text += fmt.Sprintf("[[site.node]]\nname = %q\naddress = %q\n", p.name, p.endpoints[0].address)
+		if i != 1 {
+			gateways[p.name] = free(t)
+			text += fmt.Sprintf("gateway = %q\n", gateways[p.name])
+		}
+		all = append(all, p)
+	}
+	// Which of the two dials the other is theirs to decide.
+	var relays []*relay.Relay
+	for i, pair := range [][2]*process{{all[0], all[2]}, {all[2], all[0]}} {
+		peer := pair[1].name
+		r, err := relay.New("127.0.0.1:0", netip.MustParseAddrPort(gateways[peer]), relay.Profile{Delay: wanDelay}, uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		relays = append(relays, r)
+		pair[0].dial = fmt.Sprintf("%s=%v", peer, r.Addr())
+	}
+	run(t, text, all)
+	return all, func(down bool) {
+		for _, r := range relays {
+			r.SetDown(down)
+		}
+	}
+}
+
+// together waits until all nodes are in one view: each lets clients in while it is still
 // alone in its own.
 func together(t *testing.T, all []*process) {
 	t.Helper()

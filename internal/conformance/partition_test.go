@@ -7,13 +7,29 @@ import (
 	"time"
 )
 
-// TestPartitionAndMerge: 6.2, 6.3, 9, and B7 to B9. Three nodes, a client each. One node
-// stands still, as one that is cut off: the others have a transitional signal with the id
-// of the view that they leave, then a view of the network's with the two of them in one
-// set. It goes on: one view, no signal, two sets, each client's offset at its own. Then
-// it is killed with its client attached, and starts again on the same ports.
+// TestPartitionAndMerge: 6.2, 6.3, 9, and B7 to B9. Three nodes, a client each. The third node
+// is cut off: the others have a transitional signal with the id of the view that they leave,
+// then a view of the network's with the two of them in one set. It is back: one view, no
+// signal, two sets, each client's offset at its own. Then it is killed with its client
+// attached, and starts again on the same ports.
+//
+// Clients cannot tell whether that was in one LAN, where the node stands still, or whether
+// the third node is a site of its own and the WAN is cut: byte for byte the same is asked.
 func TestPartitionAndMerge(t *testing.T) {
-	nodes := startSite(t, 3)
+	t.Run("LAN", func(t *testing.T) {
+		nodes := startSite(t, 3)
+		partitionAndMerge(t, nodes, false, func() { nodes[2].signal(syscall.SIGSTOP) }, func() { nodes[2].signal(syscall.SIGCONT) })
+	})
+	t.Run("WAN", func(t *testing.T) {
+		nodes, setDown := startTwoSites(t)
+		partitionAndMerge(t, nodes, true, func() { setDown(true) }, func() { setDown(false) })
+	})
+}
+
+// partitionAndMerge cuts the third of three nodes off, heals that, kills the node and starts
+// it again. It runs on by itself while it is cut off, or it does not.
+func partitionAndMerge(t *testing.T, nodes []*process, runsOn bool, cutOff, heal func()) {
+	t.Helper()
 	const group = "mt"
 	var clients []*client
 	var last *message
@@ -33,23 +49,30 @@ func TestPartitionAndMerge(t *testing.T) {
 	left := viewOf(t, last).id
 	rest := clients[:2]
 
-	nodes[2].signal(syscall.SIGSTOP)
 	cut := time.Now()
-	for _, c := range rest {
+	cutOff()
+	parted := func(c *client, side []string) {
+		t.Helper()
 		m := c.next(t, transitional)
 		if m.name != group || len(m.groups) != 0 || len(m.data) != 12 || [3]uint32{m.order.Uint32(m.data), m.order.Uint32(m.data[4:]), m.order.Uint32(m.data[8:])} != left {
 			t.Errorf("signal: %q, %v, %x; want the id %v", m.name, m.groups, m.data, left)
 		}
 		m = c.next(t, regular|byNetwork)
 		v := viewOf(t, m)
-		if !slices.Equal(m.groups, all[:2]) || len(m.data) != 20+4+64 || v.offset != 0 || len(v.sets) != 1 || !slices.Equal(v.sets[0], all[:2]) || v.id == left {
+		if !slices.Equal(m.groups, side) || len(m.data) != 20+4+32*len(side) || v.offset != 0 || len(v.sets) != 1 || !slices.Equal(v.sets[0], side) || v.id == left {
 			t.Errorf("view of %v: %+v", m.groups, v)
 		}
 	}
-	t.Logf("the view without the one that stands still came %v later", time.Since(cut).Round(time.Millisecond))
+	for _, c := range rest {
+		parted(c, all[:2])
+	}
+	if runsOn {
+		parted(clients[2], all[2:])
+	}
+	t.Logf("the view without the one that is cut off came %v later", time.Since(cut).Round(time.Millisecond))
 
-	nodes[2].signal(syscall.SIGCONT)
 	healed := time.Now()
+	heal()
 	var ids [][3]uint32
 	var sets [][]string // in one order everywhere
 	for _, c := range rest {
@@ -77,13 +100,13 @@ func TestPartitionAndMerge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.kind == transitional || m.kind == regular|byNetwork && len(m.groups) == 1 && !alone {
+		if !runsOn && (m.kind == transitional || m.kind == regular|byNetwork && len(m.groups) == 1 && !alone) {
 			alone = m.kind != transitional
 			continue
 		}
 		v := viewOf(t, m)
 		if m.kind != regular|byNetwork || !slices.Equal(m.groups, all) || !slices.Equal(v.own(t), all[2:]) || !slices.EqualFunc(sets, v.sets, slices.Equal) {
-			t.Errorf("view of %v at the one that stood still: %+v", m.groups, v)
+			t.Errorf("view of %v at the one that was cut off: %+v", m.groups, v)
 		}
 		ids = append(ids, v.id)
 		break
