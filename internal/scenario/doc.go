@@ -122,7 +122,8 @@
 // # Measure
 //
 // Measure does the same faults again and again on three nodes and takes times, from
-// before the fault is injected until the last client has the view that follows.
+// before the fault is injected until the last client has the view that follows. MeasureSites
+// does so with sites in a lab, of which one is cut off.
 //
 // The package is for Linux.
 package scenario
