@@ -24,32 +24,43 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait; a test that passes does not use it up.
 const patience = 30 * time.Second
 
-// daemon is the other end of a connection: it accepts one client as #me#d1, refusing
-// large messages if it is an old one.
-func daemon(t testing.TB, old bool) (c *Conn, server net.Conn) {
+// answering listens until the test ends, and lets answer have each connection in turn. It
+// returns the address.
+func answering(t testing.TB, answer func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	accepted := make(chan net.Conn, 1)
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			if admit(conn, old) {
-				accepted <- conn
-			} else {
-				conn.Close()
-			}
+			answer(conn)
 		}
 	}()
+	return l.Addr().String()
+}
+
+// daemon is the other end of a connection: it accepts one client as #me#d1, refusing
+// large messages if it is an old one.
+func daemon(t testing.TB, old bool) (c *Conn, server net.Conn) {
+	t.Helper()
+	accepted := make(chan net.Conn, 1)
+	address := answering(t, func(conn net.Conn) {
+		if admit(conn, old) {
+			accepted <- conn
+		} else {
+			conn.Close()
+		}
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if c, err = Dial(ctx, l.Addr().String(), Options{Name: "me", Membership: true}); err != nil {
+	var err error
+	if c, err = Dial(ctx, address, Options{Name: "me", Membership: true}); err != nil {
 		t.Fatal(err)
 	}
 	server = <-accepted

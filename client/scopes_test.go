@@ -15,23 +15,11 @@ import (
 // does with a policy that it does not allow. The client does not go on without: its
 // messages would wait, and nobody would know why.
 func TestWhoKnowsNoIndependentScopesSaysSo(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			admitKnown(conn)
-			conn.Close()
-		}
-	}()
-	address := l.Addr().String()
-	_, err = Dial(testContext(t), address, Options{Name: "me", IndependentScopes: true})
+	address := answering(t, func(conn net.Conn) {
+		admitKnown(conn)
+		conn.Close()
+	})
+	_, err := Dial(testContext(t), address, Options{Name: "me", IndependentScopes: true})
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Code != spread.Refused || !strings.Contains(err.Error(), "independent scopes") {
 		t.Errorf("with independent scopes: %v", err)

@@ -290,24 +290,13 @@ func TestASessionEndsWhenNoNodeWillHaveIt(t *testing.T) {
 }
 
 func TestARefusalForGoodEndsASession(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			io.ReadFull(conn, make([]byte, 7)) //nolint:errcheck // the client notices
-			fmt.Fprint(conn, "\xfb")           // illegal name
-			conn.Close()
-		}
-	}()
+	refusing := answering(t, func(conn net.Conn) {
+		io.ReadFull(conn, make([]byte, 7)) //nolint:errcheck // the client notices
+		fmt.Fprint(conn, "\xfb")           // illegal name
+		conn.Close()
+	})
 	n := newFakeNode(t, "#me#d1")
-	s := open(t, SessionOptions{}, n.address(), l.Addr().String())
+	s := open(t, SessionOptions{}, n.address(), refusing)
 	n.listener.Close()
 	n.next(t).Close()
 	// The first address refuses the connection, which may change: so it goes on.

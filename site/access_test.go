@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/freeport"
 	"ringway/internal/pki"
 	"ringway/topology"
 )
@@ -130,7 +131,7 @@ func rawDial(t *testing.T, address string) net.Conn {
 func TestAccessIsReadAgain(t *testing.T) {
 	dir := t.TempDir()
 	file, tokens := filepath.Join(dir, "fed.toml"), filepath.Join(dir, "tokens")
-	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n[access]\nmethods = [\"TOKEN\"]\n", address(t), address(t))
+	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n[access]\nmethods = [\"TOKEN\"]\n", freeport.For(t), freeport.For(t))
 	write := func(path, text string) {
 		t.Helper()
 		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
@@ -196,7 +197,7 @@ func TestAccessIsReadAgain(t *testing.T) {
 // watching of the file lies whatever else it begins with.
 func TestAFileThatChangedBeforeItWasWatched(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "fed.toml")
-	text := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n", address(t), address(t))
+	text := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n", freeport.For(t), freeport.For(t))
 	write := func(text string) *topology.Topology {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -222,7 +223,7 @@ func TestClientsOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "fed.toml")
-	text := fmt.Sprintf("[federation]\nname = \"test\"\ncerts = %q\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\nclients = [\"tls://%v\"]\n", dir, address(t), address(t), address(t))
+	text := fmt.Sprintf("[federation]\nname = \"test\"\ncerts = %q\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\nclients = [\"tls://%v\"]\n", dir, freeport.For(t), freeport.For(t), freeport.For(t))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/freeport"
 	"ringway/membership"
 	"ringway/site/lan"
 	"ringway/site/ring"
@@ -20,7 +21,7 @@ func TestMourning(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer here.Close()
-	nobody := address(t)
+	nobody := freeport.For(t)
 	port, err := lan.Open(lan.Config{Address: netip.MustParseAddrPort("127.0.0.1:0"), Peers: map[membership.NodeID]netip.AddrPort{
 		ended: nobody, living: here.LocalAddr().(*net.UDPAddr).AddrPort(), noGateway: nobody,
 	}})

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"ringway/client"
+	"ringway/internal/freeport"
 	"ringway/topology"
 )
 
@@ -20,7 +21,7 @@ func TestLinksAreReadAgain(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("[federation]\nname = \"test\"\n[timing]\nhello = \"400ms\"\n")
 	for _, name := range []string{"lon", "fra", "nyc"} {
-		fmt.Fprintf(&text, "[[site]]\nname = %q\ntransport = \"unicast\"\n[[site.node]]\nname = \"%s-1\"\naddress = \"%v\"\nadmin = \"%v\"\ngateway = \"%v\"\n", name, name, address(t), address(t), address(t))
+		fmt.Fprintf(&text, "[[site]]\nname = %q\ntransport = \"unicast\"\n[[site.node]]\nname = \"%s-1\"\naddress = \"%v\"\nadmin = \"%v\"\ngateway = \"%v\"\n", name, name, freeport.For(t), freeport.For(t), freeport.For(t))
 	}
 	write := func(links ...[2]string) {
 		t.Helper()
@@ -82,7 +83,7 @@ func TestWhatChangesLaterIsSaid(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n", address(t), address(t))
+	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n", freeport.For(t), freeport.For(t))
 	write(path, head)
 	write(tokens, topology.Token{Hash: topology.HashToken([]byte("one")), Client: "*"}.String()+"\n")
 	topo, err := topology.Load(path)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -36,16 +35,6 @@ type testNode struct {
 	done chan error
 }
 
-// address returns one that is free, as is UDP on the port above.
-func address(t *testing.T) netip.AddrPort {
-	t.Helper()
-	a, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
-
 // newTopology describes sites, each with so many nodes, the first of them a gateway
 // if there are several sites.
 func newTopology(t *testing.T, sites map[string]int, order ...string) *topology.Topology {
@@ -55,11 +44,11 @@ func newTopology(t *testing.T, sites map[string]int, order ...string) *topology.
 	certs := filepath.Join(t.TempDir(), "certs")
 	fmt.Fprintf(&b, "[federation]\nname = %q\ncerts = %q\n[timing]\ntoken_loss = \"2s\"\nhello = \"400ms\"\n", "test", certs)
 	for _, name := range order {
-		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, address(t).Port())
+		fmt.Fprintf(&b, "[[site]]\nname = %q\nmulticast = \"239.192.88.%d:%d\"\n", name, 1+len(b.String())%200, freeport.For(t).Port())
 		for i := range sites[name] {
-			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", name, i+1, address(t), address(t))
+			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", name, i+1, freeport.For(t), freeport.For(t))
 			if i == 0 && len(order) > 1 {
-				fmt.Fprintf(&b, "  gateway = \"%v\"\n", address(t))
+				fmt.Fprintf(&b, "  gateway = \"%v\"\n", freeport.For(t))
 			}
 		}
 	}

@@ -7,13 +7,14 @@ import (
 	"syscall"
 	"testing"
 
+	"ringway/internal/freeport"
 	"ringway/internal/lockedbuf"
 )
 
 // TestCommandsComeBack: a subscriber whose node ends and starts again joins again, and
 // says that something may be missing; a publisher tries the next address.
 func TestCommandsComeBack(t *testing.T) {
-	address := freeAddress(t)
+	address := freeport.For(t).String()
 	file := write(t, "one.toml", fmt.Sprintf("[federation]\nname = \"back\"\n[[site]]\nname = \"lan\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n", address))
 	var log, received, said lockedbuf.Buffer
 	start := func() *exec.Cmd {

@@ -117,20 +117,10 @@ func TestDemoNoticesFaults(t *testing.T) {
 	}
 }
 
-// freeAddress returns an address that nobody has, also while the node there is down.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	a, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.String()
-}
-
 // TestByHand is what the README shows: a node, a subscriber, a publisher, status,
 // bench, and an orderly end.
 func TestByHand(t *testing.T) {
-	address, adminAddress := freeAddress(t), freeAddress(t)
+	address, adminAddress := freeport.For(t).String(), freeport.For(t).String()
 	file := write(t, "one.toml", fmt.Sprintf("[federation]\nname = \"hand\"\n[[site]]\nname = \"lan\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n  admin = %q\n", address, adminAddress))
 	var log lockedbuf.Buffer
 	node := command(t, "node", "--topology", file, "--name", "n1", "--log-format", "json")

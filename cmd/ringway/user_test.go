@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ringway/internal/freeport"
 	"ringway/internal/lockedbuf"
 )
 
@@ -33,7 +34,7 @@ func loopbackNode(t *testing.T, certs bool) (dir, file string) {
 	if certs {
 		text += "certs = \"certs\"\n"
 	}
-	text += fmt.Sprintf("[[site]]\nname = \"lon\"\ntransport = \"unicast\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n", freeAddress(t))
+	text += fmt.Sprintf("[[site]]\nname = \"lon\"\ntransport = \"unicast\"\n  [[site.node]]\n  name = \"n1\"\n  address = %q\n", freeport.For(t).String())
 	file = filepath.Join(dir, "t.toml")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -240,16 +240,7 @@ func startSite(t *testing.T, nodes int) []*process {
 // newProcess has a place for a node, but does not start it.
 func newProcess(t *testing.T, number int) *process {
 	t.Helper()
-	return &process{target: &target{name: fmt.Sprintf("d%d", number+1), endpoints: []endpoint{{"tcp", free(t)}}}}
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	at, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at.String()
+	return &process{target: &target{name: fmt.Sprintf("d%d", number+1), endpoints: []endpoint{{"tcp", freeport.For(t).String()}}}}
 }
 
 // run starts the nodes of a topology and waits until they are together.
@@ -287,7 +278,7 @@ func startTwoSites(t *testing.T) (all []*process, setDown func(bool)) {
 		}
 		text += fmt.Sprintf("[[site.node]]\nname = %q\naddress = %q\n", p.name, p.endpoints[0].address)
 		if i != 1 {
-			gateways[p.name] = free(t)
+			gateways[p.name] = freeport.For(t).String()
 			text += fmt.Sprintf("gateway = %q\n", gateways[p.name])
 		}
 		all = append(all, p)

@@ -179,6 +179,18 @@ func (f *Federation) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Rings is how often the nodes' rings have formed, all together.
+func (f *Federation) Rings(ctx context.Context) (n uint64, err error) {
+	for _, node := range f.Nodes {
+		status, err := node.Status(ctx)
+		if err != nil {
+			return 0, err
+		}
+		n += status.Counters["ring_installed"]
+	}
+	return n, nil
+}
+
 // Faults says what no fault of the network excuses: a node that is not there, or that
 // panicked in any of its lives.
 func (f *Federation) Faults() error {

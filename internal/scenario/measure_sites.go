@@ -108,7 +108,7 @@ func (m *measurement) sitesRound(ctx context.Context, topology, binary string, n
 	if err := m.rest(ctx); err != nil {
 		return err
 	}
-	before, err := r.rings(ctx)
+	before, err := r.lab.Rings(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (m *measurement) sitesRound(ctx context.Context, topology, binary string, n
 	if err := r.bounded(ctx, r.heal); err != nil {
 		return err
 	}
-	after, err := r.rings(ctx)
+	after, err := r.lab.Rings(ctx)
 	if err != nil {
 		return err
 	}
@@ -192,18 +192,6 @@ func (r *wanRound) send(s *Session) {
 			return
 		}
 	}
-}
-
-// rings is how often the nodes' rings have formed, all together.
-func (r *wanRound) rings(ctx context.Context) (n uint64, err error) {
-	for _, node := range r.lab.Nodes {
-		status, err := node.Status(ctx)
-		if err != nil {
-			return 0, err
-		}
-		n += status.Counters["ring_installed"]
-	}
-	return n, nil
 }
 
 // cut cuts the one site off, measures until both sides deliver, and waits until what was sent

@@ -44,8 +44,9 @@ func (g regionGroup) farthest(from int) (far time.Duration) {
 }
 
 // sixRegions is a federation of the six regions, two nodes each, with the measured delays
-// and 2 % jitter, whose groups are all busy with messages of a service.
-func sixRegions(seed uint64, service string, every time.Duration) *Schedule {
+// and 2 % jitter, whose groups are all busy: that of all with messages of one service, the
+// pairs with those of another.
+func sixRegions(seed uint64, world, pairs string, every time.Duration) *Schedule {
 	var b strings.Builder
 	fmt.Fprintf(&b, "schedule 2 profile figures seed %d answers 0 length 12s\n", seed)
 	for i := range regionNames {
@@ -62,6 +63,10 @@ func sixRegions(seed uint64, service string, every time.Duration) *Schedule {
 		fmt.Fprintf(&b, "0s start n%d\n", n)
 	}
 	for i, g := range regionGroups {
+		service := pairs
+		if i == 0 {
+			service = world
+		}
 		for _, s := range g.sites {
 			fmt.Fprintf(&b, "500ms connect n%d.%d %s\n", 2*s+1, i, g.name)
 			fmt.Fprintf(&b, "4s say n%d.%d %s %s 100B x%d %v\n", 2*s+1, i, service, g.name, 7*time.Second/every, every)

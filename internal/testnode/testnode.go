@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,22 +114,13 @@ func describe(t testing.TB, sites []Site) string {
 	for _, s := range sites {
 		fmt.Fprintf(&b, "[[site]]\nname = %q\ntransport = \"unicast\"\n", s.Name)
 		for i := range s.Nodes {
-			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", s.Name, i+1, address(t), address(t))
+			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", s.Name, i+1, freeport.For(t), freeport.For(t))
 			if i == 0 && len(sites) > 1 {
-				fmt.Fprintf(&b, "  gateway = \"%v\"\n", address(t))
+				fmt.Fprintf(&b, "  gateway = \"%v\"\n", freeport.For(t))
 			}
 		}
 	}
 	return b.String()
-}
-
-func address(t testing.TB) netip.AddrPort {
-	t.Helper()
-	a, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // Start starts a node that does not run.

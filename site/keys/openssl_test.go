@@ -18,6 +18,7 @@ import (
 
 	"github.com/pion/dtls/v2"
 
+	"ringway/internal/freeport"
 	"ringway/internal/lockedbuf"
 )
 
@@ -163,7 +164,7 @@ func ecdsaKey(t *testing.T) crypto.Signer {
 // serve starts openssl s_server as node b and returns a socket to it.
 func serve(t *testing.T, path string, site []*member, ciphers string) (net.Conn, func()) {
 	t.Helper()
-	at := freePorts(t)
+	at := freeport.For(t)
 	args := append([]string{"s_server", "-accept", at.String(), "-cipher", ciphers, "-Verify", "1", "-verify_return_error", "-no_comp"}, files(t, site[1].who)...)
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd, out := exec.CommandContext(ctx, path, args...), &talker{}

@@ -213,7 +213,7 @@ func newSite(t testing.TB, ca *authority, n int) []*member {
 	t.Helper()
 	var site []*member
 	for i := range n {
-		site = append(site, &member{t: t, name: names[i], id: membership.NodeID(i + 1), at: freePorts(t), who: ca.identity("fed", "lon", names[i])})
+		site = append(site, &member{t: t, name: names[i], id: membership.NodeID(i + 1), at: freeport.For(t), who: ca.identity("fed", "lon", names[i])})
 	}
 	t.Cleanup(func() {
 		for _, m := range site {
@@ -223,16 +223,6 @@ func newSite(t testing.TB, ca *authority, n int) []*member {
 		}
 	})
 	return site
-}
-
-// freePorts returns an address whose port, and the next one, are free.
-func freePorts(t testing.TB) netip.AddrPort {
-	t.Helper()
-	a, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // start begins a life of a member.

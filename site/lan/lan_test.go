@@ -22,7 +22,7 @@ func site(t testing.TB, n int, multicast bool, mode Mode) []*Port {
 	t.Helper()
 	addresses := make([]netip.AddrPort, n)
 	for i := range addresses {
-		addresses[i] = freePort(t)
+		addresses[i] = freeport.For(t)
 	}
 	var group netip.AddrPort
 	if multicast {
@@ -45,15 +45,6 @@ func site(t testing.TB, n int, multicast bool, mode Mode) []*Port {
 		ports[i] = p
 	}
 	return ports
-}
-
-func freePort(t testing.TB) netip.AddrPort {
-	t.Helper()
-	a, err := freeport.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // collect runs the port and sends on what arrives.
@@ -181,7 +172,7 @@ func TestPacketToOneNodeReachesItAlone(t *testing.T) {
 func TestGarbageAndDeadPeersDoNoHarm(t *testing.T) {
 	ports := site(t, 2, true, Auto)
 	packets := collect(t, ports[1])
-	ports[0].SetPeers(map[membership.NodeID]netip.AddrPort{2: ports[1].Address(), 3: freePort(t)})
+	ports[0].SetPeers(map[membership.NodeID]netip.AddrPort{2: ports[1].Address(), 3: freeport.For(t)})
 	stranger, err := net.Dial("udp4", ports[1].Address().String())
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +230,7 @@ func TestSitesOnOneHostKeepApart(t *testing.T) {
 		t.Cleanup(p.Close)
 		return p
 	}
-	port, other := freePort(t).Port(), freePort(t).Port()
+	port, other := freeport.For(t).Port(), freeport.For(t).Port()
 	sender, same := open("239.192.99.2", port), open("239.192.99.2", port)
 	apart := []*Port{open("239.192.99.3", port), open("239.192.99.2", other)}
 	packets := collect(t, same)

@@ -138,9 +138,9 @@ func (m *measurement) once(ctx context.Context, t trouble, troubled bool) ([]ben
 		if err := patiently(ctx, m.world.settled); err != nil {
 			return nil, err
 		}
-		before, err1 := m.rings(ctx)
+		before, err1 := m.lab.Rings(ctx)
 		latencies, err := m.measure(ctx, t, troubled)
-		after, err2 := m.rings(ctx)
+		after, err2 := m.lab.Rings(ctx)
 		if faults := errors.Join(err1, err2); faults != nil {
 			return nil, faults
 		}
@@ -149,18 +149,6 @@ func (m *measurement) once(ctx context.Context, t trouble, troubled bool) ([]ben
 		}
 		fmt.Printf("%s (%v): rings formed %d times anew; again\n", t.name, troubled, after-before)
 	}
-}
-
-// rings is how often the nodes' rings have formed, all together.
-func (m *measurement) rings(ctx context.Context) (n uint64, err error) {
-	for _, node := range m.lab.Nodes {
-		status, err := node.Status(ctx)
-		if err != nil {
-			return 0, err
-		}
-		n += status.Counters["ring_installed"]
-	}
-	return n, nil
 }
 
 // measure measures every site once.
