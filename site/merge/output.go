@@ -95,7 +95,8 @@ func (m *machine) private(name string) (c membership.ClientID, ok bool) {
 func (m *machine) groupView(g *group, v *GroupView) {
 	// Not all know the same of who is lost: who has just joined may have been told of a leave that
 	// others drop. The view is what they all see, so from there on all take somebody for lost.
-	g.bereaved = g.bereaved || m.mourning
+	// A group of one site loses nobody when a view ends.
+	g.bereaved = g.bereaved || m.mourning && !g.scoped
 	// A joiner may be of a node that is gone: its join came behind the signals.
 	changing := (g.signalled || m.anyGone()) && m.losing(g)
 	g.id, g.signalled = v.ID, false
