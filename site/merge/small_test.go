@@ -142,7 +142,15 @@ func TestLocalTrafficDoesNotFeelTheWAN(t *testing.T) {
 // TestLargeMessages sends bodies that cross the ring before their requests, local and
 // federated, in between small ones.
 func TestLargeMessages(t *testing.T) {
-	w := newWorld(1, plainOptions(2, 2), nil)
+	for _, bulk := range []bool{false, true} {
+		largeMessages(t, bulk)
+	}
+}
+
+func largeMessages(t *testing.T, bulk bool) {
+	opt := plainOptions(2, 2)
+	opt.bulk = bulk
+	w := newWorld(1, opt, nil)
 	w.runUntil(20*time.Second, "sites meet", w.federated)
 	a, b, c := w.sites[0].nodes[0].connect("a"), w.sites[0].nodes[1].connect("b"), w.sites[1].nodes[0].connect("c")
 	b.join("near")
