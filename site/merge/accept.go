@@ -194,7 +194,9 @@ func (m *machine) checkT(c *ownClient, f *localSend, d membership.Set, offT int6
 // taken does what every accepted request does.
 func (m *machine) taken(c *ownClient, f *localSend, n uint64, d membership.Set) {
 	c.next++
-	delete(m.bodies, c.id)
+	if h := m.bodies[c.id]; h != nil && h.seq <= f.seq { // that of a later one may be there already
+		delete(m.bodies, c.id)
+	}
 	if m.cfg.Trace == nil {
 		return
 	}

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -26,10 +25,7 @@ func besideABody(t *testing.T, size int, bulk bool, off mutant) (slowest, body t
 	w.run(w.now + 4*time.Second)
 	var large *message
 	if size > 0 {
-		data := make([]byte, size)
-		large = big.note(membership.Agreed, "bodies")
-		copy(data, fmt.Sprintf("%d ", large.id))
-		big.submit(Request{Kind: Send, Service: membership.Agreed, Groups: []string{"bodies"}, Data: data})
+		large = big.sendLarge(membership.Agreed, size, "bodies")
 	}
 	var sent []*message
 	for end := w.now + 6*time.Second; w.now < end; w.run(w.now + 50*time.Millisecond) {

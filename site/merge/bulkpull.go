@@ -10,6 +10,7 @@ type pull struct {
 	window int           // how many may be under way; zero: not begun
 	seen   int           // of the transfer's lacks, at the latest look
 	moved  time.Duration // when a piece came last
+	wait   time.Duration // how long none may come
 	mark   int           // lacks when the present window began
 	marked time.Duration // when that was
 	said   time.Duration // when the source was last told that all is here; zero: never
@@ -21,9 +22,12 @@ const (
 	startPull = 8
 	leastPull = 2
 	mostPull  = 256
-	// pullPatience is how long nothing of a body may come, beside the way there and back,
-	// until what is missing is asked for again.
-	pullPatience = 2 * time.Second
+	// Nothing of a body may come for a while, beside the way there and back, until what is
+	// missing is asked for again: some of the time that there was between the latest two
+	// pieces, and twice as long each time that it was in vain.
+	firstPatience = 500 * time.Millisecond
+	leastPatience = 200 * time.Millisecond
+	mostPatience  = 8 * time.Second
 	// A window that is through in less than wideAfter, beside the way, was too small for the
 	// link, and one that takes longer than thinAfter too large.
 	wideAfter = 500 * time.Millisecond
@@ -36,12 +40,13 @@ const (
 func (t *transfer) want(now, trip time.Duration) (wants []uint32, due time.Duration) {
 	p := &t.pull
 	if p.window == 0 {
-		*p = pull{window: startPull, seen: t.lacks, moved: now, mark: t.lacks, marked: now}
+		*p = pull{window: startPull, seen: t.lacks, moved: now, wait: firstPatience, mark: t.lacks, marked: now}
 	}
 	t.progress(now, trip)
 	under, first := t.underWay()
-	if under > 0 && now-p.moved >= pullPatience+trip {
+	if under > 0 && now-p.moved >= p.wait+trip {
 		p.next, p.window, p.moved, under = first, max(p.window/2, leastPull), now, 0
+		p.wait = min(2*p.wait, mostPatience)
 	}
 	if free := p.window - under; under == 0 || free >= (p.window+3)/4 {
 		for ; p.next < len(t.there) && len(wants) < min(free, maxAsk); p.next++ {
@@ -50,13 +55,14 @@ func (t *transfer) want(now, trip time.Duration) (wants []uint32, due time.Durat
 			}
 		}
 	}
-	return wants, p.moved + pullPatience + trip
+	return wants, p.moved + p.wait + trip
 }
 
 // progress notes what has come, and whether the window fits the link.
 func (t *transfer) progress(now, trip time.Duration) {
 	p := &t.pull
 	if t.lacks < p.seen {
+		p.wait = min(max(4*(now-p.moved), leastPatience), mostPatience)
 		p.seen, p.moved = t.lacks, now
 	}
 	if p.mark-t.lacks < p.window {

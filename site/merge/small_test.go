@@ -161,11 +161,8 @@ func largeMessages(t *testing.T, bulk bool) {
 	var sent []*message
 	for k := range 12 {
 		group := []string{"near", "wide"}[k%2]
-		m := a.note([]membership.Service{membership.FIFO, membership.Agreed, membership.Safe}[k%3], group)
-		data := make([]byte, []int{10, inlineMax + 1, 300_000}[k/2%3])
-		copy(data, fmt.Sprintf("%d ", m.id))
-		a.submit(Request{Kind: Send, Service: m.service, Groups: m.groups, Data: data})
-		sent = append(sent, m)
+		service := []membership.Service{membership.FIFO, membership.Agreed, membership.Safe}[k%3]
+		sent = append(sent, a.sendLarge(service, []int{10, inlineMax + 1, 300_000}[k/2%3], group))
 	}
 	w.runUntil(20*time.Second, "nothing under way", w.quiet)
 	w.run(w.now + time.Second)
