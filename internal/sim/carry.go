@@ -61,6 +61,7 @@ func (w *wan) oneCopy(from *life, at *place, data []byte) {
 type channel struct {
 	from    *life
 	to      merge.SiteInstance
+	bulk    bool // pieces of large bodies, which hold nothing else up
 	bytes   int // under way
 	arrival time.Duration
 }
@@ -89,12 +90,12 @@ func (w *wan) control(from *life, c merge.Control) {
 	}
 	var ch *channel
 	for _, x := range from.links.channels {
-		if x.to == c.To {
+		if x.to == c.To && x.bulk == c.Bulk {
 			ch = x
 		}
 	}
 	if ch == nil {
-		ch = &channel{from: from, to: c.To}
+		ch = &channel{from: from, to: c.To, bulk: c.Bulk}
 		from.links.channels = append(from.links.channels, ch)
 	}
 	if ch.bytes+len(c.Data) > maxChannel {
