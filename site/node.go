@@ -237,6 +237,7 @@ func (n *node) mergeConfig(note func(*merge.TraceEvent)) merge.Config {
 		SiteScoped: siteScoped(t),
 		SlowAfter:  slowAfter(t),
 		Weights:    weights(t),
+		Bulk:       true,
 	}
 	for _, s := range t.Sites {
 		cfg.Sites = append(cfg.Sites, s.ID)

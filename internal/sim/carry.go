@@ -62,7 +62,7 @@ type channel struct {
 	from    *life
 	to      merge.SiteInstance
 	bulk    bool // pieces of large bodies, which hold nothing else up
-	bytes   int // under way
+	bytes   int  // under way
 	arrival time.Duration
 }
 
