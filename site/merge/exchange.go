@@ -21,6 +21,9 @@ type exchange struct {
 	due    time.Duration  // the same, if it is this node's to say; else noTime
 	queue  controlQueue
 	rows   [][]promiseRow // the latest promises of each source, by place in the view
+
+	spared   membership.ViewID // the flush for which this node has said what others have,
+	sparedIn ring.ID           // and the ring
 }
 
 type exchangePeer struct {
@@ -73,7 +76,10 @@ func (r *Replica) exchangeOut() {
 		x.id, x.filled, x.synced, x.ready, x.next = f.view.ID, false, false, false, r.now
 		x.peers = make([]exchangePeer, len(f.parts))
 	}
-	if x.due = noTime; !r.gateway.leads || !r.gateway.is || !r.mayTell(f.pos) {
+	if r.sparesNow() {
+		r.fx.Kick = true
+	}
+	if x.due = noTime; !r.gateway.leads || !r.gateway.is || !r.mayFill(f) {
 		return
 	}
 	fill, sync, ready := !x.filled, f.synced && !x.synced && r.mayTell(f.syncPos), !x.ready && r.mayReady(f)
@@ -174,7 +180,7 @@ func (r *Replica) haveIn(c *control) {
 		return
 	}
 	i, ok := f.view.Index(c.from)
-	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayTell(f.pos) {
+	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
 	p := &r.exchange.peers[i]

@@ -27,6 +27,7 @@ const (
 	frameBody
 	frameRefusal // the sender cannot learn the state
 	frameBreach  // what the sender has seen another site do
+	frameSpare   // what others have, and Fills leave out
 )
 
 // errKind says that a message is of a kind this version does not know.

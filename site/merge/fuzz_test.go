@@ -66,6 +66,7 @@ func FuzzRingFrame(f *testing.F) {
 	f.Add((&localSend{tag: t.node.replica.m.tag, session: 1<<32 | 1, kind: Send, free: true, service: membership.Agreed, groups: []string{"g"}}).append(nil, frameSend))
 	f.Add(append([]byte{byte(frameSnapshot)}, t.state...))
 	f.Add((&breach{kind: breachGap, src: 1, want: 1 << 40, got: 1 << 41}).append(nil, t.node.replica.m.tag))
+	f.Add((&spare{flush: membership.ViewID{Epoch: 9}, next: [][]uint64{{}, {1, 2}}}).append(nil, t.node.replica.m.tag))
 	from := t.node.site.nodes[1].id
 	f.Fuzz(func(tt *testing.T, frame []byte) {
 		if len(frame) == 0 {

@@ -264,6 +264,8 @@ func (r *Replica) apply(ev *ring.Event) {
 		}
 	case frameBreach:
 		err = r.breachIn(&in)
+	case frameSpare:
+		err = m.spareIn(&in)
 	case frameBody:
 		b := &body{}
 		if err = b.read(&in); err == nil {

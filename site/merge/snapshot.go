@@ -16,7 +16,7 @@ import (
 // A snapshot is the machine's state at the position at which a lineage was decided:
 // no body is there and nothing of the ring has been processed. It travels through
 // the ring to the nodes that learn. snapshotVersion stands first.
-const snapshotVersion = 8
+const snapshotVersion = 9
 
 // Bounds of the lists in a snapshot. They are only there so that a decoder cannot be
 // made to allocate without input; Count checks that too.

@@ -233,6 +233,9 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	if f, ok := r.nextBreach(); ok {
 		return f, true
 	}
+	if f, ok := r.nextSpare(); ok {
+		return f, true
+	}
 	if r.wantsToAsk() {
 		return r.ask(now), true
 	}
