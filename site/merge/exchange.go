@@ -16,6 +16,7 @@ type exchange struct {
 	filled bool              // the own Fills were sent, in part
 	synced bool
 	ready  bool
+	owes   bool           // the view in force was installed before the own Ready went out
 	peers  []exchangePeer // by place in the proposal
 	next   time.Duration  // when to say again what is there
 	due    time.Duration  // the same, if it is this node's to say; else noTime
@@ -32,6 +33,12 @@ type exchangePeer struct {
 	sentAt  time.Duration // the latest
 	asked   uint32        // what we had of the peer's Fill when we last told it
 	missing membership.Set
+}
+
+// viewChanged begins anew with a view.
+func (x *exchange) viewChanged(view membership.ViewID) {
+	x.owes = x.id == view && !x.ready
+	x.rows, x.id = nil, membership.ViewID{}
 }
 
 // syncOf is the Sync of this instance.
@@ -70,6 +77,7 @@ func (r *Replica) exchangeOut() {
 	f := m.flush
 	if f == nil {
 		x.id, x.peers, x.due = membership.ViewID{}, nil, noTime
+		r.readyAfter()
 		return
 	}
 	if x.id != f.view.ID || len(x.peers) != len(f.parts) {
@@ -107,6 +115,31 @@ func (r *Replica) exchangeOut() {
 			r.sendHave(i)
 		}
 	}
+}
+
+// readyAfter sends the own Ready behind an install that came before it could go out: those of
+// all others were here when the own one was ring-safe. They wait for it, and would have to ask.
+func (r *Replica) readyAfter() {
+	x, m := &r.exchange, r.m
+	if !x.owes || !r.mayTell(m.installed) {
+		return
+	}
+	if x.owes = false; !r.gateway.leads || m.off(muteReady) {
+		return
+	}
+	for i := range m.view.Members {
+		if i != m.self {
+			r.readyAgain(i)
+		}
+	}
+}
+
+// readyAgain tells a member of the view in force what it needs to install it as well.
+func (r *Replica) readyAgain(place int) {
+	m := r.m
+	to := m.view.Members[place]
+	c := control{kind: controlReady, view: m.view, from: m.instance, to: to.Instance, lost: m.lostBefore}
+	r.fx.Controls = append(r.fx.Controls, Control{To: to, Data: c.append(nil)})
 }
 
 // mayTell says whether what was fixed at pos may leave the site (S2).
@@ -171,11 +204,8 @@ func (r *Replica) haveIn(c *control) {
 	f := m.flush
 	if f == nil || f.view.ID != c.view.ID {
 		// Whoever still waits for what is installed here lacks a Ready.
-		if m.view.ID == c.view.ID && !c.ready && r.mayTell(m.installed) {
-			again := control{kind: controlReady, view: m.view, from: m.instance, to: c.from, lost: m.lostBefore}
-			if i, ok := m.view.Index(c.from); ok {
-				r.fx.Controls = append(r.fx.Controls, Control{To: m.view.Members[i], Data: again.append(nil)})
-			}
+		if i, ok := m.view.Index(c.from); ok && m.view.ID == c.view.ID && !c.ready && r.mayTell(m.installed) {
+			r.readyAgain(i)
 		}
 		return
 	}

@@ -85,6 +85,7 @@ const (
 	noCover                          // X5: what TS lack may have been delivered in C
 	noMoved                          // X5: K below a change of groups that somebody has seen
 	noRelay                          // X5: and at lost sites, which told others
+	muteReady                        // X5: who installs before its Ready went out says so only when asked
 	earlyInstall                     // X6: install before every member of the ring holds the Readys
 	fewReady                         // X6: install when the own Ready is fixed
 	noSplit                          // X6: no signal before a safe record that is not stable

@@ -79,6 +79,7 @@ var ownTests = map[string][]mutant{
 	"TestNobodyIsTakenApart":   {apart},
 	"TestNewsComesOneByOne":    {oldNews},
 	"TestTurnsToDecline":       {begrudge},
+	"TestReadyAfterInstall":    {muteReady},
 	"TestNoGap":                {anyGap},
 	"TestAGap":                 {trustful},
 }

@@ -349,7 +349,8 @@ func (r *Replica) viewChanged() {
 	r.importer = importer{sources: make([]source, len(m.view.Members))}
 	r.witness = witness{}
 	r.gatewayReset()
-	r.exchange.rows, r.exchange.id, r.views.waiting = nil, membership.ViewID{}, nil
+	r.exchange.viewChanged(m.view.ID)
+	r.views.waiting = nil
 	r.views.slow, r.views.wasWhole = slowWatch{}, m.whole()
 	r.stateChanged()
 	if r.attached {
