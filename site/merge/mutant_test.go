@@ -81,6 +81,7 @@ var ownTests = map[string][]mutant{
 	"TestTurnsToDecline":       {begrudge},
 	"TestNoGap":                {anyGap},
 	"TestAGap":                 {trustful},
+	"TestAHalfFormedRing":      {earlyLineage, outsideHeir},
 }
 
 // howNoticed is by what each mutant is noticed: by predicates, by scripts, or by a test of its own.
