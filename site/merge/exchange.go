@@ -144,7 +144,7 @@ func (r *Replica) readyAgain(place int) {
 
 // mayTell says whether what was fixed at pos may leave the site (S2).
 func (r *Replica) mayTell(pos ring.Position) bool {
-	return r.descent.covers(pos) || r.m.off(unsafeTell)
+	return r.covers(pos) || r.m.off(unsafeTell)
 }
 
 // mayReady is S3: Ready rests on a Tick that is ring-safe itself.

@@ -32,6 +32,7 @@ const (
 	sigmaShared                      // C4: H without members that share no group with this site
 	orderedTick                      // S1: H counts before every member of the ring holds its Tick
 	unsafeRelease                    // S2 without the stable line
+	earlyLineage                     // S2: what a lineage causes leaves before all of the ring have decided by it
 	unsafePromise                    // S3 without it
 	unsafeTell                       // S2: what a flush says
 	wOrdered                         // S3: W says more than the Tick that announced it
@@ -63,6 +64,7 @@ const (
 	learnerVotes                     // N1: who has not the state has a vote
 	firstHeir                        // N2: any instance that may go on does
 	anyState                         // N3: heirs with any state
+	outsideHeir                      // N3: also of voters outside the newest electorate that may have been formed
 	noGapRule                        // N4: all frames behind a gap of a broken ring count
 	beyondSafe                       // N6: who closes alone delivers by all horizons it has
 	aloneNoCut                       // N6: and not by the cut

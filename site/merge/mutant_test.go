@@ -82,6 +82,7 @@ var ownTests = map[string][]mutant{
 	"TestReadyAfterInstall":    {muteReady},
 	"TestNoGap":                {anyGap},
 	"TestAGap":                 {trustful},
+	"TestAHalfFormedRing":      {earlyLineage, outsideHeir},
 }
 
 // howNoticed is by what each mutant is noticed: by predicates, by scripts, or by a test of its own.

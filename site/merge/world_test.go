@@ -113,6 +113,7 @@ type simSite struct {
 	id      membership.SiteID
 	nodes   []*simNode
 	rings   uint64
+	sides   int
 	logs    map[membership.LogID]*simLog
 	feeds   map[feedKey]*feed
 	digests map[[2]uint64]string
