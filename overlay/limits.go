@@ -77,6 +77,9 @@ const (
 	maxHandshakes     = 256
 	maxHandshakesFrom = 64
 	maxTrusting       = 32
+	// noteAge is how long a note waits for a link at most. What its sender says next is worth
+	// more, and a burst gets through on most links.
+	noteAge = 100 * time.Millisecond
 	// noteRound is how many notes pass one after the other before something else has its turn.
 	noteRound = 16
 	// maxDisjointSites bounds the federation in which promises also take a second

@@ -97,7 +97,7 @@ func (c *core) forks(to []membership.SiteInstance) (forks []fork) {
 
 // note queues a note for the peer.
 func (l *lane) note(n *note) {
-	l.g.count.notesDropped.Add(uint64(l.grams.putNote(n.Origin, n.append(make([]byte, 0, maxNoteBytes)))))
+	l.g.count.notesDropped.Add(uint64(l.grams.putNote(n.Origin, n.append(make([]byte, 0, maxNoteBytes)), l.g.now())))
 }
 
 // writeNotes hands notes to QUIC, a round at most. It reports whether more wait.
@@ -106,13 +106,15 @@ func (l *lane) writeNotes(s *share) (more bool, err error) {
 		return false, nil
 	}
 	stats := l.conn.ConnectionStats()
-	s.look(l.g.now(), stats.BytesSent, l.pressure.full() || l.pressure.fills(stats.LatestRTT))
+	now := l.g.now()
+	s.look(now, stats.BytesSent, l.pressure.full() || l.pressure.fills(stats.LatestRTT))
 	for range noteRound {
 		if !s.open() {
 			return true, nil
 		}
-		b, ok := l.grams.nextNote()
-		if !ok {
+		b, old := l.grams.nextNote(now)
+		l.g.count.notesDropped.Add(uint64(old))
+		if b == nil {
 			return false, nil
 		}
 		err := l.conn.SendDatagram(b)

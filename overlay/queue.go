@@ -3,6 +3,7 @@ package overlay
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"ringway/membership"
 	"ringway/routing"
@@ -67,7 +68,7 @@ type gramQueue struct {
 	signalled
 	hello, answer []byte
 	promises      promiseSet
-	notes         fair[[]byte]
+	notes         fair[queuedNote]
 }
 
 func newGramQueue() *gramQueue { return &gramQueue{signalled: newSignalled()} }
@@ -130,20 +131,33 @@ func (q *gramQueue) takeNewest(buf [][]byte) (_ [][]byte, superseded int) {
 	return q.promises.takeNewest(buf)
 }
 
+// A queuedNote is an encoded note that waits since some time.
+type queuedNote struct {
+	data  []byte
+	since time.Duration
+}
+
 // putNote reports how many older notes made room for b.
-func (q *gramQueue) putNote(origin membership.NodeID, b []byte) (dropped int) {
+func (q *gramQueue) putNote(origin membership.NodeID, b []byte, now time.Duration) (dropped int) {
 	q.mu.Lock()
-	dropped = q.notes.put(origin, b)
+	dropped = q.notes.put(origin, queuedNote{b, now})
 	q.mu.Unlock()
 	q.signal()
 	return dropped
 }
 
-// nextNote takes one of the notes that wait.
-func (q *gramQueue) nextNote() (b []byte, ok bool) {
+// nextNote takes one of the notes that wait; nil: there is none. It drops those that have
+// waited for too long.
+func (q *gramQueue) nextNote(now time.Duration) (b []byte, dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.notes.next()
+	for {
+		n, ok := q.notes.next()
+		if !ok || now-n.since <= noteAge {
+			return n.data, dropped
+		}
+		dropped++
+	}
 }
 
 func (q *gramQueue) notesWait() bool {
