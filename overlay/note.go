@@ -172,7 +172,7 @@ func (l *lane) readNotes() error {
 			}
 			l.g.post(func(c *core) {
 				for _, n := range round {
-					c.noteCame(l, n)
+					c.noteCame(n)
 				}
 			})
 		}
@@ -209,15 +209,15 @@ func (g *Gateway) checkNote(from *lane, n *note) error {
 		return breach(fmt.Errorf("note of %s, which did not sign it", origin.Name))
 	}
 	for _, to := range n.To {
-		if !knownSite(g.cfg.Topology, to.Site) {
-			return breach(fmt.Errorf("note to site %v, which the topology does not have", to.Site))
+		if !knownSite(g.cfg.Topology, to.Site) || to.Instance == 0 {
+			return breach(fmt.Errorf("note to site %v, which the topology does not have, or to no instance", to.Site))
 		}
 	}
 	return nil
 }
 
 // noteCame takes a note that counts: it is delivered once, and passed on.
-func (c *core) noteCame(_ *lane, n *note) {
+func (c *core) noteCame(n *note) {
 	if n.Origin == c.self.ID {
 		return
 	}

@@ -284,6 +284,7 @@ func TestForgedNotes(t *testing.T) {
 		"of a stranger":            func(_ *federation, _ *Gateway, n *note) { n.Origin = 4711 },
 		"of no instance":           func(_ *federation, _ *Gateway, n *note) { n.Instance = 0 },
 		"to a site that is none":   func(_ *federation, _ *Gateway, n *note) { n.To = []membership.SiteInstance{{Site: 4711, Instance: 1}} },
+		"to no instance":           func(_ *federation, _ *Gateway, n *note) { n.To[0].Instance = 0 },
 		"signed as something else": func(f *federation, _ *Gateway, n *note) { n.Stamp = f.gate["a-1"].sign(pki.Promise, n.text()) },
 	} {
 		t.Run(name, func(t *testing.T) {
