@@ -189,8 +189,9 @@ func TestUnreliableBetweenSites(t *testing.T) {
 	x.must(x.f.Lab.Set("lon-fra", []string{"loss=5%"}))
 	d = x.receive(send)
 	t.Logf("5 %% lost: %d of %d, half after %v, 99 %% after %v, the last after %v", len(d[u]), count, d.at(u, 50), d.at(u, 99), d.at(u, 100))
-	// What is sent again comes after three times the way at least.
-	if n := len(d[u]); n < count/3 || n > count*97/100 || d.at(u, 50) > 3*farWay {
+	// None is sent again, so some are lost. None waits for a link longer than a tenth of a
+	// second; the rest is for a busy machine.
+	if n := len(d[u]); n < count/3 || n > count*97/100 || d.at(u, 50) > 8*farWay {
 		t.Errorf("%d of %d came, half after %v", n, count, d.at(u, 50))
 	}
 	x.counters()
