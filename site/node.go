@@ -278,7 +278,7 @@ func (n *node) run(ctx context.Context) error {
 		if n.keys != nil { // a ring is soon formed again, but better once with all who are there
 			n.keys.Settle(ctx)
 		}
-		n.loop.trace.start(n.loop.now(), n.loop.core)
+		n.loop.trace.start(n.loop.now, n.loop.core)
 		n.loop.core.Start(n.loop.now(), &n.loop.fx)
 		n.loop.carry()
 		n.loop.run(ctx)

@@ -42,9 +42,9 @@ func (t *tracer) note() func(*merge.TraceEvent) {
 	return t.recorder.Note
 }
 
-func (t *tracer) start(now time.Duration, c *core.Core) {
+func (t *tracer) start(now func() time.Duration, c *core.Core) {
 	if t != nil {
-		t.recorder.Start(now, time.Now().UnixNano(), c)
+		t.recorder.Start(trace.MomentOf(now), c)
 	}
 }
 

@@ -57,7 +57,7 @@ is said since when nothing went wrong any more: --quiet-from.`,
 	flags.BoolVar(&f.asJSON, "json", false, "one JSON object a violation, and one at the end")
 	flags.BoolVar(&f.quietEnd, "quiet-end", false, "the run ended without faults, and everything had time to arrive")
 	flags.BoolVar(&f.oneClock, "one-clock", false, "all nodes ran on one machine: their clocks can be compared")
-	flags.StringVar(&f.quietFrom, "quiet-from", "", "when the last fault was over, as 2006-01-02T15:04:05.999Z (implies --quiet-end and --one-clock)")
+	flags.StringVar(&f.quietFrom, "quiet-from", "", "when the last fault was over by the wall clock, as 2006-01-02T15:04:05.999Z (implies --quiet-end and --one-clock)")
 	flags.IntVar(&f.most, "most", 3, "report so many violations of each promise")
 	return cmd
 }

@@ -9,7 +9,7 @@ import (
 
 func TestCodecRoundTrip(t *testing.T) {
 	events := life("a",
-		Event{Kind: Start},
+		Event{Kind: Start, T: 1, Up: 2, Machine: "m"},
 		ringOf("1", []string{"a", "b"}, []string{"a"}),
 		Event{Kind: Lineage, Inst: "A", Number: Number{1 << 60, 3}, Electorate: []string{"a"}, Role: "heir"},
 		formed("A", Number{1, 1}, "a"),
@@ -64,6 +64,7 @@ func TestDecodeIsStrict(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"t":1,"node":"a","boot":1,"ev":"submit","msg":["c",1],"groups":["g"],"svc":"safe"}`))
+	f.Add([]byte(`{"t":1,"node":"a","boot":1,"ev":"start","T":5,"up":3,"machine":"m"}`))
 	f.Add([]byte(`{"t":1,"node":"a","boot":1,"ev":"dlv","client":"c","msg":["c",1],"T":5,"view":[1,"x"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		events, err := Decode(bytes.NewReader(data))

@@ -131,6 +131,9 @@ type Event struct {
 	Discard bool     `json:"discard,omitempty"` // of submit: the sender does not want it back
 	Free    bool     `json:"free,omitempty"`    // of submit and send: the sender's session has independent scopes
 
+	Up      int64  `json:"up,omitempty"`      // of start: the machine's monotonic clock, in nanoseconds
+	Machine string `json:"machine,omitempty"` // of start: whose clock Up is, and since which of its boots
+
 	ID       string   `json:"id,omitempty"`
 	Members  []string `json:"members,omitempty"`
 	Primary  bool     `json:"primary,omitempty"` // of a view

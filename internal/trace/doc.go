@@ -4,6 +4,7 @@
 //	Recorder   turns steps of a site/core machine, and what clients ask for, into events
 //	Writer     writes events to a file, off the loop that records them
 //	Load       reads files back, and joins them to the traces of one run
+//	Moment     what all clocks say when a trace begins, so that Load can compare traces
 //
 // A Recorder is fed in the order of things: what clients do when it reaches the core,
 // and a step's Effects when they are handed out. Its Note is merge.Config.Trace.

@@ -27,7 +27,7 @@ const Unnamed = 1 << 62
 var ErrNoTrace = errors.New("no trace")
 
 // Load reads trace files; of a folder, all its *.jsonl. Messages have the numbers that
-// their senders gave them.
+// their senders gave them, and the traces of one machine are on one clock.
 func Load(paths []string) ([]evs.Trace, error) {
 	files, err := find(paths)
 	if err != nil {
@@ -46,6 +46,7 @@ func Load(paths []string) ([]evs.Trace, error) {
 			return nil, fmt.Errorf("two traces of one life of node %s: name each file once", traces[i].Node)
 		}
 	}
+	align(traces)
 	Resolve(traces)
 	return traces, nil
 }
@@ -112,7 +113,7 @@ func loadFile(name string) (t evs.Trace, err error) {
 			return t, fmt.Errorf("line %d is of node %s, boot %d; line 1 of node %s, boot %d: one file a life", i+1, e.Node, e.Boot, t.Node, t.Boot)
 		}
 	}
-	t.Start = first.T - first.At // by the wall clock
+	t.Start = first.T - first.At // by the wall clock, until align knows better
 	return t, nil
 }
 

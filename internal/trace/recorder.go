@@ -61,11 +61,10 @@ func New(cfg Config) *Recorder {
 	return &Recorder{cfg: cfg, sessions: map[membership.ClientID]*session{}, names: map[membership.InstanceID]string{}}
 }
 
-// Start begins the trace of a node with that core. wall is the wall clock at now, in
-// nanoseconds since 1970; zero if there is none.
-func (r *Recorder) Start(now time.Duration, wall int64, c *core.Core) {
-	r.now, r.core = now, c
-	r.record(evs.Event{Kind: evs.Start, T: wall})
+// Start begins the trace of a node with that core.
+func (r *Recorder) Start(m Moment, c *core.Core) {
+	r.now, r.core = m.Now, c
+	r.record(evs.Event{Kind: evs.Start, T: m.Wall, Up: m.Up, Machine: m.Machine})
 }
 
 // Stop ends the trace in order.

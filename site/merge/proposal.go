@@ -155,9 +155,9 @@ func (r *Replica) stillThere(x SiteInstance) bool {
 	known := r.views.peers.known[x.Instance]
 	if known == nil {
 		// This node may not have heard of anybody yet.
-		grace := 10 * t.Unreachable
+		grace := 3 * t.Silent
 		if !r.gateway.is {
-			grace = 3 * t.Unreachable
+			grace = t.Silent
 		}
 		return r.now-r.views.peers.since < grace
 	}

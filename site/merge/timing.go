@@ -6,7 +6,8 @@ import "time"
 // DefaultTiming.
 type Timing struct {
 	// Unreachable is how long link state may show no way to a member before a view
-	// without it is proposed.
+	// without it is proposed. Links have been silent for six hellos by then (decision 0020);
+	// this is only for the news of several links to come together.
 	Unreachable time.Duration
 	// Silent is how long a member's promises may be missing while something waits for
 	// them; four times the way there and back, if that is longer.
@@ -35,7 +36,7 @@ var DefaultTiming = TimingOf(100 * time.Millisecond)
 func TimingOf(hello time.Duration) Timing {
 	hello = max(hello, 20*time.Millisecond)
 	return Timing{
-		Unreachable: 3 * hello, Silent: 10 * hello, Slow: 5 * hello, Stuck: 20 * hello, Meet: 5 * hello,
+		Unreachable: hello / 2, Silent: 10 * hello, Slow: 5 * hello, Stuck: 20 * hello, Meet: 5 * hello,
 		Rejoin: 20 * hello, MaxRejoin: 3000 * hello, FlapWindow: 600 * hello,
 	}
 }
