@@ -13,7 +13,7 @@ import (
 
 // protocolVersion is that of everything in this file. The ALPN names its major
 // part, so that peers of another refuse each other during the handshake.
-const protocolVersion = 3
+const protocolVersion = 4
 
 const helloMagic = 0x314c5752 // "RWL1"
 

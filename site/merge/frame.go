@@ -28,6 +28,9 @@ const (
 	frameRefusal // the sender cannot learn the state
 	frameBreach  // what the sender has seen another site do
 	frameSpare   // what others have, and Fills leave out
+	// Unreliable messages between sites: at its place in the sender's; of another one.
+	frameFar
+	frameDatagram
 )
 
 // errKind says that a message is of a kind this version does not know.

@@ -102,6 +102,8 @@ const (
 	oneSided                         // X6: a group view in the tail does not make a group one that has lost somebody
 	oldNews                          // X8: what link state says of each site's view counts as it comes
 	risingWish                       // N8: a newer view is wanted than any proposed, also by whom one of those will do
+	anyView                          // U3: a datagram of another view is delivered
+	datagramTwice                    // U4: one that comes again too
 	lastMutant
 )
 

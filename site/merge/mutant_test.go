@@ -91,7 +91,7 @@ func howNoticed() map[string][]mutant {
 	for _, m := range mutants {
 		how[m.says.predicate] = append(how[m.says.predicate], m.off)
 	}
-	for _, r := range slices.Concat(orderRules, viewRules) {
+	for _, r := range slices.Concat(orderRules, viewRules, datagramRules) {
 		if r.off != 0 {
 			how["TestRules"] = append(how["TestRules"], r.off)
 		}

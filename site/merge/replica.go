@@ -34,6 +34,8 @@ type Replica struct {
 	exchange exchange
 	witness  witness
 
+	datagrams datagrams
+
 	attached   bool              // the clients of this node may use the machine
 	asking     bool              // an Attach or Bump has to go out
 	askDue     time.Duration     // when to ask again
@@ -229,8 +231,10 @@ func (r *Replica) apply(ev *ring.Event) {
 				}
 			}
 		}
-	case frameCast:
+	case frameCast, frameDatagram:
 		r.arrived(ev)
+	case frameFar:
+		err = r.farSent(ev.From, &in)
 	case frameTick:
 		if err = r.tick.read(&in); err == nil {
 			r.applyTick(own)
@@ -370,7 +374,15 @@ func (r *Replica) stateChanged() {
 
 // arrived takes a frame of a weak service: it goes to who is a member at present.
 func (r *Replica) arrived(ev *ring.Event) {
-	if r.m == nil || len(ev.Frame) == 0 || frameKind(ev.Frame[0]) != frameCast {
+	if r.m == nil || len(ev.Frame) == 0 {
+		return
+	}
+	switch frameKind(ev.Frame[0]) {
+	case frameCast:
+	case frameDatagram:
+		r.farCame(ev.Frame[1:])
+		return
+	default:
 		return
 	}
 	in := wire.NewReader(ev.Frame[1:])

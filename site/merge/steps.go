@@ -191,7 +191,7 @@ func (r *Replica) Backlog() int {
 	if r.wantsToAsk() || r.witness.said < len(r.witness.breaches) {
 		n += small
 	}
-	n += r.exchange.queue.bytes + r.importer.backlog()
+	n += r.exchange.queue.bytes + r.importer.backlog() + r.datagrams.bytes
 	if r.attached {
 		n += r.proposer.backlog()
 	}
@@ -239,6 +239,9 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	if r.wantsToAsk() {
 		return r.ask(now), true
 	}
+	if f, ok := r.nextDatagram(true); ok {
+		return f, true
+	}
 	r.fair = !r.fair
 	if r.fair {
 		if f, ok := r.importer.next(&r.proposer.arena); ok {
@@ -250,7 +253,10 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 			return f, true
 		}
 	}
-	return r.importer.next(&r.proposer.arena)
+	if f, ok := r.importer.next(&r.proposer.arena); ok {
+		return f, true
+	}
+	return r.nextDatagram(false)
 }
 
 // ask is this node's Attach, or its Bump while the instance's view is older than what
@@ -292,6 +298,7 @@ func (r *Replica) Status() Status {
 	}
 	s.Delivered, s.Imported, s.Duplicate, s.Dropped, s.Broken = m.deliveredCount, m.imported, m.duplicate, m.dropped, m.broken
 	s.BadFrames += m.badFrames
+	s.Datagrams = r.datagrams.count
 	s.Ticks, s.Evicted = m.ticks, r.views.evicted
 	for i, x := range m.view.Members {
 		if i != m.self {
