@@ -50,9 +50,15 @@ type Batch struct {
 	Entries []LogEntry // at least one
 }
 
+// A Datagram is a message that may get lost, and will where there is no room for it.
+type Datagram struct {
+	From membership.SiteInstance // whose gateway sent it
+	Data []byte                  // at most MaxDatagramBytes
+}
+
 // A Handler receives what the overlay brings. Slices that it is given are its own
 // to keep but never to change. Methods are called on the overlay's goroutines:
-// those of one log one after the other, Promise, Control and Reach one after the
+// those of one log one after the other, Promise, Control, Datagrams and Reach one after the
 // other.
 type Handler interface {
 	// Records brings entries of a pulled log, in the order of their numbers, only
@@ -63,6 +69,9 @@ type Handler interface {
 	Promise(from membership.SiteInstance, data []byte)
 	// Control brings a message that a gateway of another instance sent to this one.
 	Control(from membership.SiteInstance, data []byte)
+	// Datagrams brings messages that gateways of other instances sent to this one, each once
+	// at most, in any order.
+	Datagrams(list []Datagram)
 	// Reach tells of every other instance that can be reached, whenever that changed.
 	Reach(reach []Reach)
 }

@@ -36,6 +36,9 @@ type core struct {
 
 	numbered uint64 // broadcasts so far
 	heard    map[membership.NodeID]*promiseWindows
+	noted    uint64 // notes sent so far
+	// notes tells which notes of each gateway have come.
+	notes    map[membership.NodeID]*noteWindow
 	controls uint64 // control messages signed so far
 	bulks    uint64 // and those that give way
 	// controlled tells which control messages of each gateway have come.
@@ -112,6 +115,7 @@ func newCore(ctx context.Context, g *Gateway) *core {
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
 		dead:  map[membership.NodeID]uint64{},
 		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*controlWindows{},
+		notes: map[membership.NodeID]*noteWindow{},
 	}
 	for _, peer := range g.peers() {
 		l := &link{peer: peer, dials: dials(g.self, peer), off: true}
@@ -212,6 +216,7 @@ func (c *core) takeInbox() {
 	in.state, in.controls, in.bytes = nil, nil, 0
 	clear(in.promises)
 	in.promises = in.promises[:0]
+	notes := in.takeNotes()
 	var pulls []pullPosition
 	pulled := in.pulled
 	if pulled {
@@ -237,6 +242,9 @@ func (c *core) takeInbox() {
 	}
 	for _, m := range controls {
 		c.sendControl(m)
+	}
+	for i := range notes {
+		c.sendNote(&notes[i])
 	}
 }
 

@@ -27,6 +27,10 @@
 //     second path that shares no gateway with it. On a full link they make room for the
 //     records (type ration).
 //
+//   - Datagrams: to the nearest gateway of each of some instances, hop by hop, at most once
+//     and in any order, for a Handler's unreliable messages. They get lost where a packet
+//     does, and where there is no room (note.go, share.go).
+//
 //   - Control messages: to one gateway of an instance, hop by hop, on a stream of their
 //     own. They arrive in order, at most once. Those under way over a link that falls
 //     silent take another way (reroute.go); one that is at a gateway that dies is lost:
@@ -36,8 +40,8 @@
 //     before the old one goes, and closed when a peer's no longer counts (admit.go).
 //
 //   - Proofs. Own logs are sealed, block by block, as far as somebody takes them; what
-//     comes of other logs is used and passed on once its block's seal was good. Promises
-//     and control messages are signed by their origin (seal.go, proof.go, stamp.go;
+//     comes of other logs is used and passed on once its block's seal was good. Promises,
+//     notes that others pass on and control messages are signed by their origin (seal.go, proof.go, stamp.go;
 //     docs/decisions/0017).
 //
 // # State
@@ -64,7 +68,7 @@
 //  4. Nothing is queued for a child. Its writer reads the store by number, QUIC's flow
 //     control holds it back, and what the Handler has not taken holds back the parent.
 //
-//  5. Every queue and every decoder has a bound (limits.go). Promises drop the oldest,
+//  5. Every queue and every decoder has a bound (limits.go). Promises and notes drop the oldest,
 //     control messages the newest; link state keeps one advertisement a gateway.
 //     A subscription uses all lanes of its link (stripe.go): its batches are numbered, and
 //     appended in that order.

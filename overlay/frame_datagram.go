@@ -15,6 +15,7 @@ const (
 	gramHello gramKind = iota + 1
 	gramAnswer
 	gramPromise
+	gramNote
 )
 
 // A hello goes out at a fixed interval; the peer sends it back at once.
@@ -110,7 +111,7 @@ func decodePromise(r *wire.Reader) (promise, error) {
 
 var errGram = fmt.Errorf("%w: datagram of an unknown kind", errBreach)
 
-// decodeGram decodes a datagram into a hello, an answer or a promise.
+// decodeGram decodes a datagram into a hello, an answer, a promise or a note.
 func decodeGram(b []byte) (any, error) {
 	r := wire.NewReader(b)
 	switch k := gramKind(r.Uint8()); k {
@@ -123,6 +124,9 @@ func decodeGram(b []byte) (any, error) {
 	case gramPromise:
 		p, err := decodePromise(&r)
 		return &p, err
+	case gramNote:
+		n, err := decodeNote(&r)
+		return &n, err
 	default:
 		return nil, fmt.Errorf("%w: %d", errGram, k)
 	}

@@ -147,6 +147,8 @@ func TestGramsComeBackAsWritten(t *testing.T) {
 		{hello{7, 8, 2}.append(nil), hello{7, 8, 2}},
 		{answer{hello{7, 8, 2}, 9}.append(nil), answer{hello{7, 8, 2}, 9}},
 		{p.append([]byte{byte(gramPromise)}), &p},
+		{noteSample(true).append(nil), noteSample(true)},
+		{noteSample(false).append(nil), noteSample(false)},
 	} {
 		if got, err := decodeGram(c.gram); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v, %v; want %+v", got, err, c.want)
@@ -269,6 +271,8 @@ func FuzzFrameDatagram(f *testing.F) {
 	f.Add(hello{7, 8, 2}.append(nil))
 	f.Add(answer{hello{7, 8, 2}, 9}.append(nil))
 	f.Add(p.append([]byte{byte(gramPromise)}))
+	f.Add(noteSample(true).append(nil))
+	f.Add(noteSample(false).append(nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		gram, err := decodeGram(in)
 		if err != nil {
@@ -285,6 +289,11 @@ func FuzzFrameDatagram(f *testing.F) {
 			again = g.append(nil)
 		case *promise:
 			again = g.append([]byte{byte(gramPromise)})
+		case *note:
+			again = g.append(nil)
+			if len(g.To) > maxNoteTo || len(again) > maxNoteBytes {
+				t.Fatal("beyond the limits")
+			}
 		}
 		if !bytes.Equal(in, again) {
 			t.Fatalf("%x comes back as %x", in, again)

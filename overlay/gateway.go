@@ -158,6 +158,7 @@ type inbox struct {
 	controls []controlMessage
 	bytes    int // of controls
 	promises [][]byte
+	notes    fair[note]
 	own      *store // the own log; nil: none yet
 }
 
@@ -280,4 +281,19 @@ func (g *Gateway) putControl(m controlMessage, limit int) bool {
 	g.in.bytes += len(m.Data)
 	g.in.signal()
 	return true
+}
+
+// Datagram sends a message to other instances, at once or not at all: what gets lost on the
+// way is lost, and where there is no room the oldest are dropped. The slices are kept and
+// must not be changed.
+func (g *Gateway) Datagram(to []membership.SiteInstance, data []byte) {
+	if len(data) > MaxDatagramBytes || len(to) > membership.MaxSites {
+		g.log.Error("datagram refused: too large, or to too many instances", "bytes", len(data), "limit", MaxDatagramBytes, "instances", len(to))
+		return
+	}
+	g.in.mu.Lock()
+	dropped := g.in.notes.put(g.self.ID, note{To: to, Data: data})
+	g.in.mu.Unlock()
+	g.count.notesDropped.Add(uint64(dropped))
+	g.in.signal()
 }

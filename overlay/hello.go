@@ -175,7 +175,9 @@ func (m *meter) heardHello(now time.Duration, seq uint32) {
 func (m *meter) queued() bool { return m.rtt > m.way()*9/8+2*time.Millisecond }
 
 // crammed says whether they wait for so long that the link must be full.
-func (m *meter) crammed() bool { return m.rtt > m.way()*5/4+queueLeast }
+func (m *meter) crammed() bool { return m.rtt > m.crammedRTT() }
+
+func (m *meter) crammedRTT() time.Duration { return m.way()*5/4 + queueLeast }
 
 func (m *meter) push(h hearing) {
 	copy(m.window[1:], m.window[:lossWindow-1])

@@ -51,14 +51,16 @@ type lane struct {
 	control  *frameQueue
 	bulk     *frameQueue
 	grams    *gramQueue
-	pressure *pressure // of the link
+	notes    *noteQueue // that have come
+	pressure *pressure  // of the link
 	wg       sync.WaitGroup
 }
 
 func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, shown []byte) *lane {
 	return &lane{
 		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation, cert: conn.ConnectionState().TLS.PeerCertificates[0], shown: shown,
-		state: newStateQueue(), control: newFrameQueue(), bulk: &frameQueue{signalled: newSignalled(), forgets: true}, grams: newGramQueue(), pressure: g.pressures[peer.ID],
+		state: newStateQueue(), control: newFrameQueue(), bulk: &frameQueue{signalled: newSignalled(), forgets: true}, grams: newGramQueue(),
+		notes: newNoteQueue(), pressure: g.pressures[peer.ID],
 	}
 }
 
@@ -67,7 +69,7 @@ func (l *lane) serve() {
 	l.g.post(func(c *core) { c.laneUp(l) })
 	parts := []func() error{l.acceptSubscriptions}
 	if l.index == 0 { // the others carry streams of logs only
-		parts = append(parts, l.writeState, l.writeControl, l.writeBulk, l.writeGrams, l.readGrams, l.acceptStreams)
+		parts = append(parts, l.writeState, l.writeControl, l.writeBulk, l.writeGrams, l.readGrams, l.readNotes, l.acceptStreams)
 	}
 	for _, f := range parts {
 		l.wg.Go(func() { l.check(f()) })
@@ -175,11 +177,12 @@ func (l *lane) writeFrames(q *frameQueue, kind streamKind, urgency int8) error {
 	}
 }
 
-// writeGrams sends the datagram queue's. Promises wait where they crowd a link; hellos
-// never do.
+// writeGrams sends the datagram queue's. Promises wait where they crowd a link, notes also
+// for QUIC to send those before them; hellos never do.
 func (l *lane) writeGrams() error {
 	var grams [][]byte
 	var r ration
+	var s share
 	waited := time.NewTimer(0)
 	defer waited.Stop()
 	for {
@@ -194,9 +197,8 @@ func (l *lane) writeGrams() error {
 		if r.due(now) {
 			r.look(now, l.conn.ConnectionStats().BytesSent, l.pressure.full())
 		}
-		if wait := r.wait(now); wait > 0 {
-			waited.Reset(wait)
-		} else {
+		wait := r.wait(now)
+		if wait <= 0 {
 			grams = l.takePromises(grams, r.gap > 0)
 		}
 		bytes := 0
@@ -212,6 +214,16 @@ func (l *lane) writeGrams() error {
 			r.take(now, bytes)
 		}
 		clear(grams)
+		more, err := l.writeNotes(&s)
+		if err != nil {
+			return err
+		}
+		if more && (wait <= 0 || wait > shareLook) {
+			wait = shareLook
+		}
+		if wait > 0 {
+			waited.Reset(wait)
+		}
 	}
 }
 
@@ -257,6 +269,8 @@ func (l *lane) readGrams() error {
 			l.g.post(func(c *core) { c.heardAnswer(l, now, wall, gram) })
 		case *promise:
 			l.g.post(func(c *core) { c.promiseCame(l, gram) })
+		case *note:
+			l.g.count.notesDropped.Add(uint64(l.notes.put(gram)))
 		}
 	}
 }

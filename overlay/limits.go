@@ -21,9 +21,14 @@ const (
 	MaxBulkBytes = 64 << 10
 	// MaxPromiseBytes bounds a promise: those of 64 sites need 1 KiB.
 	MaxPromiseBytes = 16 << 10
+	// MaxDatagramBytes bounds a Datagram's data: with a note's head it fits a packet of any
+	// path that carries QUIC.
+	MaxDatagramBytes = 1024
+	// maxNoteTo bounds the instances that one copy of a note is for: more go in several.
+	maxNoteTo = 8
 	// maxDigestBytes bounds a digest: 20 B for each of routing.MaxGateways.
 	maxDigestBytes = 4 + 20*routing.MaxGateways
-	// maxHops bounds how often a promise or control message is passed on. A loop
+	// maxHops bounds how often a promise, note or control message is passed on. A loop
 	// can exist only while link state converges; this ends it.
 	maxHops = 16
 	// maxRoute bounds the gateways on the source route of a promise's second path.
@@ -60,6 +65,9 @@ const (
 	// maxPromiseBacklog is how many promises of one origin may wait for one link or
 	// for the Handler; then the oldest, superseded ones go.
 	maxPromiseBacklog = 4
+	// maxNotes is how many notes of one origin may wait at one place: for a link, to be looked
+	// at, for the event loop or for the Handler. Then the oldest go: they are old news.
+	maxNotes = 256
 	// maxEvents bounds what the links have found out and the event loop has not yet
 	// taken; they wait when it is full.
 	maxEvents = 256
@@ -72,6 +80,11 @@ const (
 	maxHandshakes     = 256
 	maxHandshakesFrom = 64
 	maxTrusting       = 32
+	// noteAge is how long a note waits for a link at most. What its sender says next is worth
+	// more, and a burst gets through on most links.
+	noteAge = 100 * time.Millisecond
+	// noteRound is how many notes pass one after the other before something else has its turn.
+	noteRound = 16
 	// maxDisjointSites bounds the federation in which promises also take a second
 	// path: beyond it the second paths would be most of the traffic.
 	maxDisjointSites = 16

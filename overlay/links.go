@@ -150,6 +150,7 @@ func (c *core) heardAnswer(lane *lane, now time.Duration, wall int64, a answer) 
 			lane.control.proved(a.Sent - c.cfg.Topology.Timing.Hello)
 		}
 		lane.pressure.queued.Store(l.meter.crammed())
+		lane.pressure.longest.Store(int64(l.meter.crammedRTT() + 4*l.meter.jitter))
 	}
 }
 
@@ -204,6 +205,7 @@ func (c *core) publish(now time.Duration) {
 func (c *core) forget() {
 	gone := func(id membership.NodeID) bool { _, ok := c.db.Get(id); return !ok }
 	maps.DeleteFunc(c.heard, func(id membership.NodeID, _ *promiseWindows) bool { return gone(id) })
+	maps.DeleteFunc(c.notes, func(id membership.NodeID, _ *noteWindow) bool { return gone(id) })
 	maps.DeleteFunc(c.controlled, func(id membership.NodeID, _ *controlWindows) bool { return gone(id) })
 }
 

@@ -49,6 +49,8 @@ type recorder struct {
 	data     map[membership.LogID]int
 	promises []string
 	controls []string
+	grams    []string    // Datagrams
+	came     []time.Time // when each did
 	reach    []Reach
 	gate     chan struct{} // not nil: Records waits until it is closed
 }
@@ -83,6 +85,14 @@ func (r *recorder) Control(from membership.SiteInstance, data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.controls = append(r.controls, fmt.Sprintf("%v:%s", from.Instance, data))
+}
+
+func (r *recorder) Datagrams(list []Datagram) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range list {
+		r.grams, r.came = append(r.grams, fmt.Sprintf("%v:%s", d.From.Instance, d.Data)), append(r.came, time.Now())
+	}
 }
 
 func (r *recorder) Reach(reach []Reach) {

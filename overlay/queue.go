@@ -3,6 +3,7 @@ package overlay
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"ringway/membership"
 	"ringway/routing"
@@ -62,11 +63,12 @@ func (q *stateQueue) take() (digest []routing.Summary, adverts []*routing.Signed
 }
 
 // A gramQueue has datagrams that wait for one lane: the newest hello, the newest
-// answer, and a few promises of each origin.
+// answer, a few promises of each origin, and notes.
 type gramQueue struct {
 	signalled
 	hello, answer []byte
 	promises      promiseSet
+	notes         fair[queuedNote]
 }
 
 func newGramQueue() *gramQueue { return &gramQueue{signalled: newSignalled()} }
@@ -127,6 +129,41 @@ func (q *gramQueue) takeNewest(buf [][]byte) (_ [][]byte, superseded int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.promises.takeNewest(buf)
+}
+
+// A queuedNote is an encoded note that waits since some time.
+type queuedNote struct {
+	data  []byte
+	since time.Duration
+}
+
+// putNote reports how many older notes made room for b.
+func (q *gramQueue) putNote(origin membership.NodeID, b []byte, now time.Duration) (dropped int) {
+	q.mu.Lock()
+	dropped = q.notes.put(origin, queuedNote{b, now})
+	q.mu.Unlock()
+	q.signal()
+	return dropped
+}
+
+// nextNote takes one of the notes that wait; nil: there is none. It drops those that have
+// waited for too long.
+func (q *gramQueue) nextNote(now time.Duration) (b []byte, dropped int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		n, ok := q.notes.next()
+		if !ok || now-n.since <= noteAge {
+			return n.data, dropped
+		}
+		dropped++
+	}
+}
+
+func (q *gramQueue) notesWait() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.notes.empty()
 }
 
 // A promiseSet has the newest maxPromiseBacklog promises of each origin, in the
@@ -190,6 +227,7 @@ type outbox struct {
 	controls []controlMessage
 	bytes    int
 	promises promiseSet
+	notes    fair[Datagram]
 }
 
 func newOutbox() *outbox { return &outbox{signalled: newSignalled()} }
@@ -222,6 +260,29 @@ func (o *outbox) putPromise(origin membership.NodeID, of membership.SiteInstance
 	return superseded
 }
 
+func (o *outbox) putNote(origin membership.NodeID, d Datagram) (dropped int) {
+	o.mu.Lock()
+	dropped = o.notes.put(origin, d)
+	o.mu.Unlock()
+	o.signal()
+	return dropped
+}
+
+// takeNotes takes one round of notes. If there are more, it asks for another.
+func (o *outbox) takeNotes() (list []Datagram) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(list) < noteRound {
+		d, ok := o.notes.next()
+		if !ok {
+			return list
+		}
+		list = append(list, d)
+	}
+	o.signal()
+	return list
+}
+
 // deliver calls h until done is closed.
 func (o *outbox) deliver(h Handler, done <-chan struct{}) {
 	for {
@@ -244,6 +305,9 @@ func (o *outbox) deliver(h Handler, done <-chan struct{}) {
 		}
 		for _, p := range promises {
 			h.Promise(p.of, p.data)
+		}
+		if list := o.takeNotes(); len(list) > 0 {
+			h.Datagrams(list)
 		}
 	}
 }

@@ -28,6 +28,7 @@ const (
 type pressure struct {
 	writers atomic.Int32
 	queued  atomic.Bool
+	longest atomic.Int64 // a round trip that shows a queue: nanoseconds; 0: not known
 }
 
 // enter and leave are around a write that may have to wait for the link.
@@ -35,6 +36,13 @@ func (p *pressure) enter() { p.writers.Add(1) }
 func (p *pressure) leave() { p.writers.Add(-1) }
 
 func (p *pressure) full() bool { return p.writers.Load() > 0 || p.queued.Load() }
+
+// fills says whether a round trip shows that packets queue up: sooner than full, which goes
+// by what hellos show in the mean.
+func (p *pressure) fills(rtt time.Duration) bool {
+	longest := p.longest.Load()
+	return longest > 0 && int64(rtt) > longest
+}
 
 // A ration spaces the promises on a lane. It is pure and not safe for concurrent use.
 type ration struct {

@@ -9,8 +9,8 @@ import (
 	"ringway/membership"
 )
 
-// A stamp is an origin's signature under what other sites' gateways relay: promises and
-// control messages. The key's certificate is the one that the origin advertises.
+// A stamp is an origin's signature under what other sites' gateways relay: promises,
+// notes and control messages. The key's certificate is the one that the origin advertises.
 type stamp struct {
 	Key       pki.KeyID
 	Signature [pki.SignatureBytes]byte
@@ -63,16 +63,16 @@ func (v *verifier) checkStamp(gateway membership.NodeID, purpose pki.Purpose, te
 
 // believe says whether what a neighbour passed on is its origin's, and blames the
 // neighbour if it must have known that it is not.
-func (c *core) believe(from *lane, origin membership.NodeID, purpose pki.Purpose, text []byte, s *stamp) bool {
-	err := c.verifier.checkStamp(origin, purpose, text, s)
+func (g *Gateway) believe(from *lane, origin membership.NodeID, purpose pki.Purpose, text []byte, s *stamp) bool {
+	err := g.verifier.checkStamp(origin, purpose, text, s)
 	switch {
 	case err == nil:
 		return true
 	case errors.Is(err, errBreach):
-		c.count.badSignatures.Add(1)
+		g.count.badSignatures.Add(1)
 		from.breach(err)
 	default:
-		c.count.untrusted.Add(1)
+		g.count.untrusted.Add(1)
 	}
 	return false
 }

@@ -17,6 +17,7 @@ type counters struct {
 	advertsSent, advertsReceived, recomputes                                                atomic.Uint64
 	entriesReceived, subscriptions, refusals, resets, ownDropped                            atomic.Uint64
 	promisesSent, promisesReceived, promisesDuplicate, promisesDropped                      atomic.Uint64
+	notesSent, notesReceived, notesRelayed, notesDuplicate, notesDropped                    atomic.Uint64
 	controlsSent, controlsDropped, controlsRerouted, controlsLate                           atomic.Uint64
 }
 
@@ -137,6 +138,11 @@ func (n *counters) snapshot() map[string]uint64 {
 		"ringway_overlay_promises_received_total":         n.promisesReceived.Load(),
 		"ringway_overlay_promises_duplicate_total":        n.promisesDuplicate.Load(),
 		"ringway_overlay_promises_superseded_total":       n.promisesDropped.Load(),
+		"ringway_overlay_datagrams_sent_total":            n.notesSent.Load(),
+		"ringway_overlay_datagrams_received_total":        n.notesReceived.Load(),
+		"ringway_overlay_datagrams_relayed_total":         n.notesRelayed.Load(),
+		"ringway_overlay_datagrams_duplicate_total":       n.notesDuplicate.Load(),
+		"ringway_overlay_datagrams_dropped_total":         n.notesDropped.Load(),
 		"ringway_overlay_control_messages_sent_total":     n.controlsSent.Load(),
 		"ringway_overlay_control_messages_dropped_total":  n.controlsDropped.Load(),
 		"ringway_overlay_control_messages_rerouted_total": n.controlsRerouted.Load(),

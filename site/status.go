@@ -150,6 +150,7 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 	} {
 		s.Counters[name] = v
 	}
+	addCounters(s.Counters, "merge_datagrams", r.Datagrams)
 }
 
 func (n *node) primaryState(primary bool) string {

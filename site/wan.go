@@ -78,6 +78,9 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 			_ = w.gateway.Control(control.To, control.Data)
 		}
 	}
+	for _, d := range fx.Datagrams {
+		w.gateway.Datagram(d.To, d.Data)
+	}
 	if now := w.loop.now(); now-w.refreshed >= pullRefresh {
 		w.pull()
 	}
@@ -157,6 +160,17 @@ func (w *wan) Promise(from membership.SiteInstance, data []byte) {
 func (w *wan) Control(from membership.SiteInstance, data []byte) {
 	l := w.loop
 	w.hand(func() { l.core.ControlIn(l.now(), from, data, &l.fx) })
+}
+
+// Datagrams implements overlay.Handler. It returns when the loop has taken them: what is too
+// much then is dropped where other sites' turns are kept, in the overlay.
+func (w *wan) Datagrams(list []overlay.Datagram) {
+	l := w.loop
+	w.hand(func() {
+		for _, d := range list {
+			l.core.DatagramIn(l.now(), d.From, d.Data, &l.fx)
+		}
+	})
 }
 
 // hand leaves work to the loop and waits until it is done.

@@ -85,7 +85,7 @@ var (
 	hasSrc      = field{"src", func(e *Event) bool { return e.Src != "" }}
 	hasTo       = field{"to", func(e *Event) bool { return e.To != "" }}
 	hasSet      = field{"ts or tsn", func(e *Event) bool { return len(e.TS)+len(e.TSN) > 0 }}
-	hasMode     = field{"mode local or fed", func(e *Event) bool { return e.Mode == "local" || e.Mode == "fed" }}
+	hasMode     = field{"mode local, fed or far", func(e *Event) bool { return e.Mode == "local" || e.Mode == "fed" || e.Mode == Far }}
 	hasRole     = field{"role heir, learner or founder", func(e *Event) bool { return slices.Contains([]string{"heir", "learner", "founder"}, e.Role) }}
 	hasDir      = field{"dir in or out", func(e *Event) bool { return e.Dir == "in" || e.Dir == "out" }}
 	hasWish     = field{"why join or leave", func(e *Event) bool { return e.Why == "join" || e.Why == "leave" }}

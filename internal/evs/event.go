@@ -53,6 +53,10 @@ const (
 	Safe       = "safe"
 )
 
+// Far is the mode of an unreliable message that goes to other sites in a datagram: it has a
+// view, but no key.
+const Far = "far"
+
 // Phases of a delivery.
 const (
 	Regular      = "reg"
@@ -116,7 +120,7 @@ type Event struct {
 	Groups  []string `json:"groups,omitempty"`
 	Group   string   `json:"group,omitempty"`
 	Service string   `json:"svc,omitempty"`
-	Mode    string   `json:"mode,omitempty"` // local or fed
+	Mode    string   `json:"mode,omitempty"` // local, fed or far
 	Src     string   `json:"src,omitempty"`
 	T       int64    `json:"T,omitempty"`
 	N       uint64   `json:"n,omitempty"`

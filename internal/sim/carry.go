@@ -54,6 +54,52 @@ func (w *wan) oneCopy(from *life, at *place, data []byte) {
 	w.f.promise(wait, at, data)
 }
 
+// datagram sends an unreliable message to one gateway of each instance: lost, late, twice or
+// in time. It comes twice now and then, as by two ways or from a gateway that says it again.
+func (w *wan) datagram(from *life, d merge.Datagram) {
+	said := from.links.said.state
+	if !from.links.up || from.links.said.at == nil {
+		return
+	}
+	own := merge.SiteInstance{Instance: said.Instance, Site: from.site.id}
+	for _, to := range d.To {
+		w.f.stats.Datagrams++
+		copies := 1
+		if w.rand.percent(w.spec.Duplicate) {
+			copies = 2
+		}
+		for range copies {
+			w.oneDatagram(from, own, to, d.Data)
+		}
+	}
+}
+
+func (w *wan) oneDatagram(from *life, own, to merge.SiteInstance, data []byte) {
+	at := from.nearest(w.gate[from.place], to.Instance, nil)
+	if at == nil {
+		w.f.stats.Covered["overlay: datagrams lost, no way"]++
+		return
+	}
+	wait, ok := w.trip(from.links.routes, from.place, at)
+	if !ok || w.rand.percent(w.spec.PromiseLoss) || w.rand.percent(w.mute[from.site.index][at.site.index]) || !w.survives(from.links.routes, from.place, at) {
+		w.f.stats.Covered["overlay: datagrams lost on the way"]++
+		return
+	}
+	wait += w.hold[from.site.index][at.site.index]
+	if w.rand.percent(w.spec.Late) {
+		wait += w.rand.between(0, w.spec.LateBy)
+	}
+	w.f.after(wait, func() {
+		l := at.life
+		if l == nil || !l.links.up || l.links.said.at == nil || l.links.said.state.Instance != to.Instance {
+			w.f.stats.Covered["overlay: datagrams lost, nobody there"]++
+			return
+		}
+		w.f.stats.Covered["overlay: datagrams"]++
+		l.step(func(now time.Duration, fx *core.Effects) { l.core.DatagramIn(now, own, data, fx) })
+	})
+}
+
 // A channel carries the controls of one gateway to one instance, in order. As in the real
 // overlay nothing is sent again: what is on its way when a link or a gateway on it fails,
 // or finds no way, is lost, and a few are lost for no reason. Whoever waits for an answer

@@ -72,7 +72,8 @@
 //     each instance is pulled by the gateway of each other instance that is nearest to
 //     it, for a while by two, in order and resumed from its import position after every
 //     break, with back-pressure. Promises are datagrams that get lost, doubled, late and
-//     out of order. Controls go to one gateway of an instance, in order; those on a way that
+//     out of order, and so are unreliable messages, which go to one gateway of an
+//     instance along one way. Controls go to one gateway of an instance, in order; those on a way that
 //     breaks are lost, and one in a hundred of the others where promises get lost. Link
 //     state shows each instance once; it is flooded with the ways' delays, can be late,
 //     blind and wrong about delays.

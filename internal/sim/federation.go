@@ -65,7 +65,7 @@ type place struct {
 // Stats counts what happened in a run.
 type Stats struct {
 	Submitted, Rejected, Delivered, GroupViews, Rings, Crashes, Faults int
-	Packets, Records, Promises, Controls                               int
+	Packets, Records, Promises, Controls, Datagrams                    int
 	PromiseBytes                                                       int // of all copies
 	Events, Blocked                                                    int
 	Whole                                                              time.Duration   // from the last fault until all nodes were together for good

@@ -213,6 +213,8 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 		if out.Mode = "local"; e.Federated {
 			r.releaseFor(0, e.Dests)
 			out.Mode, out.D = "fed", r.instances(e.Dests)
+		} else if e.Far {
+			out.Mode, out.D = evs.Far, r.instances(e.Dests)
 		}
 	case merge.TraceNamed:
 		out.Msg = evs.Message{Client: e.Client.String(), Seq: e.Seq}

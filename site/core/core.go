@@ -144,6 +144,14 @@ func (c *Core) PromiseIn(now time.Duration, data []byte, fx *Effects) {
 	c.settle(fx)
 }
 
+// DatagramIn takes an unreliable message that an instance of another site, or another one of
+// this, has sent.
+func (c *Core) DatagramIn(now time.Duration, from merge.SiteInstance, data []byte, fx *Effects) {
+	c.begin(now, fx)
+	c.Replica.DatagramIn(c.clock.awake, from, data, &c.mergeFx)
+	c.settle(fx)
+}
+
 // ControlIn takes a control message of another instance's gateway.
 func (c *Core) ControlIn(now time.Duration, from merge.SiteInstance, data []byte, fx *Effects) {
 	c.begin(now, fx)

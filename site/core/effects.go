@@ -43,7 +43,7 @@ func (fx *Effects) Reset() {
 // Empty says that there is nothing to do.
 func (fx *Effects) Empty() bool {
 	m := &fx.Merge
-	return len(fx.Send)+len(fx.Knock)+len(fx.Rings)+len(fx.Ended)+len(m.Outputs)+len(m.Records)+len(m.Promises)+len(m.Controls)+len(m.Faults)+len(m.Evicted) == 0 &&
+	return len(fx.Send)+len(fx.Knock)+len(fx.Rings)+len(fx.Ended)+len(m.Outputs)+len(m.Records)+len(m.Promises)+len(m.Controls)+len(m.Datagrams)+len(m.Faults)+len(m.Evicted) == 0 &&
 		m.State == nil && m.Trim == 0
 }
 
@@ -57,12 +57,13 @@ func (fx *Effects) endLog() {
 	fx.Merge.Records, fx.Merge.Trim = fx.Merge.Records[:0], 0
 }
 
-// forgetControls drops what the node had to say as part of another instance: it would go
-// out in the name of the present one, and an honest gateway would be called false. Controls
+// forgetControls drops what the node had to say as part of another instance, unreliable
+// messages too: it would go out in the name of the present one, and an honest gateway would be called false. Controls
 // may be lost; whoever still needs an answer repeats them.
 func (fx *Effects) forgetControls() {
 	clear(fx.Merge.Controls)
-	fx.Merge.Controls = fx.Merge.Controls[:0]
+	clear(fx.Merge.Datagrams)
+	fx.Merge.Controls, fx.Merge.Datagrams = fx.Merge.Controls[:0], fx.Merge.Datagrams[:0]
 }
 
 // add appends what one step of the Replica wants done.
@@ -76,6 +77,7 @@ func (fx *Effects) add(step *merge.Effects) {
 	extend(&sum.Records, step.Records)
 	extend(&sum.Promises, step.Promises)
 	extend(&sum.Controls, step.Controls)
+	extend(&sum.Datagrams, step.Datagrams)
 	extend(&sum.Faults, step.Faults)
 	extend(&sum.Evicted, step.Evicted)
 }

@@ -36,6 +36,9 @@ type Config struct {
 	// Trace is told what the machine does, for simulators and checkers. It is
 	// called synchronously and must not keep the event. Nil: off.
 	Trace func(*TraceEvent)
+	// Datagrams says that the overlay carries Effects.Datagrams, so that unreliable messages
+	// between sites travel as such. Without it they are records, as others.
+	Datagrams bool
 	// Timing says how patient the site is with others.
 	Timing Timing
 
@@ -183,7 +186,7 @@ type Control struct {
 }
 
 // Effects is what a step wants done, in this order: State, Outputs, Records, Trim,
-// Promises, Controls. Kick says that there is something new for the ring.
+// Promises, Controls, Datagrams. Kick says that there is something new for the ring.
 type Effects struct {
 	Kick     bool
 	State    *State
@@ -194,6 +197,8 @@ type Effects struct {
 	Controls []Control
 	Faults   []Fault    // protocol faults of peers, for log and counters
 	Evicted  []Eviction // sites that a view is asked for without, for the log
+
+	Datagrams []Datagram // unreliable messages; gateways only
 }
 
 // A Fault is a peer's breach of the protocol (SEQUENCING section 11).
@@ -213,5 +218,7 @@ func (fx *Effects) Reset() {
 	// Length by length: a step that does little should cost little.
 	fx.Outputs, fx.Records, fx.Promises = fx.Outputs[:0], fx.Records[:0], fx.Promises[:0]
 	fx.Controls, fx.Faults, fx.Evicted = fx.Controls[:0], fx.Faults[:0], fx.Evicted[:0]
+	clear(fx.Datagrams)
+	fx.Datagrams = fx.Datagrams[:0]
 	fx.Kick, fx.State, fx.Trim = false, nil, 0
 }

@@ -87,7 +87,7 @@ func (r *Replica) offerBodies() {
 
 // mayMove says whether a body that became complete at pos is held by all of the ring (B1a).
 func (r *Replica) mayMove(pos ring.Position) bool {
-	return r.descent.covers(pos) || r.m.off(unsafeBody)
+	return r.descent.covers(pos, r.cfg.off) || r.m.off(unsafeBody)
 }
 
 // pullBodies asks for what is missing of bodies, those first that came first at their source,

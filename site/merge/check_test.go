@@ -22,6 +22,7 @@ type checker struct {
 	accepted map[recordKey]position
 	imported map[importKey]position
 	latency  []time.Duration
+	farViews map[farCast]membership.ViewID // of unreliable messages between sites
 }
 
 type position struct {
@@ -334,6 +335,7 @@ type importKey struct {
 }
 
 func (k *checker) trace(n *simNode, e *TraceEvent) {
+	k.far(e)
 	at := position{n.ring, n.handed}
 	switch e.Kind {
 	case TraceSend:

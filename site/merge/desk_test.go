@@ -222,6 +222,18 @@ func (c *change) install(places ...int) {
 // heardLittle is a promise of a lost source that covers nothing.
 func heardLittle(src uint8, p int64) promiseRow { return heardOf(src, 0, p, p, p, p, p) }
 
+// spares is what a gateway of the desk has heard from y, in a view of so many members.
+func (c *change) spares(members int, next []uint64, flush membership.ViewID) {
+	s := spare{flush: flush, next: make([][]uint64, members)}
+	s.next[y] = next[:members]
+	c.d.step(func() {
+		in := wire.NewReader(s.append(nil, c.d.m.tag)[1:])
+		if err := c.d.m.spareIn(&in); err != nil {
+			c.d.t.Error(err)
+		}
+	})
+}
+
 // brings says how many records the desk's Fill for a place has.
 func (c *change) brings(place int) int {
 	at, _ := c.view.Index(c.d.view.Members[place].Instance)

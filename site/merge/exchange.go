@@ -16,11 +16,15 @@ type exchange struct {
 	filled bool              // the own Fills were sent, in part
 	synced bool
 	ready  bool
+	owes   bool           // the view in force was installed before the own Ready went out
 	peers  []exchangePeer // by place in the proposal
 	next   time.Duration  // when to say again what is there
 	due    time.Duration  // the same, if it is this node's to say; else noTime
 	queue  controlQueue
 	rows   [][]promiseRow // the latest promises of each source, by place in the view
+
+	spared   membership.ViewID // the flush for which this node has said what others have,
+	sparedIn ring.ID           // and the ring
 }
 
 type exchangePeer struct {
@@ -29,6 +33,12 @@ type exchangePeer struct {
 	sentAt  time.Duration // the latest
 	asked   uint32        // what we had of the peer's Fill when we last told it
 	missing membership.Set
+}
+
+// viewChanged begins anew with a view.
+func (x *exchange) viewChanged(view membership.ViewID) {
+	x.owes = x.id == view && !x.ready
+	x.rows, x.id = nil, membership.ViewID{}
 }
 
 // syncOf is the Sync of this instance.
@@ -67,13 +77,17 @@ func (r *Replica) exchangeOut() {
 	f := m.flush
 	if f == nil {
 		x.id, x.peers, x.due = membership.ViewID{}, nil, noTime
+		r.readyAfter()
 		return
 	}
 	if x.id != f.view.ID || len(x.peers) != len(f.parts) {
 		x.id, x.filled, x.synced, x.ready, x.next = f.view.ID, false, false, false, r.now
 		x.peers = make([]exchangePeer, len(f.parts))
 	}
-	if x.due = noTime; !r.gateway.leads || !r.gateway.is || !r.mayTell(f.pos) {
+	if r.sparesNow() {
+		r.fx.Kick = true
+	}
+	if x.due = noTime; !r.gateway.leads || !r.gateway.is || !r.mayFill(f) {
 		return
 	}
 	fill, sync, ready := !x.filled, f.synced && !x.synced && r.mayTell(f.syncPos), !x.ready && r.mayReady(f)
@@ -103,9 +117,34 @@ func (r *Replica) exchangeOut() {
 	}
 }
 
+// readyAfter sends the own Ready behind an install that came before it could go out: those of
+// all others were here when the own one was ring-safe. They wait for it, and would have to ask.
+func (r *Replica) readyAfter() {
+	x, m := &r.exchange, r.m
+	if !x.owes || !r.mayTell(m.installed) {
+		return
+	}
+	if x.owes = false; !r.gateway.leads || m.off(muteReady) {
+		return
+	}
+	for i := range m.view.Members {
+		if i != m.self {
+			r.readyAgain(i)
+		}
+	}
+}
+
+// readyAgain tells a member of the view in force what it needs to install it as well.
+func (r *Replica) readyAgain(place int) {
+	m := r.m
+	to := m.view.Members[place]
+	c := control{kind: controlReady, view: m.view, from: m.instance, to: to.Instance, lost: m.lostBefore}
+	r.fx.Controls = append(r.fx.Controls, Control{To: to, Data: c.append(nil)})
+}
+
 // mayTell says whether what was fixed at pos may leave the site (S2).
 func (r *Replica) mayTell(pos ring.Position) bool {
-	return r.descent.covers(pos) || r.m.off(unsafeTell)
+	return r.covers(pos) || r.m.off(unsafeTell)
 }
 
 // mayReady is S3: Ready rests on a Tick that is ring-safe itself.
@@ -165,16 +204,13 @@ func (r *Replica) haveIn(c *control) {
 	f := m.flush
 	if f == nil || f.view.ID != c.view.ID {
 		// Whoever still waits for what is installed here lacks a Ready.
-		if m.view.ID == c.view.ID && !c.ready && r.mayTell(m.installed) {
-			again := control{kind: controlReady, view: m.view, from: m.instance, to: c.from, lost: m.lostBefore}
-			if i, ok := m.view.Index(c.from); ok {
-				r.fx.Controls = append(r.fx.Controls, Control{To: m.view.Members[i], Data: again.append(nil)})
-			}
+		if i, ok := m.view.Index(c.from); ok && m.view.ID == c.view.ID && !c.ready && r.mayTell(m.installed) {
+			r.readyAgain(i)
 		}
 		return
 	}
 	i, ok := f.view.Index(c.from)
-	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayTell(f.pos) {
+	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
 	p := &r.exchange.peers[i]

@@ -21,14 +21,14 @@ func (m *machine) fillFor(place int) []byte {
 	at, n := len(b), uint32(0)
 	b = wire.AppendUint32(b, 0)
 	for _, r := range m.held[:f.own] {
-		if r != nil && r.dests.Has(to) {
+		if r != nil && r.dests.Has(to) && !f.spare.has(to, m.self, r.idx[r.dests.Without(m.self).Rank(to)]) {
 			b = wire.AppendBlob(b, r.append(nil, &m.view))
 			n++
 		}
 	}
 	for src, count := range f.in {
 		for _, r := range m.heldIn[src][:count] {
-			if src != to && r.dests.Has(to) {
+			if src != to && r.dests.Has(to) && !f.spare.has(to, src, indexTo(r.raw, src, to)) {
 				b = wire.AppendBlob(b, r.full())
 				n++
 			}

@@ -13,7 +13,8 @@ import (
 //	    federated requests, joins or leaves; no promise is taken or given; nothing is
 //	    delivered by H. Local traffic and imports go on. Only an install thaws.
 //	X3  At that position the instance's Fills are fixed: for each other member all
-//	    records that are held and addressed to it, and the own directory.
+//	    records that are held and addressed to it, and the own directory; and soon after
+//	    it which of the records the member is known to have (see spare).
 //	X4  With the Fills of all, Sync is fixed: up to where this instance can complete
 //	    what lost sources sent it, and what somebody here may have seen (see stand).
 //	X5  With the Syncs of all, the cut is fixed, for good: see cut.
@@ -35,6 +36,9 @@ type flush struct {
 	own   int                 // how many of held there were then
 	in    []int               // and of heldIn, by place in the old view
 	parts []part              // by place in the proposal
+
+	spare    *spare // what others have of it; nil: not known yet
+	sparePos ring.Position
 
 	synced    bool // own Sync is fixed, at syncPos
 	syncPos   ring.Position

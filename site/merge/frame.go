@@ -27,7 +27,11 @@ const (
 	frameBody
 	frameRefusal // the sender cannot learn the state
 	frameBreach  // what the sender has seen another site do
-	frameBulk    // of another site's gateway, about a large body
+	frameSpare   // what others have, and Fills leave out
+	// Unreliable messages between sites: at its place in the sender's; of another one.
+	frameFar
+	frameDatagram
+	frameBulk // of another site's gateway, about a large body
 )
 
 // errKind says that a message is of a kind this version does not know.

@@ -101,6 +101,7 @@ func FuzzRingFrame(f *testing.F) {
 	}
 	f.Add((&body{t.node.replica.m.instance, 1<<32 | 1, 1, []string{"g"}, make([]byte, inlineMax+1)}).append(nil))
 	f.Add((&breach{kind: breachGap, src: 1, want: 1 << 40, got: 1 << 41}).append(nil, t.node.replica.m.tag))
+	f.Add((&spare{flush: membership.ViewID{Epoch: 9}, next: [][]uint64{{}, {1, 2}}}).append(nil, t.node.replica.m.tag))
 	from := t.node.site.nodes[1].id
 	f.Fuzz(func(tt *testing.T, frame []byte) {
 		if len(frame) == 0 {

@@ -166,10 +166,10 @@ func (r *Replica) schedule() {
 func (r *Replica) flushWantsTick() bool {
 	f := r.m.flush
 	if f.ready && f.announced == (ring.Position{}) {
-		return r.descent.covers(f.readyPos)
+		return r.covers(f.readyPos)
 	}
 	at, ok := f.last()
-	return ok && r.descent.covers(at)
+	return ok && r.covers(at)
 }
 
 // followerTick is when a gateway that does not lead brings in its promises itself.
@@ -193,7 +193,7 @@ func (r *Replica) wanted() time.Duration {
 		return far
 	}
 	at := far
-	if n := len(m.horizons); n > 0 && m.horizons[0].h >= m.pend[0].t && r.descent.covers(m.horizons[0].pos) {
+	if n := len(m.horizons); n > 0 && m.horizons[0].h >= m.pend[0].t && r.covers(m.horizons[0].pos) {
 		at = r.now // L would cover it
 	}
 	if head := m.pend[0]; head.safe() && head.t <= m.h && r.stabler(head) {
@@ -244,7 +244,7 @@ func (r *Replica) stabler(head *record) bool {
 	if m.wself >= head.t || !head.dests.Has(m.self) {
 		return true
 	}
-	return slices.ContainsFunc(m.snaps, func(s snap) bool { return s.w >= head.t && r.descent.covers(s.pos) })
+	return slices.ContainsFunc(m.snaps, func(s snap) bool { return s.w >= head.t && r.covers(s.pos) })
 }
 
 // uncovered is when the first own record that no floor covers yet will be covered.
@@ -382,6 +382,8 @@ func (r *Replica) measure() {
 // whoever sends next. At least 1, so that it is not taken for unknown.
 func (r *Replica) lateness(p heard) int64 { return max(1, r.viewNow(r.now)-p.reading) }
 
+func (r *Replica) covers(pos ring.Position) bool { return r.descent.covers(pos, r.cfg.off) }
+
 // release gives the overlay what every member of the ring holds (S2).
 func (r *Replica) release() {
 	g, m := &r.gateway, r.m
@@ -390,7 +392,7 @@ func (r *Replica) release() {
 	}
 	for g.released < m.outN {
 		rec := m.heldAt(g.released)
-		if rec != nil && !r.descent.covers(rec.pos) && !m.off(unsafeRelease) {
+		if rec != nil && !r.covers(rec.pos) && !m.off(unsafeRelease) {
 			break
 		}
 		r.fx.Records = append(r.fx.Records, r.released(g.released, rec))
@@ -428,7 +430,7 @@ func (r *Replica) promiseOut() {
 		return
 	}
 	at := len(m.snaps) - 1
-	for at >= 0 && !r.descent.covers(m.snaps[at].pos) && !m.off(unsafePromise) {
+	for at >= 0 && !r.covers(m.snaps[at].pos) && !m.off(unsafePromise) {
 		at--
 	}
 	if at < 0 || m.snaps[at].pos.Compare(g.promisedAt) <= 0 {

@@ -32,6 +32,7 @@ const (
 	sigmaShared                      // C4: H without members that share no group with this site
 	orderedTick                      // S1: H counts before every member of the ring holds its Tick
 	unsafeRelease                    // S2 without the stable line
+	earlyLineage                     // S2: what a lineage causes leaves before all of the ring have decided by it
 	unsafePromise                    // S3 without it
 	unsafeTell                       // S2: what a flush says
 	wOrdered                         // S3: W says more than the Tick that announced it
@@ -63,6 +64,7 @@ const (
 	learnerVotes                     // N1: who has not the state has a vote
 	firstHeir                        // N2: any instance that may go on does
 	anyState                         // N3: heirs with any state
+	outsideHeir                      // N3: also of voters outside the newest electorate that may have been formed
 	noGapRule                        // N4: all frames behind a gap of a broken ring count
 	beyondSafe                       // N6: who closes alone delivers by all horizons it has
 	aloneNoCut                       // N6: and not by the cut
@@ -77,6 +79,7 @@ const (
 	readyLoss                        // X6: who was lost while frozen is not told before the install
 	outOfTurn                        // X3: what is acted on at arrival does not wait for what lies before it
 	anyEvidence                      // X3: promises of whoever is in the proposal
+	spareMore                        // X3: a Fill leaves out the record that its receiver expects next, too
 	torn                             // X4: promises count whose records are missing
 	noSafeF                          // X4: F without safe records that may have been delivered
 	anyCompany                       // X5: C is whoever is in the proposal
@@ -84,6 +87,7 @@ const (
 	noCover                          // X5: what TS lack may have been delivered in C
 	noMoved                          // X5: K below a change of groups that somebody has seen
 	noRelay                          // X5: and at lost sites, which told others
+	muteReady                        // X5: who installs before its Ready went out says so only when asked
 	earlyInstall                     // X6: install before every member of the ring holds the Readys
 	fewReady                         // X6: install when the own Ready is fixed
 	noSplit                          // X6: no signal before a safe record that is not stable
@@ -104,6 +108,8 @@ const (
 	keepGone                         // B1f: a body stays that its source does not have any more
 	anyWindow                        // B2a: any number of bodies of one source
 	firstCome                        // B2b: and no later one gives way
+	anyView                          // U3: a datagram of another view is delivered
+	datagramTwice                    // U4: one that comes again too
 	lastMutant
 )
 

@@ -18,7 +18,8 @@ import (
 //	    one of them knows. Only who has its state is a voter.
 //	N2  Of several the one with the most voters goes on, then the lowest id.
 //	N3  Its state is that of the voters that decided last and came along together:
-//	    the heirs. They are the new electorate.
+//	    the heirs. They are the new electorate. If there may be a newer one, by an
+//	    attempt, they are of that.
 //	N5  The others learn: the lowest heir sends its state through the ring. At that
 //	    frame's position they become voters.
 //	N7  Without an heir the ring founds a new instance in a view of its own.
@@ -59,10 +60,17 @@ type attempt struct {
 	electorate []membership.NodeID
 }
 
-// covers says whether every member holds what lies at pos. That the lineage of the ring is
-// formed (S4) needs no check: what decides it is a safe frame of the regular configuration,
-// so whoever has decided knows that every member of the ring holds it.
-func (d *descent) covers(pos ring.Position) bool { return d.decided && pos.Compare(d.stable) <= 0 }
+// covers says whether every member holds what lies at pos, and makes of it what this node
+// does. That the lineage of the ring is formed (S4) needs no check: what decides it is a safe
+// frame of the regular configuration, so whoever has decided knows that every member of the
+// ring holds it. Others may get it in the transitional configuration only: they hold it and do
+// not act on it. So what the lineage itself causes, the end of lost nodes, is not covered
+// before something behind it is stable. Then the stable line has come to every member while
+// it lay at the lineage, and all have decided.
+func (d *descent) covers(pos ring.Position, off func(mutant) bool) bool {
+	causedByLineage := pos == d.at && d.stable == d.at && !off(earlyLineage)
+	return d.decided && pos.Compare(d.stable) <= 0 && !causedByLineage
+}
 
 // installed begins a ring.
 func (d *descent) installed(v *ring.View) {
@@ -133,7 +141,7 @@ func (d *descent) decide(off func(mutant) bool) heritage {
 // electorate are here, zero if they are too few.
 func (d *descent) heirsOf(i membership.InstanceID, off func(mutant) bool) (h heritage, n int) {
 	h.instance = i
-	var top, newest *lineage
+	var top *lineage
 	for _, id := range d.view.Members {
 		l := d.heard[id]
 		if !l.voter && !off(learnerVotes) || l.instance != i {
@@ -143,9 +151,6 @@ func (d *descent) heirsOf(i membership.InstanceID, off func(mutant) bool) (h her
 		if top == nil || top.formed.Compare(l.formed) < 0 {
 			top = l
 		}
-		if newest == nil || newest.decided < l.decided {
-			newest = l
-		}
 	}
 	if n = quorum(top.electorate, h.voters); off(anyHeir) {
 		n = len(h.voters)
@@ -153,23 +158,71 @@ func (d *descent) heirsOf(i membership.InstanceID, off func(mutant) bool) (h her
 	if n == 0 {
 		return h, 0
 	}
-	for _, id := range h.voters {
+	last, ok := d.lastAttempt(h.voters, top.formed, off)
+	if !ok {
+		return h, 0
+	}
+	h.heirs = d.newest(d.mayHaveFormed(last, h.voters, off), off)
+	return h, n
+}
+
+// lastAttempt returns the last attempt above what is formed that some voters know, zero if
+// there is none. Not ok: they have no quorum of such an attempt, so others may go on (N1).
+func (d *descent) lastAttempt(voters []membership.NodeID, formed ring.Position, off func(mutant) bool) (last attempt, ok bool) {
+	last.at = formed
+	for _, id := range voters {
 		for _, a := range d.heard[id].attempts {
-			if a.at.Compare(top.formed) > 0 && quorum(a.electorate, h.voters) == 0 && !off(noAttempts) {
-				return h, 0
+			if a.at.Compare(formed) <= 0 || off(noAttempts) {
+				continue
+			}
+			if quorum(a.electorate, voters) == 0 {
+				return attempt{}, false
+			}
+			if a.at.Compare(last.at) > 0 {
+				last = a
 			}
 		}
+	}
+	return last, true
+}
+
+// mayHaveFormed returns those of some voters that have the state with which others may have
+// gone on: the electorate of the last attempt, if there is one. Whoever formed that may have
+// let out what its nodes came with, and a voter outside of it may lack that, because it came
+// from elsewhere, or decided later than they, in a ring whose lineage they know as an attempt.
+// Such a one has let out nothing that they lack: for that, what comes behind the lineage has
+// to be stable, and then every member of the ring has decided.
+//
+// Of several attempts the last one counts. If a lower one was formed, the last one was decided
+// among voters that knew it (N1), so its heirs are of the lower one. If they did not know it,
+// nobody has formed it.
+//
+// No instance ends by this: where voters may go on, a quorum of the last attempt is among
+// them (N1), and a quorum is somebody.
+func (d *descent) mayHaveFormed(last attempt, voters []membership.NodeID, off func(mutant) bool) []membership.NodeID {
+	if last.electorate == nil || off(outsideHeir) {
+		return voters
+	}
+	return slices.DeleteFunc(slices.Clone(voters), func(id membership.NodeID) bool { return !slices.Contains(last.electorate, id) })
+}
+
+// newest returns those of some voters that decided last and came along together: of several
+// such parts the largest, then the one with the lowest id.
+func (d *descent) newest(voters []membership.NodeID, off func(mutant) bool) (heirs []membership.NodeID) {
+	var decided uint64
+	for _, id := range voters {
+		decided = max(decided, d.heard[id].decided)
 	}
 	branches := map[uint64][]membership.NodeID{}
-	for _, id := range h.voters {
-		if l := d.heard[id]; l.decided == newest.decided || off(anyState) {
-			branches[l.branch] = append(branches[l.branch], id)
-			if b := branches[l.branch]; len(b) > len(h.heirs) || len(b) == len(h.heirs) && b[0] < h.heirs[0] {
-				h.heirs = b
+	for _, id := range voters {
+		if l := d.heard[id]; l.decided == decided || off(anyState) {
+			b := append(branches[l.branch], id)
+			if branches[l.branch] = b; len(b) > len(heirs) || len(b) == len(heirs) && b[0] < heirs[0] {
+				heirs = b
 			}
 		}
 	}
-	return h, n
+	return heirs
 }
 
 // quorum returns how many of an electorate are among voters, zero if that does not

@@ -43,7 +43,12 @@ func successions() []succession {
 		{"the newest electorate counts", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: voter(7, 1, 1, all...), 3: voter(7, 2, 2, 3, 4, 5)}, 0, nil},
 		{"and it decides", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 3: voter(7, 2, 2, 3, 4, 5), 4: voter(7, 2, 2, 3, 4, 5)}, 7, []membership.NodeID{3, 4}},
 		{"an attempt of others counts too", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 4, 5), 2: voter(7, 1, 1, all...), 3: voter(7, 1, 1, all...)}, 0, nil},
-		{"one that is here as well", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 2, 5), 2: voter(7, 1, 1, all...), 3: voter(7, 1, 1, all...)}, 7, []membership.NodeID{1, 2, 3}},
+		{"one that is here as well", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 2, 5), 2: voter(7, 1, 1, all...), 3: voter(7, 1, 1, all...)}, 7, []membership.NodeID{1, 2}},
+		{"who is not in it may lack what they came with", map[membership.NodeID]*lineage{1: voter(7, 1, 1, 1, 2, 3), 2: tried(voter(7, 1, 2, 1, 2, 3), 2, 2, 3)}, 7, []membership.NodeID{2}},
+		{"also if they are more", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: tried(voter(7, 1, 2, all...), 2, 2, 3), 4: voter(7, 1, 1, all...)}, 7, []membership.NodeID{2}},
+		{"also if they know of it", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, 1, 2, 3), 2, 2, 3), 2: tried(voter(7, 1, 2, 1, 2, 3), 2, 2, 3)}, 7, []membership.NodeID{2}},
+		{"of two attempts the last one", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, 1, 2, 3), 2, 1, 3), 2: tried(tried(voter(7, 1, 2, 1, 2, 3), 3, 2, 3), 4, 2)}, 7, []membership.NodeID{2}},
+		{"also if one of a lower one has decided", map[membership.NodeID]*lineage{2: tried(tried(voter(7, 1, 1, 1, 2, 3), 2, 2, 3), 3, 2), 3: voter(7, 2, 2, 2, 3)}, 7, []membership.NodeID{2}},
 		{"an attempt below what was formed does not", map[membership.NodeID]*lineage{1: tried(voter(7, 1, 1, all...), 2, 1, 4, 5), 2: voter(7, 3, 3, 1, 2, 3), 3: voter(7, 3, 3, 1, 2, 3)}, 7, []membership.NodeID{2, 3}},
 		{"who decided last has the state, also if they are fewer", map[membership.NodeID]*lineage{1: voter(7, 1, 1, all...), 2: voter(7, 2, 2, 1, 2, 4), 4: voter(7, 1, 1, all...)}, 7, []membership.NodeID{2}},
 		{"states that parted: the larger part", map[membership.NodeID]*lineage{1: voter(7, 1, 8, 1, 2, 3), 2: voter(7, 1, 9, 1, 2, 3), 3: voter(7, 1, 9, 1, 2, 3)}, 7, []membership.NodeID{2, 3}},
@@ -66,7 +71,7 @@ func (s *succession) wrong(off mutant) string {
 	return ""
 }
 
-var successionMutants = map[string]mutant{"anyHeir": anyHeir, "noAttempts": noAttempts, "learnerVotes": learnerVotes, "firstHeir": firstHeir, "anyState": anyState}
+var successionMutants = map[string]mutant{"anyHeir": anyHeir, "noAttempts": noAttempts, "learnerVotes": learnerVotes, "firstHeir": firstHeir, "anyState": anyState, "outsideHeir": outsideHeir}
 
 // TestDecide is the rule of succession, N1 to N3.
 func TestDecide(t *testing.T) {

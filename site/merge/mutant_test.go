@@ -80,9 +80,11 @@ var ownTests = map[string][]mutant{
 	"TestNobodyIsTakenApart":   {apart},
 	"TestNewsComesOneByOne":    {oldNews},
 	"TestTurnsToDecline":       {begrudge},
+	"TestReadyAfterInstall":    {muteReady},
 	"TestNoGap":                {anyGap},
 	"TestAGap":                 {trustful},
 	"TestABodyThatWasDropped":  {noAsking},
+	"TestAHalfFormedRing":      {earlyLineage, outsideHeir},
 }
 
 // howNoticed is by what each mutant is noticed: by predicates, by scripts, or by a test of its own.
@@ -91,7 +93,7 @@ func howNoticed() map[string][]mutant {
 	for _, m := range mutants {
 		how[m.says.predicate] = append(how[m.says.predicate], m.off)
 	}
-	for _, r := range slices.Concat(orderRules, viewRules, bodyRules) {
+	for _, r := range slices.Concat(orderRules, viewRules, datagramRules, bodyRules) {
 		if r.off != 0 {
 			how["TestRules"] = append(how["TestRules"], r.off)
 		}

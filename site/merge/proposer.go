@@ -335,6 +335,9 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	f := &p.send
 	*f = localSend{tag: r.m.tag, session: c.id.Session, attempt: c.attempt, kind: it.Kind, discard: it.SelfDiscard,
 		first: !c.known, free: it.Independent, service: it.Service, hint: it.Hint, name: c.name, groups: it.Groups, data: it.Data}
+	if r.flies(c, it) {
+		return r.fly(c, f), true
+	}
 	frame := ring.Frame{Stream: c.id.Session, Service: membership.Agreed, Bound: true} // ringChanged goes back
 	if !r.plan(now, c, f) {
 		return frame, false

@@ -200,6 +200,17 @@ func readRecord(data []byte, v *membership.SiteView, self int, names *interner) 
 	return rec, idx, r.Err()
 }
 
+// indexTo returns the index that a record of another site, as it came, has in the stream of its
+// source to the member at a place, one of its destinations.
+func indexTo(raw []byte, src, place int) (idx uint64) {
+	r := wire.NewReader(raw)
+	h := readRecordHead(&r)
+	for range h.d.Without(src).Rank(place) + 1 {
+		idx = r.Uint64()
+	}
+	return idx
+}
+
 func (r *record) readRest(in *wire.Reader, names *interner) {
 	r.kind, r.service = recordKind(in.Uint8()), membership.Service(in.Uint8())
 	flags := in.Uint8()

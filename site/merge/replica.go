@@ -36,6 +36,8 @@ type Replica struct {
 	witness  witness
 	bulk     bulkDesk
 
+	datagrams datagrams
+
 	attached   bool              // the clients of this node may use the machine
 	asking     bool              // an Attach or Bump has to go out
 	askDue     time.Duration     // when to ask again
@@ -234,8 +236,10 @@ func (r *Replica) apply(ev *ring.Event) {
 				}
 			}
 		}
-	case frameCast:
+	case frameCast, frameDatagram:
 		r.arrived(ev)
+	case frameFar:
+		err = r.farSent(ev.From, &in)
 	case frameTick:
 		if err = r.tick.read(&in); err == nil {
 			r.applyTick(own)
@@ -269,6 +273,8 @@ func (r *Replica) apply(ev *ring.Event) {
 		}
 	case frameBreach:
 		err = r.breachIn(&in)
+	case frameSpare:
+		err = m.spareIn(&in)
 	case frameBody:
 		b := &body{}
 		if err = b.read(&in, &r.names); err == nil && !m.body(ev.From, b) && own {
@@ -355,7 +361,8 @@ func (r *Replica) viewChanged() {
 	r.witness = witness{}
 	r.gatewayReset()
 	r.bulk.offers, r.bulk.needs = nil, nil
-	r.exchange.rows, r.exchange.id, r.views.waiting = nil, membership.ViewID{}, nil
+	r.exchange.viewChanged(m.view.ID)
+	r.views.waiting = nil
 	r.views.slow, r.views.wasWhole = slowWatch{}, m.whole()
 	r.stateChanged()
 	if r.attached {
@@ -375,7 +382,15 @@ func (r *Replica) stateChanged() {
 
 // arrived takes a frame of a weak service: it goes to who is a member at present.
 func (r *Replica) arrived(ev *ring.Event) {
-	if r.m == nil || len(ev.Frame) == 0 || frameKind(ev.Frame[0]) != frameCast {
+	if r.m == nil || len(ev.Frame) == 0 {
+		return
+	}
+	switch frameKind(ev.Frame[0]) {
+	case frameCast:
+	case frameDatagram:
+		r.farCame(ev.Frame[1:])
+		return
+	default:
 		return
 	}
 	in := wire.NewReader(ev.Frame[1:])

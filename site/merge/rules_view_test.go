@@ -85,6 +85,23 @@ var viewRules = []rule{
 		c.fill(y, nil, second, first)
 		return d.expect(d.told, []string{"first", "second"})
 	}},
+	{"X3: a Fill leaves out what its receiver has said to have, and only that", spareMore, func(d *desk) string {
+		for _, t := range []int64{50, 60} {
+			if v := d.sends("a", localSend{kind: Send, service: membership.Agreed, federated: true, t: t}); v != accepted {
+				return "not accepted: " + string(v)
+			}
+		}
+		d.comes(d.record(l, membership.Agreed, 55, "m"))
+		c := d.propose(4, x, y)
+		c.spares(4, []uint64{1, 0, 0, 1, 0}, c.view.ID) // of four members: of another view
+		c.spares(5, []uint64{9, 9, 9, 9, 9}, d.view.ID) // of another change
+		c.spares(5, []uint64{1, 0, 0, 1, 0}, c.view.ID)
+		c.spares(5, []uint64{2, 0, 0, 1, 0}, c.view.ID) // the first counts
+		if got := c.brings(y); got != 1 {
+			return fmt.Sprintf("y is brought %d records, and has the first of x and of l", got)
+		}
+		return ""
+	}},
 	{"X4: F counts safe messages that others may have delivered", noSafeF, func(d *desk) string {
 		d.comes(d.record(l, membership.Safe, 50, "safe"))
 		d.tick(60, 0, 60, -1)

@@ -25,6 +25,9 @@ func (m *machine) appendFlush(b []byte) []byte {
 	for _, n := range f.in {
 		b = wire.AppendUint32(b, uint32(n))
 	}
+	if b = wire.AppendBool(b, f.spare != nil); f.spare != nil {
+		b = appendPosition(f.spare.appendNext(b), f.sparePos)
+	}
 	b = appendPosition(wire.AppendBool(b, f.synced), f.syncPos)
 	b = appendPosition(wire.AppendBool(b, f.ready), f.readyPos)
 	b = appendPosition(b, f.announced)
@@ -70,6 +73,12 @@ func (m *machine) readFlush(r *wire.Reader) {
 		n := int(r.Uint32())
 		f.in = append(f.in, n)
 		valid = valid && n <= len(in)
+	}
+	if r.Bool() {
+		f.spare = &spare{flush: f.view.ID}
+		f.spare.readNext(r)
+		f.sparePos = readPosition(r)
+		valid = valid && f.spare.fits(len(m.view.Members))
 	}
 	f.synced, f.syncPos = r.Bool(), readPosition(r)
 	f.ready, f.readyPos = r.Bool(), readPosition(r)

@@ -40,6 +40,7 @@ type Status struct {
 	Ticks               uint64
 	Evicted             uint64 // slow sites that this node asked for a view without
 	Slack               int64  // nanoseconds put on top of deadlines
+	Datagrams           DatagramCounters
 
 	Sources []SourceStatus // the other members of the view
 }

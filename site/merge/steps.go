@@ -191,7 +191,7 @@ func (r *Replica) Backlog() int {
 	if r.wantsToAsk() || r.witness.said < len(r.witness.breaches) {
 		n += small
 	}
-	n += r.exchange.queue.bytes + r.bulk.queue.bytes + r.importer.backlog(r.bodyThere)
+	n += r.exchange.queue.bytes + r.bulk.queue.bytes + r.importer.backlog(r.bodyThere) + r.datagrams.bytes
 	if r.attached {
 		n += r.proposer.backlog()
 	}
@@ -233,8 +233,14 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	if f, ok := r.nextBreach(); ok {
 		return f, true
 	}
+	if f, ok := r.nextSpare(); ok {
+		return f, true
+	}
 	if r.wantsToAsk() {
 		return r.ask(now), true
+	}
+	if f, ok := r.nextDatagram(true); ok {
+		return f, true
 	}
 	if r.fair = !r.fair; r.fair {
 		if r.bulky = !r.bulky; r.bulky {
@@ -252,6 +258,9 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 		}
 	}
 	if f, ok := r.importer.next(&r.proposer.arena, r.bodyThere); ok {
+		return f, true
+	}
+	if f, ok := r.nextDatagram(false); ok {
 		return f, true
 	}
 	return r.nextBulk()
@@ -296,6 +305,7 @@ func (r *Replica) Status() Status {
 	}
 	s.Delivered, s.Imported, s.Duplicate, s.Dropped, s.Broken = m.deliveredCount, m.imported, m.duplicate, m.dropped, m.broken
 	s.BadFrames += m.badFrames
+	s.Datagrams = r.datagrams.count
 	s.Ticks, s.Evicted = m.ticks, r.views.evicted
 	for i, x := range m.view.Members {
 		if i != m.self {

@@ -55,6 +55,7 @@ type TraceEvent struct {
 	Service   membership.Service
 	Federated bool
 	Free      bool // TraceSend: of a session with independent scopes
+	Far       bool // TraceSend: an unreliable message that goes to other sites as a datagram
 	T         int64
 	N, Idx    uint64
 	Src       membership.InstanceID // of a delivery, an import, an applied promise

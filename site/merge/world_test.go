@@ -34,7 +34,8 @@ type world struct {
 	blames  bool // faults that machines report are expected
 	// dropControl, if not nil, says of a control message from one site to another whether
 	// it gets lost.
-	dropControl func(from, to int, kind controlKind) bool
+	dropControl   func(from, to int, kind controlKind) bool
+	lostDatagrams int
 }
 
 type options struct {
@@ -49,6 +50,8 @@ type options struct {
 	slowAfter              func(string) time.Duration
 	holes                  float64 // of what is sent in a ring: comes later, if at all
 	bulk                   bool    // bodies go ahead of their records
+	datagrams              bool
+	lost                   float64 // of them
 	unchecked              bool    // nobody looks at what machines and clients say, which takes most of the time
 }
 
@@ -117,6 +120,7 @@ type simSite struct {
 	id      membership.SiteID
 	nodes   []*simNode
 	rings   uint64
+	sides   int
 	logs    map[membership.LogID]*simLog
 	feeds   map[feedKey]*feed
 	digests map[[2]uint64]string
@@ -205,7 +209,8 @@ func (n *simNode) start() {
 	w := n.w
 	n.boot = w.rng.Uint64() | 1
 	cfg := Config{Self: n.id, Site: n.site.id, Boot: n.boot, Nodes: map[membership.NodeID]membership.SiteID{}, StartUnix: 1_700_000_000,
-		SiteScoped: w.opt.scoped, Timing: w.opt.timing, SlowAfter: w.opt.slowAfter, Bulk: w.opt.bulk, Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
+		SiteScoped: w.opt.scoped, Timing: w.opt.timing, SlowAfter: w.opt.slowAfter, Bulk: w.opt.bulk, Datagrams: w.opt.datagrams,
+		Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
 	for _, s := range w.sites {
 		cfg.Sites = append(cfg.Sites, s.id)
 		for _, x := range s.nodes {
@@ -422,6 +427,9 @@ func (n *simNode) carry() {
 	for _, c := range fx.Controls {
 		w.check.told(n, &c)
 		n.site.control(n.state.Instance, c)
+	}
+	for _, d := range fx.Datagrams {
+		n.site.datagram(n, d)
 	}
 	for _, f := range fx.Faults {
 		if w.blames {
