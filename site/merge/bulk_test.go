@@ -119,6 +119,28 @@ var bodyStories = []struct {
 		s.reader.leave("g")
 		s.ends()
 	}},
+	{"an Offer comes late", func(s *bodyStory) {
+		s.meanwhile(0.5)
+		var offer *bulk
+		for from, list := range s.sites[1].alive()[0].replica.m.transfers {
+			offer = &bulk{kind: bulkOffer, from: from, to: s.reader.node.instance(), bodyKey: list[0].bodyKey, size: list[0].size, order: list[0].order}
+		}
+		s.runUntil(10*time.Second, "the message is there", func() bool { return s.reader.got[s.m.id] })
+		s.run(s.now + 100*time.Millisecond) // the source knows
+		pieces := 0
+		s.dropControl = func(_, _ int, kind controlKind) bool {
+			if bulkKind(kind) == bulkPiece {
+				pieces++
+			}
+			return false
+		}
+		gw := s.leader(1)
+		gw.replica.ControlIn(s.now, SiteInstance{Instance: offer.from, Site: s.sites[0].id}, offer.append(nil), &gw.fx)
+		gw.carry()
+		if s.ends(s.reader); pieces > 0 {
+			s.fail("%d pieces came again", pieces)
+		}
+	}},
 	{"the sender's node dies", func(s *bodyStory) {
 		s.meanwhile(0.5)
 		s.big.node.crash()

@@ -35,7 +35,9 @@ func (r *Replica) bulkOut() {
 	r.needBodies()
 	if r.gateway.leads {
 		r.offerBodies()
-		r.pullBodies()
+		if len(r.m.transfers) > 0 {
+			r.pullBodies()
+		}
 	}
 }
 
@@ -222,7 +224,7 @@ func (r *Replica) bodyFor(place int, k bodyKey) []byte {
 		}
 		return nil
 	}
-	if rec := r.m.heldWith(place, k); rec != nil && r.mayMove(rec.pos) {
+	if rec := r.heldFor(place, k); rec != nil && r.mayMove(rec.pos) {
 		return rec.data
 	}
 	return nil
@@ -231,7 +233,17 @@ func (r *Replica) bodyFor(place int, k bodyKey) []byte {
 // knowsBody says whether a body is here, or on its way to a destination in a record.
 func (r *Replica) knowsBody(place int, k bodyKey) bool {
 	h := r.m.bodies[k.client]
-	return h != nil && h.seq == k.seq || r.m.heldWith(place, k) != nil
+	return h != nil && h.seq == k.seq || r.heldFor(place, k) != nil
+}
+
+// heldFor returns the held record of a body, unless the destination has said that it has it:
+// an Offer that came late would fetch the body once more.
+func (r *Replica) heldFor(place int, k bodyKey) *record {
+	rec := r.m.heldWith(place, k)
+	if rec == nil || rec.idx[rec.dests.Without(r.m.self).Rank(place)] < r.gateway.inbox[place].taken {
+		return nil
+	}
+	return rec
 }
 
 // heldWith returns the held record of a message with a body that went ahead.
