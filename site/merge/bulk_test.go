@@ -125,8 +125,11 @@ var bodyStories = []struct {
 		for from, list := range s.sites[1].alive()[0].replica.m.transfers {
 			offer = &bulk{kind: bulkOffer, from: from, to: s.reader.node.instance(), bodyKey: list[0].bodyKey, size: list[0].size, order: list[0].order}
 		}
-		s.runUntil(10*time.Second, "the message is there", func() bool { return s.reader.got[s.m.id] })
-		s.run(s.now + 100*time.Millisecond) // the source knows
+		gw := s.leader(1)
+		for len(gw.replica.m.transfers) > 0 { // the record has taken it
+			s.run(s.now + time.Millisecond)
+		}
+		s.run(s.now + 5*time.Millisecond) // and a promise has said so
 		pieces := 0
 		s.dropControl = func(_, _ int, kind controlKind) bool {
 			if bulkKind(kind) == bulkPiece {
@@ -134,7 +137,6 @@ var bodyStories = []struct {
 			}
 			return false
 		}
-		gw := s.leader(1)
 		gw.replica.ControlIn(s.now, SiteInstance{Instance: offer.from, Site: s.sites[0].id}, offer.append(nil), &gw.fx)
 		gw.carry()
 		if s.ends(s.reader); pieces > 0 {
