@@ -361,7 +361,7 @@ func TestPull(t *testing.T) {
 		var asked, most int
 		now := time.Duration(0)
 		for tr.lacks > 0 && now < time.Hour {
-			wants, _ := tr.want(now, trip)
+			wants, _, _ := tr.want(now, trip)
 			queue, asked = append(queue, wants...), asked+len(wants)
 			if now > time.Minute {
 				most = max(most, len(queue))
@@ -386,7 +386,7 @@ func TestPull(t *testing.T) {
 	tr := &transfer{there: make([]bool, 4), lacks: 4}
 	var at []time.Duration
 	for now := time.Duration(0); now < 10*time.Second; now += 10 * time.Millisecond {
-		if wants, _ := tr.want(now, 0); len(wants) > 0 {
+		if wants, _, _ := tr.want(now, 0); len(wants) > 0 {
 			if !slices.Equal(wants[:min(2, len(wants))], []uint32{0, 1}) {
 				t.Errorf("pieces %v are asked for", wants)
 			}

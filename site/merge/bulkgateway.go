@@ -17,6 +17,16 @@ type bulkDesk struct {
 	needs  []time.Duration          // by place: when a body was last called for that a record waits for
 	queue  bulkQueue
 	due    time.Duration // when to look again
+	count  BulkCounters
+}
+
+// BulkCounters count what a gateway does with large bodies between sites.
+type BulkCounters struct {
+	PiecesSent     uint64
+	PiecesReceived uint64 // also those that were there already
+	AskedAgain     uint64 // times that nothing came for a while
+	Held           uint64 // bodies that became complete here, as this gateway has told their sources
+	Missing        uint64 // times that a record found no body, and the body was called for
 }
 
 // A bulkTo is a body on its way to an instance.
@@ -115,7 +125,10 @@ func (r *Replica) pullBodies() {
 }
 
 func (r *Replica) pullBody(place int, t *transfer) {
-	wants, due := t.want(r.now, 2*r.gateway.delays[place])
+	wants, again, due := t.want(r.now, 2*r.gateway.delays[place])
+	if again {
+		r.bulk.count.AskedAgain++
+	}
 	if len(wants) > 0 {
 		r.sendBulk(place, &bulk{kind: bulkAsk, bodyKey: t.bodyKey, wants: wants})
 	}
@@ -130,6 +143,9 @@ func (r *Replica) sayHeld(place int, t *transfer) {
 		return
 	}
 	if p.said == 0 || r.now-p.said >= bulkRepeat {
+		if p.said == 0 {
+			r.bulk.count.Held++
+		}
 		p.said = r.now
 		r.sendBulk(place, &bulk{kind: bulkHeld, bodyKey: t.bodyKey})
 	}
@@ -153,6 +169,7 @@ func (r *Replica) needBodies() {
 		}
 		if at := x.needs[place]; at == noTime || r.now-at >= bulkRepeat {
 			x.needs[place] = r.now
+			x.count.Missing++
 			r.bulkFrame(&bulk{kind: bulkOffer, from: from, to: m.instance, bodyKey: it.bodyKey, size: it.ref})
 		}
 		r.bulkDue(x.needs[place] + bulkRepeat)
@@ -194,6 +211,9 @@ func (r *Replica) controlOfBulk(from SiteInstance, data []byte) {
 		} else {
 			r.sendBulk(place, &bulk{kind: bulkGone, bodyKey: b.bodyKey})
 		}
+	case bulkPiece:
+		r.bulk.count.PiecesReceived++
+		r.bulkFrame(&b)
 	default:
 		r.bulkFrame(&b)
 	}
@@ -211,6 +231,7 @@ func (r *Replica) serve(place int, b *bulk) {
 	for _, index := range b.wants {
 		if int(index) < piecesOf(len(data)) {
 			from, to := pieceAt(len(data), index)
+			r.bulk.count.PiecesSent++
 			r.sendBulk(place, &bulk{kind: bulkPiece, bodyKey: b.bodyKey, index: index, data: data[from:to]})
 		}
 	}

@@ -36,15 +36,16 @@ const (
 	maxPulls = 4
 )
 
-// want returns the pieces of t to ask for now, and when to look again.
-func (t *transfer) want(now, trip time.Duration) (wants []uint32, due time.Duration) {
+// want returns the pieces of t to ask for now, whether some of them were asked for before, and
+// when to look again.
+func (t *transfer) want(now, trip time.Duration) (wants []uint32, again bool, due time.Duration) {
 	p := &t.pull
 	if p.window == 0 {
 		*p = pull{window: startPull, seen: t.lacks, moved: now, wait: firstPatience, mark: t.lacks, marked: now}
 	}
 	t.progress(now, trip)
 	under, first := t.underWay()
-	if under > 0 && now-p.moved >= p.wait+trip {
+	if again = under > 0 && now-p.moved >= p.wait+trip; again {
 		p.next, p.window, p.moved, under = first, max(p.window/2, leastPull), now, 0
 		p.wait = min(2*p.wait, mostPatience)
 	}
@@ -55,7 +56,7 @@ func (t *transfer) want(now, trip time.Duration) (wants []uint32, due time.Durat
 			}
 		}
 	}
-	return wants, p.moved + p.wait + trip
+	return wants, again, p.moved + p.wait + trip
 }
 
 // progress notes what has come, and whether the window fits the link.

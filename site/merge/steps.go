@@ -306,6 +306,7 @@ func (r *Replica) Status() Status {
 	s.Delivered, s.Imported, s.Duplicate, s.Dropped, s.Broken = m.deliveredCount, m.imported, m.duplicate, m.dropped, m.broken
 	s.BadFrames += m.badFrames
 	s.Datagrams = r.datagrams.count
+	s.Bulk = r.bulk.count
 	s.Ticks, s.Evicted = m.ticks, r.views.evicted
 	for i, x := range m.view.Members {
 		if i != m.self {

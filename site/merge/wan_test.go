@@ -191,7 +191,7 @@ func (s *simSite) broadcast(n *simNode, data []byte) {
 // waits until nothing else does.
 type simLink struct {
 	w    *world
-	rate int           // zero: any
+	k    [2]int        // from, to
 	busy time.Duration // until when
 	low  []lowPiece
 	at   time.Duration // when the first of low is looked at; zero: none is
@@ -206,10 +206,7 @@ func (w *world) link(from, to int) *simLink {
 	k := [2]int{from, to}
 	l := w.links[k]
 	if l == nil {
-		l = &simLink{w: w}
-		if w.opt.rate != nil {
-			l.rate = w.opt.rate(from, to)
-		}
+		l = &simLink{w: w, k: k}
 		w.links[k] = l
 	}
 	return l
@@ -217,10 +214,14 @@ func (w *world) link(from, to int) *simLink {
 
 // through is when so many bytes have gone into the link.
 func (l *simLink) through(bytes int) time.Duration {
-	if l.rate == 0 {
+	rate := 0
+	if l.w.opt.rate != nil {
+		rate = l.w.opt.rate(l.k[0], l.k[1])
+	}
+	if rate == 0 {
 		return l.w.now
 	}
-	l.busy = max(l.busy, l.w.now) + time.Duration(bytes)*time.Second/time.Duration(l.rate)
+	l.busy = max(l.busy, l.w.now) + time.Duration(bytes)*time.Second/time.Duration(rate)
 	return l.busy
 }
 
