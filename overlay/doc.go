@@ -40,7 +40,8 @@
 //     before the old one goes, and closed when a peer's no longer counts (admit.go).
 //
 //   - Bulk: control messages that are large and can wait, on a stream of their own that
-//     takes turns with the logs' (Gateway.Bulk). None is sent another way.
+//     takes turns with the logs' on each lane (Gateway.Bulk). They come in any order, and
+//     none is sent another way.
 //
 //   - Proofs. Own logs are sealed, block by block, as far as somebody takes them; what
 //     comes of other logs is used and passed on once its block's seal was good. Promises,

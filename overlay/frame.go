@@ -224,7 +224,7 @@ type controlMessage struct {
 	Stamp       stamp // of all but Hops
 	Data        []byte
 	// Bulk: it takes a stream of its own and shares the link with the logs. It is signed for a
-	// purpose of its own, and numbered apart.
+	// purpose of its own.
 	Bulk bool
 }
 

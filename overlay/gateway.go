@@ -37,8 +37,9 @@ type Gateway struct {
 	linked   atomic.Pointer[[]*topology.Link]     // in force
 	verifier *verifier
 	count    counters
-	// pressures are those of the links to all gateways.
+	// pressures are those of the links to all gateways, and bulks what waits for all lanes of each.
 	pressures map[membership.NodeID]*pressure
+	bulks     map[membership.NodeID]*bulkQueue
 
 	conn      net.PacketConn
 	transport *quic.Transport
@@ -58,7 +59,7 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, self: cfg.Node, handler: h, log: cfg.Log, rand: cfg.Rand,
 		limiter: rate.NewLimiter(rate.Every(time.Second), 10), moves: rate.NewLimiter(rate.Every(time.Second), membership.MaxSites),
-		began: time.Now(), gateways: map[membership.NodeID]*topology.Node{}, pressures: map[membership.NodeID]*pressure{},
+		began: time.Now(), gateways: map[membership.NodeID]*topology.Node{}, pressures: map[membership.NodeID]*pressure{}, bulks: map[membership.NodeID]*bulkQueue{},
 		out: newOutbox(), in: inbox{signalled: newSignalled()},
 		events: make(chan func(*core), maxEvents), done: make(chan struct{}),
 	}
@@ -72,7 +73,7 @@ func New(cfg Config, h Handler) (*Gateway, error) {
 	for _, s := range cfg.Topology.Sites {
 		for _, n := range s.Nodes {
 			if n.IsGateway() && n.ID != g.self.ID {
-				g.gateways[n.ID], g.pressures[n.ID] = n, new(pressure)
+				g.gateways[n.ID], g.pressures[n.ID], g.bulks[n.ID] = n, new(pressure), newBulkQueue()
 			}
 		}
 	}
@@ -260,8 +261,8 @@ func (g *Gateway) Control(to membership.SiteInstance, data []byte) bool {
 }
 
 // Bulk sends a message likewise, but beside all others: on each link it only has the share of
-// one more log. It is for what is large and can wait, in pieces of at most MaxBulkBytes. Those
-// that wait at a link that fails are lost.
+// one more log. It is for what is large and can wait, in pieces of at most MaxBulkBytes. They
+// come in any order, and those that wait at a link that fails are lost.
 func (g *Gateway) Bulk(to membership.SiteInstance, data []byte) bool {
 	return g.putControl(controlMessage{To: to, Hops: maxHops, Data: data, Bulk: true}, MaxBulkBytes)
 }

@@ -49,7 +49,7 @@ type lane struct {
 
 	state    *stateQueue
 	control  *frameQueue
-	bulk     *frameQueue
+	bulk     *bulkQueue // of the link
 	grams    *gramQueue
 	notes    *noteQueue // that have come
 	pressure *pressure  // of the link
@@ -59,7 +59,7 @@ type lane struct {
 func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, shown []byte) *lane {
 	return &lane{
 		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation, cert: conn.ConnectionState().TLS.PeerCertificates[0], shown: shown,
-		state: newStateQueue(), control: newFrameQueue(), bulk: &frameQueue{signalled: newSignalled(), forgets: true}, grams: newGramQueue(),
+		state: newStateQueue(), control: newFrameQueue(), bulk: g.bulks[peer.ID], grams: newGramQueue(),
 		notes: newNoteQueue(), pressure: g.pressures[peer.ID],
 	}
 }
@@ -67,9 +67,9 @@ func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, 
 // serve runs the lane until its connection ends.
 func (l *lane) serve() {
 	l.g.post(func(c *core) { c.laneUp(l) })
-	parts := []func() error{l.acceptSubscriptions}
-	if l.index == 0 { // the others carry streams of logs only
-		parts = append(parts, l.writeState, l.writeControl, l.writeBulk, l.writeGrams, l.readGrams, l.readNotes, l.acceptStreams)
+	parts := []func() error{l.acceptSubscriptions, l.writeBulk, l.acceptStreams}
+	if l.index == 0 { // the others carry logs, and what shares the link with them
+		parts = append(parts, l.writeState, l.writeControl, l.writeGrams, l.readGrams, l.readNotes)
 	}
 	for _, f := range parts {
 		l.wg.Go(func() { l.check(f()) })
@@ -151,14 +151,8 @@ func (l *lane) writeState() error {
 }
 
 // writeControl writes the control queue's frames.
-func (l *lane) writeControl() error { return l.writeFrames(l.control, streamControl, urgencyControl) }
-
-// writeBulk writes those of the bulk queue. On a full link they have their share beside the
-// logs: neither waits for more than a packet of the other.
-func (l *lane) writeBulk() error { return l.writeFrames(l.bulk, streamBulk, urgencyLogs) }
-
-func (l *lane) writeFrames(q *frameQueue, kind streamKind, urgency int8) error {
-	s, err := l.openStream(kind, urgency)
+func (l *lane) writeControl() error {
+	s, err := l.openStream(streamControl, urgencyControl)
 	if err != nil {
 		return err
 	}
@@ -166,13 +160,13 @@ func (l *lane) writeFrames(q *frameQueue, kind streamKind, urgency int8) error {
 		select {
 		case <-l.done():
 			return nil
-		case <-q.wake:
+		case <-l.control.wake:
 		}
-		for frame := q.next(); frame != nil; frame = q.next() {
+		for frame := l.control.next(); frame != nil; frame = l.control.next() {
 			if _, err := s.Write(frame); err != nil {
 				return err
 			}
-			q.wrote(l.g.now())
+			l.control.wrote(l.g.now())
 		}
 	}
 }
@@ -277,7 +271,10 @@ func (l *lane) readGrams() error {
 
 // acceptStreams reads the peer's unidirectional streams: one of each kind.
 func (l *lane) acceptStreams() error {
-	reads := map[streamKind]func(io.Reader) error{streamState: l.readState, streamControl: l.readControl, streamBulk: l.readBulk}
+	reads := map[streamKind]func(io.Reader) error{streamBulk: l.readBulk}
+	if l.index == 0 {
+		reads[streamState], reads[streamControl] = l.readState, l.readControl
+	}
 	for {
 		s, err := l.conn.AcceptUniStream(l.conn.Context())
 		if err != nil {

@@ -126,6 +126,11 @@ func (c *core) heldUp() map[*link]time.Duration {
 		l := c.links[b.lane.peer.ID]
 		held[l] = max(held[l], time.Duration(b.writing.Swap(0)))
 	}
+	for _, l := range c.order {
+		if n := l.laneCount(); n > 0 {
+			held[l] = max(held[l], time.Duration(c.bulks[l.peer.ID].writing.Swap(0))/time.Duration(n))
+		}
+	}
 	return held
 }
 

@@ -58,6 +58,10 @@ const (
 	// when it is full.
 	maxControlQueue      = 4096
 	maxControlQueueBytes = 32 << 20
+	// maxBulkQueue and maxBulkQueueBytes bound likewise the messages that give way to others.
+	// The machines ask for 8 MiB of a body at a time at most.
+	maxBulkQueue      = 1024
+	maxBulkQueueBytes = 32 << 20
 	// maxUnprovedBytes bounds the control messages that were written to a link and that
 	// are kept until the peer has answered a later hello, a round trip and one or two
 	// hellos: four of the largest. The oldest go first.

@@ -239,7 +239,7 @@ func (c *core) route(m controlMessage) {
 	m.Hops--
 	next, _ := c.routes.NextHop(nearest)
 	lane := c.links[next].first()
-	if lane == nil || !lane.queueOf(&m).put(m.To, m.append(nil)) {
+	if lane == nil || !lane.put(&m) {
 		c.count.controlsDropped.Add(1)
 		return
 	}
@@ -250,7 +250,7 @@ func (c *core) route(m controlMessage) {
 func (c *core) sendControl(m controlMessage) {
 	number := &c.controls
 	if m.Bulk {
-		number = &c.bulks
+		number = &c.given
 	}
 	*number++
 	m.From, m.Gateway, m.Incarnation, m.Number = c.instance(), c.self.ID, c.incarnation, *number
@@ -272,13 +272,13 @@ func (c *core) controlCame(from *lane, m controlMessage) {
 	case (from.peer.ID != m.Gateway || m.To != c.instance()) && !c.believe(from, m.Gateway, m.purpose(), m.text(), &m.Stamp):
 		return
 	}
-	if m.To == c.instance() {
+	if m.To == c.instance() && !m.Bulk { // whoever asked for those looks whether one comes twice
 		w := c.controlled[m.Gateway]
 		if w == nil {
-			w = &controlWindows{}
+			w = &controlWindow{}
 			c.controlled[m.Gateway] = w
 		}
-		if !w.of(&m).pass(m.Incarnation, m.Number) {
+		if !w.pass(m.Incarnation, m.Number) {
 			c.count.controlsLate.Add(1)
 			return
 		}
@@ -293,12 +293,12 @@ func (m *controlMessage) purpose() pki.Purpose {
 	return pki.Control
 }
 
-// queueOf is where a message waits for the lane.
-func (l *lane) queueOf(m *controlMessage) *frameQueue {
+// put lets a message wait for the lane or its link; false: there is no room.
+func (l *lane) put(m *controlMessage) bool {
 	if m.Bulk {
-		return l.bulk
+		return l.bulk.put(m.append(nil))
 	}
-	return l.control
+	return l.control.put(m.To, m.append(nil))
 }
 
 func knownSite(t *topology.Topology, id membership.SiteID) bool {
