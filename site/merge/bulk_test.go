@@ -277,6 +277,16 @@ var bodyRules = []rule{
 		}
 		return ""
 	}},
+	{"B1: a piece that does not fit is its source's doing", 0, func(d *desk) string {
+		for i, b := range []bulk{{index: 2, data: make([]byte, 1)}, {index: 3, data: make([]byte, pieceBytes)}, {index: 0, data: make([]byte, pieceBytes-1)}} {
+			d.offers(y, uint64(i), 1, inlineMax+2)
+			b.kind, b.from, b.bodyKey = bulkPiece, d.view.Members[y].Instance, d.key(y, uint64(i))
+			if d.moves(&b); len(d.m.broke) != i+1 {
+				return fmt.Sprintf("%d of %d are noticed", len(d.m.broke), i+1)
+			}
+		}
+		return ""
+	}},
 	{"B1e: what of bodies is on its way goes when somebody learns", 0, func(d *desk) string {
 		for _, learns := range []bool{false, true} {
 			d.offers(y, 1, 1, inlineMax+1)
@@ -395,5 +405,41 @@ func TestPull(t *testing.T) {
 	}
 	if want := []time.Duration{0, 500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond, 7500 * time.Millisecond}; !slices.Equal(at, want) {
 		t.Errorf("they are asked for at %v, not %v", at, want)
+	}
+}
+
+// TestBrokenMessagesAboutBodies: what no honest site sends is a breach, and what another one
+// sends in a site's name, or of another view, does nothing.
+func TestBrokenMessagesAboutBodies(t *testing.T) {
+	w := newWorld(1, plainOptions(2, 1), nil)
+	w.runUntil(10*time.Second, "sites meet", w.federated)
+	r := w.sites[0].nodes[0].replica
+	peer := r.m.view.Members[1-r.m.self]
+	offer := bulk{kind: bulkOffer, from: peer.Instance, to: r.m.instance, size: inlineMax + 1, order: ring.Position{Counter: 1, Seq: 1}}
+	says := func(from SiteInstance, data []byte) { r.ControlIn(w.now, from, data, &Effects{}) }
+
+	stranger, other := peer, offer
+	stranger.Instance++
+	says(stranger, offer.append(nil))
+	other.from++
+	says(stranger, other.append(nil))
+	other = offer
+	other.to++
+	says(peer, other.append(nil))
+	if len(r.bulk.queue.items)+len(r.witness.breaches) > 0 {
+		t.Errorf("messages of others count: %d, and %d breaches", len(r.bulk.queue.items), len(r.witness.breaches))
+	}
+	small, large := offer, offer
+	small.size, large.size = inlineMax, bulkWindow+1
+	for _, data := range [][]byte{offer.append(nil)[:20], small.append(nil), large.append(nil), append(offer.append(nil), 0)} {
+		r.witness.breaches = nil
+		if says(peer, data); len(r.witness.breaches) != 1 || r.witness.breaches[0].kind != breachControl {
+			t.Errorf("no breach: %v", data)
+		}
+	}
+	says(peer, offer.append(nil))
+	says(peer, offer.append(nil))
+	if len(r.bulk.queue.items) != 1 {
+		t.Errorf("an honest Offer goes on to the ring %d times", len(r.bulk.queue.items))
 	}
 }
