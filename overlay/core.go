@@ -40,8 +40,9 @@ type core struct {
 	// notes tells which notes of each gateway have come.
 	notes    map[membership.NodeID]*noteWindow
 	controls uint64 // control messages signed so far
+	bulks    uint64 // and those that give way
 	// controlled tells which control messages of each gateway have come.
-	controlled map[membership.NodeID]*controlWindow
+	controlled map[membership.NodeID]*controlWindows
 	// stranded control messages wait for new routes, because their lane has ended.
 	stranded      [][]byte
 	strandedBytes int
@@ -113,7 +114,7 @@ func newCore(ctx context.Context, g *Gateway) *core {
 		links: map[membership.NodeID]*link{}, db: routing.NewDatabase(g.self.ID),
 		feeds: map[membership.LogID]*feed{}, branches: map[*branch]struct{}{},
 		dead:  map[membership.NodeID]uint64{},
-		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*controlWindow{},
+		heard: map[membership.NodeID]*promiseWindows{}, controlled: map[membership.NodeID]*controlWindows{},
 		notes: map[membership.NodeID]*noteWindow{},
 	}
 	for _, peer := range g.peers() {

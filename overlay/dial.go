@@ -24,7 +24,7 @@ func quicConfig() *quic.Config {
 		InitialConnectionReceiveWindow: 2 * initialWindow,
 		MaxConnectionReceiveWindow:     connWindow,
 		MaxIncomingStreams:             maxStreams,
-		MaxIncomingUniStreams:          2,
+		MaxIncomingUniStreams:          3, // state, control, bulk
 		EnableDatagrams:                true,
 		KeepAlivePeriod:                idleTime / 3, // of lanes without hellos
 	}

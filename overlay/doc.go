@@ -39,6 +39,9 @@
 //   - Certificates. Links are made anew when certificates change, the new connection
 //     before the old one goes, and closed when a peer's no longer counts (admit.go).
 //
+//   - Bulk: control messages that are large and can wait, on a stream of their own that
+//     takes turns with the logs' (Gateway.Bulk). None is sent another way.
+//
 //   - Proofs. Own logs are sealed, block by block, as far as somebody takes them; what
 //     comes of other logs is used and passed on once its block's seal was good. Promises,
 //     notes that others pass on and control messages are signed by their origin (seal.go, proof.go, stamp.go;

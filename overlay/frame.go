@@ -26,6 +26,7 @@ const (
 	streamControl                         // unidirectional: frameControl, framePromise
 	streamSubscribe                       // bidirectional: frameSubscribe there, blocks or a refusal back
 	streamStripe                          // bidirectional: frameStripe there, batches back
+	streamBulk                            // unidirectional: frameBulk
 )
 
 // A frameKind says what a frame on a stream is. A frame is a header of
@@ -45,6 +46,7 @@ const (
 	frameBatch
 	frameSkip
 	frameSeal
+	frameBulk
 )
 
 const frameHeaderBytes = 5
@@ -60,6 +62,8 @@ func maxFrame(k frameKind) int {
 		return maxDigestBytes
 	case frameControl:
 		return controlHeaderBytes + MaxControlBytes
+	case frameBulk:
+		return controlHeaderBytes + MaxBulkBytes
 	case framePromise:
 		return promiseHeaderBytes + 4*maxRoute + MaxPromiseBytes
 	case frameSubscribe:
@@ -219,6 +223,9 @@ type controlMessage struct {
 	Number      uint64
 	Stamp       stamp // of all but Hops
 	Data        []byte
+	// Bulk: it takes a stream of its own and shares the link with the logs. It is signed for a
+	// purpose of its own, and numbered apart.
+	Bulk bool
 }
 
 const controlHeaderBytes = 45 + stampBytes
@@ -235,7 +242,11 @@ func (c *controlMessage) text() []byte {
 
 func (c *controlMessage) append(b []byte) []byte {
 	start := len(b)
-	b = beginFrame(b, frameControl)
+	kind := frameControl
+	if c.Bulk {
+		kind = frameBulk
+	}
+	b = beginFrame(b, kind)
 	b = appendInstance(b, c.From)
 	b = appendInstance(b, c.To)
 	b = append(b, c.Hops)

@@ -13,6 +13,7 @@ import (
 // in number and bytes.
 type frameQueue struct {
 	signalled
+	forgets  bool // whoever needs what is lost asks for it
 	waiting  frameList
 	unproved frameList // oldest first; the last may still be with the writer
 }
@@ -48,6 +49,9 @@ func (q *frameQueue) next() []byte {
 		return nil
 	}
 	f := q.waiting.pop()
+	if q.forgets {
+		return f.data
+	}
 	q.unproved.push(f)
 	for len(q.unproved.frames) > maxControlQueue || q.unproved.bytes > maxUnprovedBytes {
 		q.unproved.pop()

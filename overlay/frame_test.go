@@ -20,6 +20,8 @@ func samples() map[frameKind][]byte {
 	h := linkHello{Version: 1, Lane: 3, Node: 77, Incarnation: 1 << 40, Federation: "acme"}
 	sub := subscribe{Log: logOf("a"), Distance: 5 * time.Millisecond, Insist: true, Wants: []want{{1, 10}, {2, 1 << 50}}}
 	c := controlMessage{From: membership.SiteInstance{Instance: 3, Site: 1}, To: membership.SiteInstance{Instance: 4, Site: 2}, Hops: maxHops, Data: []byte("control")}
+	bulk := c
+	bulk.Bulk = true
 	p := promise{Hops: 2, Origin: 9, Instance: 8, Incarnation: 7, Number: 6, Routed: true, Route: []membership.NodeID{5, 4}, Data: []byte("promise")}
 	e := LogEntry{N: 12, Dests: []membership.InstanceID{3, 4}, Data: []byte("entry")}
 	adv := routing.Advertisement{Gateway: 1, Site: 2, Incarnation: 3, Counter: 4, Edges: []routing.Edge{{To: 5, Cost: time.Millisecond, RTT: time.Millisecond, Lanes: 1}}}
@@ -29,6 +31,7 @@ func samples() map[frameKind][]byte {
 		frameAdvert:    appendAdvert(nil, signed),
 		frameDigest:    appendDigest(nil, []routing.Summary{{Gateway: 1, Incarnation: 2, Counter: 3}}),
 		frameControl:   c.append(nil),
+		frameBulk:      bulk.append(nil),
 		framePromise:   endFrame(p.append(beginFrame(nil, framePromise)), 0),
 		frameSubscribe: sub.append(nil),
 		frameRefusal:   refusedLoop.append(nil),
@@ -58,6 +61,10 @@ func decode(k frameKind, body []byte) (any, error) {
 		return decodeDigest(body)
 	case frameControl:
 		return decodeControl(body)
+	case frameBulk:
+		c, err := decodeControl(body)
+		c.Bulk = true
+		return c, err
 	case framePromise:
 		return decodePromiseFrame(body)
 	case frameSubscribe:
@@ -234,7 +241,7 @@ func FuzzFrameStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := bytes.NewReader(in)
 		for {
-			_, body, err := readFrame(r, frameHello, frameAdvert, frameDigest, frameControl, framePromise, frameSubscribe)
+			_, body, err := readFrame(r, frameHello, frameAdvert, frameDigest, frameControl, frameBulk, framePromise, frameSubscribe)
 			if err != nil {
 				break
 			}

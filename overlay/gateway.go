@@ -256,18 +256,29 @@ func (g *Gateway) Broadcast(data []byte) {
 // repeated by whoever needs the answer"). False says that it was refused, as if it were
 // lost at once: too large, or too much waits already. Refusals are counted.
 func (g *Gateway) Control(to membership.SiteInstance, data []byte) bool {
-	if len(data) > MaxControlBytes {
-		g.log.Error("control message refused: too large", "bytes", len(data), "limit", MaxControlBytes)
+	return g.putControl(controlMessage{To: to, Hops: maxHops, Data: data}, MaxControlBytes)
+}
+
+// Bulk sends a message likewise, but beside all others: on each link it only has the share of
+// one more log. It is for what is large and can wait, in pieces of at most MaxBulkBytes. Those
+// that wait at a link that fails are lost.
+func (g *Gateway) Bulk(to membership.SiteInstance, data []byte) bool {
+	return g.putControl(controlMessage{To: to, Hops: maxHops, Data: data, Bulk: true}, MaxBulkBytes)
+}
+
+func (g *Gateway) putControl(m controlMessage, limit int) bool {
+	if len(m.Data) > limit {
+		g.log.Error("control message refused: too large", "bytes", len(m.Data), "limit", limit)
 		return false
 	}
 	g.in.mu.Lock()
 	defer g.in.mu.Unlock()
-	if len(g.in.controls) >= maxControlQueue || g.in.bytes+len(data) > maxControlQueueBytes {
+	if len(g.in.controls) >= maxControlQueue || g.in.bytes+len(m.Data) > maxControlQueueBytes {
 		g.count.controlsDropped.Add(1)
 		return false
 	}
-	g.in.controls = append(g.in.controls, controlMessage{To: to, Hops: maxHops, Data: data})
-	g.in.bytes += len(data)
+	g.in.controls = append(g.in.controls, m)
+	g.in.bytes += len(m.Data)
 	g.in.signal()
 	return true
 }

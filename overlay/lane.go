@@ -33,6 +33,7 @@ const streamDone quic.StreamErrorCode = 1
 const (
 	urgencyState   = 0
 	urgencyControl = 1
+	urgencyLogs    = 3 // QUIC's own; streams of one urgency take turns, packet by packet
 )
 
 // A lane is one QUIC connection of a link, after both ends said hello. Its
@@ -48,6 +49,7 @@ type lane struct {
 
 	state    *stateQueue
 	control  *frameQueue
+	bulk     *frameQueue
 	grams    *gramQueue
 	notes    *noteQueue // that have come
 	pressure *pressure  // of the link
@@ -57,7 +59,8 @@ type lane struct {
 func newLane(g *Gateway, peer *topology.Node, conn *quic.Conn, hello linkHello, shown []byte) *lane {
 	return &lane{
 		g: g, peer: peer, conn: conn, index: hello.Lane, incarnation: hello.Incarnation, cert: conn.ConnectionState().TLS.PeerCertificates[0], shown: shown,
-		state: newStateQueue(), control: newFrameQueue(), grams: newGramQueue(), notes: newNoteQueue(), pressure: g.pressures[peer.ID],
+		state: newStateQueue(), control: newFrameQueue(), bulk: &frameQueue{signalled: newSignalled(), forgets: true}, grams: newGramQueue(),
+		notes: newNoteQueue(), pressure: g.pressures[peer.ID],
 	}
 }
 
@@ -66,7 +69,7 @@ func (l *lane) serve() {
 	l.g.post(func(c *core) { c.laneUp(l) })
 	parts := []func() error{l.acceptSubscriptions}
 	if l.index == 0 { // the others carry streams of logs only
-		parts = append(parts, l.writeState, l.writeControl, l.writeGrams, l.readGrams, l.readNotes, l.acceptStreams)
+		parts = append(parts, l.writeState, l.writeControl, l.writeBulk, l.writeGrams, l.readGrams, l.readNotes, l.acceptStreams)
 	}
 	for _, f := range parts {
 		l.wg.Go(func() { l.check(f()) })
@@ -104,7 +107,7 @@ func (l *lane) openStream(k streamKind, urgency int8) (*quic.SendStream, error) 
 	if err != nil {
 		return nil, err
 	}
-	s.SetPriority(urgency, false)
+	s.SetPriority(urgency, urgency == urgencyLogs)
 	_, err = s.Write([]byte{byte(k)})
 	return s, err
 }
@@ -148,8 +151,14 @@ func (l *lane) writeState() error {
 }
 
 // writeControl writes the control queue's frames.
-func (l *lane) writeControl() error {
-	s, err := l.openStream(streamControl, urgencyControl)
+func (l *lane) writeControl() error { return l.writeFrames(l.control, streamControl, urgencyControl) }
+
+// writeBulk writes those of the bulk queue. On a full link they have their share beside the
+// logs: neither waits for more than a packet of the other.
+func (l *lane) writeBulk() error { return l.writeFrames(l.bulk, streamBulk, urgencyLogs) }
+
+func (l *lane) writeFrames(q *frameQueue, kind streamKind, urgency int8) error {
+	s, err := l.openStream(kind, urgency)
 	if err != nil {
 		return err
 	}
@@ -157,13 +166,13 @@ func (l *lane) writeControl() error {
 		select {
 		case <-l.done():
 			return nil
-		case <-l.control.wake:
+		case <-q.wake:
 		}
-		for frame := l.control.next(); frame != nil; frame = l.control.next() {
+		for frame := q.next(); frame != nil; frame = q.next() {
 			if _, err := s.Write(frame); err != nil {
 				return err
 			}
-			l.control.wrote(l.g.now())
+			q.wrote(l.g.now())
 		}
 	}
 }
@@ -268,7 +277,7 @@ func (l *lane) readGrams() error {
 
 // acceptStreams reads the peer's unidirectional streams: one of each kind.
 func (l *lane) acceptStreams() error {
-	var open [streamSubscribe + 1]bool
+	reads := map[streamKind]func(io.Reader) error{streamState: l.readState, streamControl: l.readControl, streamBulk: l.readBulk}
 	for {
 		s, err := l.conn.AcceptUniStream(l.conn.Context())
 		if err != nil {
@@ -279,15 +288,11 @@ func (l *lane) acceptStreams() error {
 		if err != nil {
 			return err
 		}
-		kind := streamKind(k)
-		if kind != streamState && kind != streamControl || open[kind] {
+		read, ok := reads[streamKind(k)]
+		if !ok {
 			return breach(fmt.Errorf("unexpected one-way stream of kind %d", k))
 		}
-		open[kind] = true
-		read := l.readState
-		if kind == streamControl {
-			read = l.readControl
-		}
+		delete(reads, streamKind(k))
 		l.wg.Go(func() {
 			err := read(in)
 			if errors.Is(err, io.EOF) {
@@ -349,6 +354,21 @@ func (l *lane) readControl(in io.Reader) error {
 		if err != nil {
 			return err
 		}
+		l.g.post(func(c *core) { c.controlCame(l, msg) })
+	}
+}
+
+func (l *lane) readBulk(in io.Reader) error {
+	for {
+		_, body, err := readFrame(in, frameBulk)
+		if err != nil {
+			return err
+		}
+		msg, err := decodeControl(body)
+		if err != nil {
+			return err
+		}
+		msg.Bulk = true
 		l.g.post(func(c *core) { c.controlCame(l, msg) })
 	}
 }

@@ -16,6 +16,9 @@ const (
 	// MaxControlBytes bounds a control message. The largest, a flush's Fill, is cut
 	// by its sender to stay below.
 	MaxControlBytes = 1 << 20
+	// MaxBulkBytes bounds a message that gives way to others: whatever comes next waits until
+	// it has been handed on.
+	MaxBulkBytes = 64 << 10
 	// MaxPromiseBytes bounds a promise: those of 64 sites need 1 KiB.
 	MaxPromiseBytes = 16 << 10
 	// MaxDatagramBytes bounds a Datagram's data: with a note's head it fits a packet of any

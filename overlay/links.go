@@ -206,7 +206,7 @@ func (c *core) forget() {
 	gone := func(id membership.NodeID) bool { _, ok := c.db.Get(id); return !ok }
 	maps.DeleteFunc(c.heard, func(id membership.NodeID, _ *promiseWindows) bool { return gone(id) })
 	maps.DeleteFunc(c.notes, func(id membership.NodeID, _ *noteWindow) bool { return gone(id) })
-	maps.DeleteFunc(c.controlled, func(id membership.NodeID, _ *controlWindow) bool { return gone(id) })
+	maps.DeleteFunc(c.controlled, func(id membership.NodeID, _ *controlWindows) bool { return gone(id) })
 }
 
 // changed asks for new routes if an advertisement says anything new. One that is

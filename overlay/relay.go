@@ -239,7 +239,7 @@ func (c *core) route(m controlMessage) {
 	m.Hops--
 	next, _ := c.routes.NextHop(nearest)
 	lane := c.links[next].first()
-	if lane == nil || !lane.control.put(m.To, m.append(nil)) {
+	if lane == nil || !lane.queueOf(&m).put(m.To, m.append(nil)) {
 		c.count.controlsDropped.Add(1)
 		return
 	}
@@ -248,9 +248,13 @@ func (c *core) route(m controlMessage) {
 
 // sendControl signs a control message of the own instance and sends it on its way.
 func (c *core) sendControl(m controlMessage) {
-	c.controls++
-	m.From, m.Gateway, m.Incarnation, m.Number = c.instance(), c.self.ID, c.incarnation, c.controls
-	m.Stamp = c.sign(pki.Control, m.text())
+	number := &c.controls
+	if m.Bulk {
+		number = &c.bulks
+	}
+	*number++
+	m.From, m.Gateway, m.Incarnation, m.Number = c.instance(), c.self.ID, c.incarnation, *number
+	m.Stamp = c.sign(m.purpose(), m.text())
 	c.route(m)
 }
 
@@ -265,21 +269,36 @@ func (c *core) controlCame(from *lane, m controlMessage) {
 	case origin == nil || origin.Site.ID != m.From.Site || !knownSite(c.cfg.Topology, m.To.Site):
 		from.breach(breach(fmt.Errorf("control message of gateway %v from site %v to %v", m.Gateway, m.From.Site, m.To.Site)))
 		return
-	case (from.peer.ID != m.Gateway || m.To != c.instance()) && !c.believe(from, m.Gateway, pki.Control, m.text(), &m.Stamp):
+	case (from.peer.ID != m.Gateway || m.To != c.instance()) && !c.believe(from, m.Gateway, m.purpose(), m.text(), &m.Stamp):
 		return
 	}
 	if m.To == c.instance() {
 		w := c.controlled[m.Gateway]
 		if w == nil {
-			w = &controlWindow{}
+			w = &controlWindows{}
 			c.controlled[m.Gateway] = w
 		}
-		if !w.pass(m.Incarnation, m.Number) {
+		if !w.of(&m).pass(m.Incarnation, m.Number) {
 			c.count.controlsLate.Add(1)
 			return
 		}
 	}
 	c.route(m)
+}
+
+func (m *controlMessage) purpose() pki.Purpose {
+	if m.Bulk {
+		return pki.Bulk
+	}
+	return pki.Control
+}
+
+// queueOf is where a message waits for the lane.
+func (l *lane) queueOf(m *controlMessage) *frameQueue {
+	if m.Bulk {
+		return l.bulk
+	}
+	return l.control
 }
 
 func knownSite(t *topology.Topology, id membership.SiteID) bool {

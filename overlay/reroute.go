@@ -64,6 +64,16 @@ func (c *core) notOver(l *link) map[membership.SiteInstance]bool {
 // as lost.
 type controlWindow struct{ incarnation, newest uint64 }
 
+// controlWindows are those of one gateway.
+type controlWindows struct{ control, bulk controlWindow }
+
+func (w *controlWindows) of(m *controlMessage) *controlWindow {
+	if m.Bulk {
+		return &w.bulk
+	}
+	return &w.control
+}
+
 // pass says whether a message comes in its turn, and remembers it.
 func (w *controlWindow) pass(incarnation, number uint64) bool {
 	if incarnation < w.incarnation || incarnation == w.incarnation && number <= w.newest {

@@ -52,6 +52,8 @@ type LinkStatus struct {
 	// ControlQueue control messages of ControlBytes wait for the link; maxControlQueue and
 	// maxControlQueueBytes bound them.
 	ControlQueue, ControlBytes int
+	// BulkQueue pieces of large bodies of BulkBytes wait beside them, with the same bounds.
+	BulkQueue, BulkBytes int
 }
 
 // An AdvertisementStatus describes what a gateway advertises.
@@ -195,6 +197,9 @@ func (c *core) linkStatus(l *link) LinkStatus {
 		frames, bytes := lane.control.size()
 		s.ControlQueue += frames
 		s.ControlBytes += bytes
+		frames, bytes = lane.bulk.size()
+		s.BulkQueue += frames
+		s.BulkBytes += bytes
 		if lane.index == 0 {
 			s.Address = lane.conn.RemoteAddr().String()
 		}

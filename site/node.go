@@ -234,7 +234,7 @@ func (n *node) mergeConfig(note func(*merge.TraceEvent)) merge.Config {
 	cfg := merge.Config{
 		Self: n.cfg.Node.ID, Site: n.cfg.Node.Site.ID, Boot: n.boot,
 		Nodes: t.NodeSites(), StartUnix: time.Now().Unix(), Trace: note, Timing: merge.TimingOf(t.Timing.Hello),
-		SiteScoped: siteScoped(t), Datagrams: true,
+		SiteScoped: siteScoped(t), Datagrams: true, Bulk: true,
 		SlowAfter: slowAfter(t),
 		Weights:   weights(t),
 	}

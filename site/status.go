@@ -151,6 +151,7 @@ func (n *node) addReplica(s *admin.Status, r *merge.Status) {
 		s.Counters[name] = v
 	}
 	addCounters(s.Counters, "merge_datagrams", r.Datagrams)
+	addCounters(s.Counters, "merge_bodies", r.Bulk)
 }
 
 func (n *node) primaryState(primary bool) string {

@@ -72,7 +72,11 @@ func (w *wan) carry(ended []merge.Record, fx *merge.Effects) {
 	for _, control := range fx.Controls {
 		// A refusal is counted there, and to the core it is one of the ways to get lost on
 		// the way: what is not answered is said again.
-		_ = w.gateway.Control(control.To, control.Data)
+		if control.Bulk {
+			_ = w.gateway.Bulk(control.To, control.Data)
+		} else {
+			_ = w.gateway.Control(control.To, control.Data)
+		}
 	}
 	for _, d := range fx.Datagrams {
 		w.gateway.Datagram(d.To, d.Data)

@@ -21,6 +21,7 @@ const (
 	LogSeal       Purpose = "ringway/1 log seal\x00"      // what a site's log has so far
 	Promise       Purpose = "ringway/1 promise\x00"       // a broadcast of a site
 	Control       Purpose = "ringway/1 control\x00"       // a message from one site to another
+	Bulk          Purpose = "ringway/1 bulk\x00"          // likewise, one that gives way to others
 	Datagram      Purpose = "ringway/1 datagram\x00"      // one that may get lost
 )
 

@@ -107,7 +107,8 @@ func (w *wan) oneDatagram(from *life, own, to merge.SiteInstance, data []byte) {
 type channel struct {
 	from    *life
 	to      merge.SiteInstance
-	bytes   int // under way
+	bulk    bool // pieces of large bodies, which hold nothing else up
+	bytes   int  // under way
 	arrival time.Duration
 }
 
@@ -135,12 +136,12 @@ func (w *wan) control(from *life, c merge.Control) {
 	}
 	var ch *channel
 	for _, x := range from.links.channels {
-		if x.to == c.To {
+		if x.to == c.To && x.bulk == c.Bulk {
 			ch = x
 		}
 	}
 	if ch == nil {
-		ch = &channel{from: from, to: c.To}
+		ch = &channel{from: from, to: c.To, bulk: c.Bulk}
 		from.links.channels = append(from.links.channels, ch)
 	}
 	if ch.bytes+len(c.Data) > maxChannel {

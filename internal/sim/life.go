@@ -74,7 +74,7 @@ func (f *federation) boot(at *place) {
 		}
 	}
 	l.core = core.New(cfg, merge.Config{Self: at.id, Site: at.site.id, Boot: l.boot, Sites: f.siteIDs, Nodes: f.nodes,
-		Gateways: gateways, SiteScoped: siteScoped, SlowAfter: slowAfter, Weights: f.weights, Datagrams: true, StartUnix: epochUnix + int64((f.now+at.site.ahead)/time.Second), Trace: l.recorder.Note})
+		Gateways: gateways, SiteScoped: siteScoped, SlowAfter: slowAfter, Bulk: true, Weights: f.weights, Datagrams: true, StartUnix: epochUnix + int64((f.now+at.site.ahead)/time.Second), Trace: l.recorder.Note})
 	l.recorder.Start(trace.Moment{}, l.core)
 	l.step(l.core.Start)
 	if at.gateway {

@@ -61,10 +61,11 @@ func node(what string) int {
 	return 0
 }
 
-// A Site is so many nodes, NAME-1 to NAME-n; the first is the gateway.
+// A Site is so many nodes, NAME-1 to NAME-n; the first is the gateway, or the first so many.
 type Site struct {
-	Name  string
-	Nodes int
+	Name     string
+	Nodes    int
+	Gateways int // zero: one
 }
 
 // A Federation is running nodes.
@@ -115,7 +116,7 @@ func describe(t testing.TB, sites []Site) string {
 		fmt.Fprintf(&b, "[[site]]\nname = %q\ntransport = \"unicast\"\n", s.Name)
 		for i := range s.Nodes {
 			fmt.Fprintf(&b, "  [[site.node]]\n  name = \"%s-%d\"\n  address = \"%v\"\n  admin = \"%v\"\n", s.Name, i+1, freeport.For(t), freeport.For(t))
-			if i == 0 && len(sites) > 1 {
+			if i < max(1, s.Gateways) && len(sites) > 1 {
 				fmt.Fprintf(&b, "  gateway = \"%v\"\n", freeport.For(t))
 			}
 		}

@@ -22,6 +22,7 @@ const (
 	rejectT        verdict = "deadline is too early or too late"
 	rejectBody     verdict = "body is not there"
 	rejectEnters   verdict = "an earlier join waits for other sites"
+	rejectAway     verdict = "body is not at all destinations"
 )
 
 // request is the machine's answer to a LocalSend (P2). It never changes T.
@@ -146,6 +147,9 @@ func (m *machine) send(c *ownClient, f *localSend) verdict {
 	if v := m.checkT(c, f, d, offT); v != accepted {
 		return v
 	}
+	if f.bodyRef && m.cfg.Bulk && !m.heldByAll(c.id, d) && !m.off(earlyRequest) {
+		return rejectAway
+	}
 	m.taken(c, f, m.outN, d)
 	if f.service.Ordered() {
 		c.last = f.t
@@ -190,7 +194,9 @@ func (m *machine) checkT(c *ownClient, f *localSend, d membership.Set, offT int6
 // taken does what every accepted request does.
 func (m *machine) taken(c *ownClient, f *localSend, n uint64, d membership.Set) {
 	c.next++
-	delete(m.bodies, c.id)
+	if h := m.bodies[c.id]; h != nil && h.seq <= f.seq { // that of a later one may be there already
+		delete(m.bodies, c.id)
+	}
 	if m.cfg.Trace == nil {
 		return
 	}
@@ -202,17 +208,18 @@ func (m *machine) taken(c *ownClient, f *localSend, n uint64, d membership.Set) 
 	m.cfg.Trace(e)
 }
 
-// body keeps a large body until its request comes.
-func (m *machine) body(node membership.NodeID, f *body) {
+// body keeps a large body until its request comes. It returns false if there is no room.
+func (m *machine) body(node membership.NodeID, f *body) bool {
 	at, ok := m.nodes[node]
 	if f.instance != m.instance || !ok || f.session>>32 != at.boot&(1<<32-1) {
-		return
+		return false
 	}
 	id := membership.ClientID{Node: node, Session: f.session}
 	if m.bodies[id] == nil && m.bodiesOf(node) >= maxBodies {
-		return // the request will be rejected, and the body comes again
+		return false
 	}
-	m.bodies[id] = &heldBody{f.seq, f.data}
+	m.bodies[id] = &heldBody{seq: f.seq, groups: f.groups, data: f.data, pos: m.pos}
+	return true
 }
 
 func (m *machine) bodiesOf(node membership.NodeID) (n int) {

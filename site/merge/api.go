@@ -30,6 +30,9 @@ type Config struct {
 	// Weights are those of all sites, for primary views: each node of the federation
 	// has to have the same. Nil: no view is primary.
 	Weights map[membership.SiteID]uint32
+	// Bulk says that large bodies go to other sites before their requests (bulk.go). All
+	// nodes of a federation have to have the same.
+	Bulk bool
 	// Trace is told what the machine does, for simulators and checkers. It is
 	// called synchronously and must not keep the event. Nil: off.
 	Trace func(*TraceEvent)
@@ -179,6 +182,7 @@ type Reach struct {
 type Control struct {
 	To   membership.SiteInstance
 	Data []byte
+	Bulk bool // a piece of a large body: everything else on its way goes first
 }
 
 // Effects is what a step wants done, in this order: State, Outputs, Records, Trim,

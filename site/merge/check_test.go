@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -106,6 +107,23 @@ func (c *simClient) send(service membership.Service, groups ...string) *message 
 	return m
 }
 
+// sendLarge sends a body that crosses ring and WAN before its request.
+func (c *simClient) sendLarge(service membership.Service, size int, groups ...string) *message {
+	m := c.note(service, groups...)
+	c.submit(Request{Kind: Send, Service: service, Groups: groups, Data: largeBody(m.id, size)})
+	return m
+}
+
+// largeBody is a body that shows whether it is whole.
+func largeBody(id, size int) []byte {
+	data := make([]byte, size)
+	for i := range data {
+		data[i] = byte(id + i*7 + i>>8)
+	}
+	copy(data, fmt.Sprintf("%d ", id))
+	return data
+}
+
 // note makes a message known to the checker. Its data has to begin with its number.
 func (c *simClient) note(service membership.Service, groups ...string) *message {
 	k := c.node.w.check
@@ -182,7 +200,10 @@ func tale(o *Output) []string {
 
 func (k *checker) message(c *simClient, o *Message) {
 	id := 0
-	fmt.Sscan(string(o.Data), &id)
+	fmt.Sscan(string(o.Data[:min(20, len(o.Data))]), &id)
+	if len(o.Data) > inlineMax && !bytes.Equal(o.Data, largeBody(id, len(o.Data))) {
+		k.w.fail("the body of message %d is not what was sent", id)
+	}
 	m := k.messages[id]
 	if m.sender.id != o.Sender || o.SenderName != m.sender.name || !slices.Equal(o.Groups, m.groups) || o.Service != m.service {
 		k.w.fail("message %d came changed", id)

@@ -60,6 +60,16 @@ func (r *Replica) credit(d membership.Set, groups []string) bool {
 	return true
 }
 
+// bulkCredit says whether a large body may follow those under way (B2c).
+func (r *Replica) bulkCredit(d membership.Set, size int) bool {
+	for rest := d.Without(r.m.self); rest != 0; rest &= rest - 1 {
+		if owed := r.m.owedBulk[rest.First()]; owed > 0 && owed+size > bulkWindow {
+			return false
+		}
+	}
+	return true
+}
+
 // charge notes what is proposed.
 func (r *Replica) charge(d membership.Set, bytes int) {
 	for rest := d.Without(r.m.self); rest != 0; rest &= rest - 1 {

@@ -21,6 +21,7 @@
 //	            deadlines that are proposed for it, at the token's visit
 //	gateway     when to tick, what to release, which promises to give
 //	importer    records that came in and are not in the ring's order yet
+//	bulk        large bodies between sites, which go ahead of their records
 //	breach      who breaks the protocol, and what becomes of it
 //	descent     lineage: which of the nodes that meet in a ring have the state, and
 //	            how the others get it (a snapshot through the ring)
@@ -58,6 +59,9 @@
 //	N4  Behind a gap that a broken ring left, only clients' messages count.
 //	N8  Nodes that come into an instance are let in together, so that each of their
 //	    groups has one new view, with a set for each part (docs/decisions/0012).
+//
+//	B1  A large body goes to other sites before its request, behind everything else (bulk.go).
+//	B2  A site takes so much of bodies from each other one, those first that came first there.
 //
 // A group that loses somebody to a broken ring has its transitional signal before
 // anything that the lost may not have; from then until the view without them, joins

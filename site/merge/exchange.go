@@ -252,6 +252,10 @@ func (r *Replica) mostMissing() (who SiteInstance, ok bool) {
 
 // controlIn takes a message of another instance's gateway.
 func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
+	if isBulk(data) {
+		r.controlOfBulk(from, data)
+		return
+	}
 	var c control
 	if err := c.read(data); err != nil {
 		r.badFrames++

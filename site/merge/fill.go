@@ -29,7 +29,7 @@ func (m *machine) fillFor(place int) []byte {
 	for src, count := range f.in {
 		for _, r := range m.heldIn[src][:count] {
 			if src != to && r.dests.Has(to) && !f.spare.has(to, src, indexTo(r.raw, src, to)) {
-				b = wire.AppendBlob(b, r.raw)
+				b = wire.AppendBlob(b, r.full())
 				n++
 			}
 		}
@@ -87,7 +87,7 @@ func (m *machine) fillPiece(p *part, c *control) {
 // nothing of a lost source is acted on.
 func (m *machine) fillRecord(from int, raw []byte) {
 	r, idx, err := readRecord(raw, &m.view, m.self, m.names)
-	if err != nil || r == nil {
+	if err != nil || r == nil || r.ref > 0 {
 		m.badFrames++
 		m.breach(from, "fill: a record that does not belong here")
 		return

@@ -31,6 +31,7 @@ const (
 	// Unreliable messages between sites: at its place in the sender's; of another one.
 	frameFar
 	frameDatagram
+	frameBulk // of another site's gateway, about a large body
 )
 
 // errKind says that a message is of a kind this version does not know.
@@ -410,16 +411,19 @@ type body struct {
 	instance membership.InstanceID
 	session  uint64
 	seq      uint64
+	groups   []string // that it is for
 	data     []byte
 }
 
 func (p *body) append(b []byte) []byte {
 	b = wire.AppendUint64(append(b, byte(frameBody)), uint64(p.instance))
-	return append(wire.AppendUint64(wire.AppendUint64(b, p.session), p.seq), p.data...)
+	b = wire.AppendUint64(wire.AppendUint64(b, p.session), p.seq)
+	return append(appendGroups(b, p.groups), p.data...)
 }
 
-func (p *body) read(r *wire.Reader) error {
+func (p *body) read(r *wire.Reader, names *interner) error {
 	*p = body{instance: membership.InstanceID(r.Uint64()), session: r.Uint64(), seq: r.Uint64()}
+	p.groups = readGroups(r, names)
 	p.data = r.Rest()
 	return r.Err()
 }

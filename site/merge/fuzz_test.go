@@ -54,6 +54,37 @@ func (t *target) replica(f *testing.T, fx *Effects) *Replica {
 	return r
 }
 
+// bodies are messages about a body that another site has for the target: an Offer, its pieces,
+// and what else there is.
+func (t *target) bodies() (all []*bulk) {
+	m := t.node.replica.m
+	head := bulk{from: m.view.Members[(m.self+1)%3].Instance, to: m.instance, bodyKey: bodyKey{membership.ClientID{Node: 1, Session: 1}, 1}, size: inlineMax + 1}
+	add := func(kind bulkKind) *bulk {
+		b := head
+		b.kind = kind
+		all = append(all, &b)
+		return &b
+	}
+	add(bulkOffer).order = ring.Position{Counter: 1, Seq: 1}
+	for i := range piecesOf(head.size) {
+		b := add(bulkPiece)
+		from, to := pieceAt(head.size, uint32(i))
+		b.index, b.data = uint32(i), make([]byte, to-from)
+	}
+	add(bulkHeld)
+	add(bulkAsk).wants = []uint32{0, 1}
+	return append(all[:len(all):len(all)], &bulk{kind: bulkGone, from: head.from, to: head.to, bodyKey: bodyKey{head.client, 2}})
+}
+
+// reference is a record whose body is the one of bodies.
+func (t *target) reference() []byte {
+	m := t.node.replica.m
+	src := (m.self + 1) % 3
+	r := record{kind: kindData, service: membership.Agreed, src: src, n: m.logNext[src], t: m.prom[src] + 1, dests: m.view.All(), client: membership.ClientID{Node: 1, Session: 1},
+		seq: 1, name: "c", groups: []string{"g"}, data: make([]byte, inlineMax+1), idx: []uint64{m.inNext[src], m.inNext[src]}}
+	return r.appendReference(nil, &m.view)
+}
+
 // FuzzRingFrame gives the machine of a federated site any bytes as a frame of a node
 // of its own ring.
 func FuzzRingFrame(f *testing.F) {
@@ -65,6 +96,10 @@ func FuzzRingFrame(f *testing.F) {
 	}
 	f.Add((&localSend{tag: t.node.replica.m.tag, session: 1<<32 | 1, kind: Send, free: true, service: membership.Agreed, groups: []string{"g"}}).append(nil, frameSend))
 	f.Add(append([]byte{byte(frameSnapshot)}, t.state...))
+	for _, m := range t.bodies() {
+		f.Add(m.append([]byte{byte(frameBulk)}))
+	}
+	f.Add((&body{t.node.replica.m.instance, 1<<32 | 1, 1, []string{"g"}, make([]byte, inlineMax+1)}).append(nil))
 	f.Add((&breach{kind: breachGap, src: 1, want: 1 << 40, got: 1 << 41}).append(nil, t.node.replica.m.tag))
 	f.Add((&spare{flush: membership.ViewID{Epoch: 9}, next: [][]uint64{{}, {1, 2}}}).append(nil, t.node.replica.m.tag))
 	from := t.node.site.nodes[1].id
@@ -93,9 +128,13 @@ func FuzzRecord(f *testing.F) {
 			f.Add(frame[1:])
 		}
 	}
+	f.Add(t.reference())
 	f.Fuzz(func(tt *testing.T, data []byte) {
 		var fx Effects
 		r := t.replica(tt, &fx)
+		for _, m := range t.bodies() {
+			r.m.bulkIn(m)
+		}
 		r.m.inbound(data)
 		r.m.advance()
 	})
@@ -127,13 +166,19 @@ func FuzzControl(f *testing.F) {
 		c.vectors = []promiseRow{{src: 1, to: make([]promiseEntry, len(c.view.Members))}}
 		f.Add(c.append(nil))
 	}
+	for _, m := range t.bodies() {
+		f.Add(m.append(nil))
+	}
 	f.Fuzz(func(tt *testing.T, data []byte) {
 		var fx Effects
 		r := t.replica(tt, &fx)
 		r.controlIn(t.node.replica.m.view.Members[1], data)
-		if frame, ok := r.nextControl(); ok {
-			r.apply(&ring.Event{Kind: ring.Deliver, From: t.node.id, Pos: ring.Position{Counter: r.m.line.Counter, Seq: r.m.line.Seq + 1}, Frame: frame.Data})
+		for _, next := range []func() (ring.Frame, bool){r.nextControl, r.nextBulk} {
+			if frame, ok := next(); ok {
+				r.apply(&ring.Event{Kind: ring.Deliver, From: t.node.id, Pos: ring.Position{Counter: r.m.line.Counter, Seq: r.m.line.Seq + 1}, Frame: frame.Data})
+			}
 		}
+		r.bulkOut()
 	})
 }
 

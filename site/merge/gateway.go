@@ -412,7 +412,11 @@ func (r *Replica) released(n uint64, rec *record) Record {
 	for rest := rec.dests.Without(r.m.self); rest != 0; rest &= rest - 1 {
 		out.Dests = append(out.Dests, r.m.view.Members[rest.First()].Instance)
 	}
-	if len(out.Dests) > 0 {
+	switch {
+	case len(out.Dests) == 0:
+	case r.m.byReference(rec):
+		out.Data = rec.appendReference(make([]byte, 0, recordHeadBytes+128+8*len(rec.idx)), &r.m.view)
+	default:
 		out.Data = rec.append(make([]byte, 0, recordHeadBytes+64+8*len(rec.idx)+len(rec.data)), &r.m.view)
 	}
 	return out

@@ -11,6 +11,7 @@ func aHarshRun(seed uint64, off mutant) *world {
 	opt := plainOptions(3+int(seed%2), 1+int(seed/2%2))
 	opt.timing, opt.loss, opt.jitter = hasty, 0.5, 60*time.Millisecond
 	opt.scoped = func(g string) bool { return g == "site-d" }
+	opt.bulk = seed%2 == 0
 	w := newWorld(seed, opt, &hooks{off: off})
 	w.runUntil(20*time.Second, "sites meet", w.federated)
 	w.populate(2)

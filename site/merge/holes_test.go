@@ -115,6 +115,7 @@ func aTornRun(seed uint64, off mutant) *world {
 	opt := plainOptions(2, 3+int(seed%2))
 	opt.timing, opt.holes = hasty, 0.3
 	opt.scoped = func(g string) bool { return g == "site-d" }
+	opt.bulk = seed%2 == 0
 	w := newWorld(seed, opt, &hooks{off: off})
 	w.runUntil(20*time.Second, "sites meet", w.federated)
 	w.populate(2)

@@ -27,6 +27,8 @@ type imported struct {
 	idx, n uint64
 	t      int64
 	data   []byte
+	ref    int // the size of its body, if that went ahead
+	bodyKey
 }
 
 // add queues a record of the source at place src; the machine wants the one with index next.
@@ -97,12 +99,12 @@ func (im *importer) again() {
 	}
 }
 
-// backlog returns how many bytes have not been injected.
-func (im *importer) backlog() (n int) {
+// backlog returns how many bytes could be injected. may says of a record whether it may go.
+func (im *importer) backlog(may func(src int, it *imported) bool) (n int) {
 	for i := range im.sources {
 		s := &im.sources[i]
-		for _, it := range s.items[s.injected:] {
-			if n += len(it.data); n > 1<<20 {
+		for k := s.injected; k < len(s.items) && may(i, &s.items[k]); k++ {
+			if n += len(s.items[k].data); n > 1<<20 {
 				return n
 			}
 		}
@@ -111,12 +113,12 @@ func (im *importer) backlog() (n int) {
 }
 
 // next returns the frame of the next record, sources in turn.
-func (im *importer) next(a *arena) (ring.Frame, bool) {
+func (im *importer) next(a *arena, may func(src int, it *imported) bool) (ring.Frame, bool) {
 	for range im.sources {
 		im.turn = (im.turn + 1) % len(im.sources)
 		s := &im.sources[im.turn]
-		if s.injected < len(s.items) {
-			it := s.items[s.injected]
+		if s.injected < len(s.items) && may(im.turn, &s.items[s.injected]) {
+			it := &s.items[s.injected]
 			s.injected++
 			data := append(append(a.take(1+len(it.data)), byte(frameInbound)), it.data...)
 			return ring.Frame{Stream: importStream + uint64(im.turn), Service: membership.Agreed, Data: data}, true
@@ -143,7 +145,13 @@ func locate(data []byte, v *membership.SiteView, self, src int) (imported, error
 		return imported{}, errMisplaced
 	}
 	others := h.d.Without(src)
-	r.Bytes(8 * others.Rank(self))
+	rank := others.Rank(self)
+	r.Bytes(8 * rank)
 	it := imported{idx: r.Uint64(), n: h.n, t: h.t, data: data}
+	r.Bytes(8*(others.Len()-1-rank) + 2)
+	if r.Uint8()&recordRef != 0 {
+		it.ref = readSize(&r)
+		it.client, it.seq = membership.ReadClientID(&r), r.Uint64()
+	}
 	return it, r.Err()
 }

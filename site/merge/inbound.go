@@ -23,6 +23,9 @@ func (m *machine) inbound(data []byte) {
 	case r.t > m.clock+maxAhead+maxLead && !m.off(anyAhead):
 		return // injected again until the clock is there; whoever brings it knows whose fault that is (ahead.go)
 	}
+	if r.ref > 0 && !m.takeBody(r) {
+		return // injected again when the body is there
+	}
 	if r.t <= m.prom[r.src] && !m.off(noFault) { // I3
 		m.hold(m.off(noIdxGate) || m.off(noFloor), "Z4: T of an import is not above the promise")
 		m.breach(r.src, "record: deadline breaks a promise")

@@ -88,7 +88,7 @@ func (r *Replica) inherit(h heritage) {
 	}
 	m.voters = heirs
 	r.traceLineage(m.instance, "heir", heirs, h.voters)
-	m.survive(boots)
+	m.survive(boots, len(d.learners) > 0)
 	m.expect(d.present(), d.view.Previous)
 	if len(d.learners) > 0 && heirs[0] == r.cfg.Self {
 		d.outgoing = m.snapshot()

@@ -102,6 +102,12 @@ const (
 	oneSided                         // X6: a group view in the tail does not make a group one that has lost somebody
 	oldNews                          // X8: what link state says of each site's view counts as it comes
 	risingWish                       // N8: a newer view is wanted than any proposed, also by whom one of those will do
+	unsafeBody                       // B1a: bodies move before every member of the ring holds them
+	earlyRequest                     // B1b: a large message is accepted while destinations lack its body
+	noAsking                         // B1d: nobody asks for a body that a record waits for
+	keepGone                         // B1f: a body stays that its source does not have any more
+	anyWindow                        // B2a: any number of bodies of one source
+	firstCome                        // B2b: and no later one gives way
 	anyView                          // U3: a datagram of another view is delivered
 	datagramTwice                    // U4: one that comes again too
 	lastMutant

@@ -8,6 +8,9 @@ func TestNumbersOfKinds(t *testing.T) {
 	if got := [...]controlKind{controlPropose, controlFill, controlSync, controlReady, controlHave, controlDecline}; got != [...]controlKind{1, 2, 3, 4, 5, 6} {
 		t.Errorf("control messages have the numbers %v", got)
 	}
+	if got := [...]bulkKind{bulkOffer, bulkAsk, bulkPiece, bulkHeld, bulkGone}; got != [...]bulkKind{16, 17, 18, 19, 20} {
+		t.Errorf("messages about bodies have the numbers %v", got)
+	}
 	if got := [...]recordKind{kindData, kindJoin, kindLeave, kindDown, kindNodeDown, kindPrepare, kindPrepareAck, kindInterestOff, kindNodeLost}; got != [...]recordKind{1, 2, 3, 4, 5, 6, 7, 8, 9} {
 		t.Errorf("records have the numbers %v", got)
 	}

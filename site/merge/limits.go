@@ -1,13 +1,16 @@
 package merge
 
-import "time"
+import (
+	"time"
+
+	"ringway/membership"
+)
 
 // Constants of the protocol: all nodes of a federation agree on them.
 const (
 	// inlineMax is the largest body that travels inside a LocalSend. Larger ones
-	// cross the sender's ring first, so that a deadline does not include that. Between sites
-	// they travel in the record, and whatever is behind them in the stream waits
-	// (docs/decisions/0039).
+	// cross the sender's ring first, and then the way to other sites, so that a deadline does
+	// not include that (bulk.go).
 	inlineMax = 64 << 10
 	// maxAhead bounds how far a deadline may lie ahead of the clock.
 	maxAhead = int64(5 * time.Second)
@@ -33,6 +36,14 @@ const (
 	// the site for their LocalSend. More than one is rare: a client sends its
 	// next message only after the one before.
 	maxBodies = 8
+	// pieceBytes is the size of the pieces of a large body between sites: what is sent
+	// after one that has begun waits for no more.
+	pieceBytes = 32 << 10
+	// bulkWindow bounds the bodies of one source that a site takes before their records
+	// come: the largest message.
+	bulkWindow = membership.MaxMessageBytes
+	// maxAsk bounds the pieces that one message asks for.
+	maxAsk = 64
 	// fillPieceBytes is the size of the pieces of a Fill: large enough for one to be
 	// enough as a rule, far below what the overlay takes as one message.
 	fillPieceBytes = 256 << 10
@@ -83,6 +94,16 @@ const (
 	// ring. What does not fit is repeated.
 	maxControls     = 1024
 	maxControlBytes = 64 << 20
+	// bulkRepeat is after what time an Offer is made again, or that a body is held, and
+	// nothing came of it.
+	bulkRepeat = 500 * time.Millisecond
+	// maxBulkQueue and maxBulkBytes bound the messages about bodies that wait for the ring.
+	// What does not fit is asked for again.
+	maxBulkQueue = 2048
+	maxBulkBytes = 16 << 20
+	// maxFarBodies bounds the large bodies of one node that wait for other sites: there have
+	// to be some of maxBodies left for messages within the site.
+	maxFarBodies = maxBodies / 2
 	// fillWindow is how many pieces of a Fill are under way to one member.
 	fillWindow = 16
 	// keptPromises is how many of a source's latest promises are kept for a Fill: the

@@ -50,6 +50,7 @@ type machine struct {
 	mourning  bool                        // likewise: a group that has a view now may have lost somebody, as others know
 	lostLater []lostNode                  // lost while frozen: their records follow the install
 	bodies    map[membership.ClientID]*heldBody
+	transfers map[membership.InstanceID][]*transfer // by source
 
 	voters   []membership.NodeID          // the electorate, ascending
 	present  map[membership.NodeID]uint64 // the ring's members and their boots
@@ -100,7 +101,9 @@ type exportState struct {
 	trim   uint64
 	given  []int // bytes that were ever under way to each member, as far as this node knows
 	owed   []int // bytes under way to each member, as of the last sweep and later exports
-	maxT   int64 // highest accepted
+	// owedBulk is likewise what went ahead of its records.
+	owedBulk []int
+	maxT     int64 // highest accepted
 }
 
 // importState is what comes in.
@@ -174,11 +177,6 @@ type ownClient struct {
 	away   []sentAway // what a local message to the same groups may wait for; strict sessions have their joins and leaves there only
 }
 
-type heldBody struct {
-	seq  uint64
-	data []byte
-}
-
 type counters struct {
 	broken, imported, duplicate, dropped, deliveredCount, badFrames uint64
 }
@@ -204,6 +202,7 @@ func newMachine(cfg *Config, names *interner, instance membership.InstanceID, vi
 		groups: map[string]*group{}, preparing: map[*group]bool{}, where: map[membership.ClientID]groupSet{},
 		clients: map[membership.ClientID]*ownClient{}, nodes: map[membership.NodeID]attached{},
 		bodies: map[membership.ClientID]*heldBody{}, present: map[membership.NodeID]uint64{}, parted: map[membership.NodeID]bool{},
+		transfers: map[membership.InstanceID][]*transfer{},
 	}
 	m.reset(view)
 	return m
@@ -214,7 +213,7 @@ func (m *machine) reset(view membership.SiteView) {
 	n := len(view.Members)
 	self, _ := view.Index(m.instance)
 	m.viewState = viewState{view: view, self: self, tag: tagOf(view.ID, m.instance), doubled: doubled(&view)}
-	m.exportState = exportState{floor: lows(n), leads: make([]int64, n), outIdx: make([]uint64, n), given: make([]int, n), owed: make([]int, n), maxT: -1}
+	m.exportState = exportState{floor: lows(n), leads: make([]int64, n), outIdx: make([]uint64, n), given: make([]int, n), owed: make([]int, n), owedBulk: make([]int, n), maxT: -1}
 	m.importState = importState{inNext: make([]uint64, n), logNext: make([]uint64, n), prom: lows(n), w: lows(n),
 		waiting: make([][]heard, n), heldIn: make([][]*record, n), ahead: make([]map[uint64]*record, n), late: make([]int64, n), reading: make([]int64, n)}
 	m.orderState = orderState{line: m.line, h: -1, v: -1, wself: -1, maxDelivered: -1, maxArrived: -1, maxMoved: -1, delivered: record{t: -1},
@@ -225,6 +224,7 @@ func (m *machine) reset(view membership.SiteView) {
 		m.wanted = 0
 	}
 	m.skipT, m.samples = -1, nil
+	m.forgetTransfers()
 	for _, c := range m.clients {
 		c.last, c.away = -1, nil
 	}
@@ -285,13 +285,11 @@ func (m *machine) export(r *record) {
 	m.outN++
 	others := r.dests.Without(m.self)
 	r.idx = make([]uint64, 0, others.Len())
-	cost := r.cost()
 	for rest := others; rest != 0; rest &= rest - 1 {
 		i := rest.First()
 		r.idx = append(r.idx, m.outIdx[i])
 		m.outIdx[i]++
-		m.owed[i] += cost
-		m.given[i] += cost
+		m.given[i] += m.owe(i, r)
 		m.hold(r.t > m.floor[i] || m.off(noFloor), "Z4: T of an export is not above the floor")
 	}
 	m.maxT = max(m.maxT, r.t)

@@ -36,6 +36,7 @@ var mutants = []struct {
 	{"ackNoMaxT", ackNoMaxT, 1, crookedLife, sameView},
 	{"noOnT", noOnT, 1, crookedLife, sameView},
 	{"downEarly", downEarly, 1, suddenLife, afterDown},
+	{"unsafeBody", unsafeBody, 3, bodiesLife, leftTooSoon},
 	{"earlyReady", earlyReady, 3, meetingLife, leftTooSoon},
 }
 
@@ -82,6 +83,7 @@ var ownTests = map[string][]mutant{
 	"TestReadyAfterInstall":    {muteReady},
 	"TestNoGap":                {anyGap},
 	"TestAGap":                 {trustful},
+	"TestABodyThatWasDropped":  {noAsking},
 	"TestAHalfFormedRing":      {earlyLineage, outsideHeir},
 }
 
@@ -91,7 +93,7 @@ func howNoticed() map[string][]mutant {
 	for _, m := range mutants {
 		how[m.says.predicate] = append(how[m.says.predicate], m.off)
 	}
-	for _, r := range slices.Concat(orderRules, viewRules, datagramRules) {
+	for _, r := range slices.Concat(orderRules, viewRules, datagramRules, bodyRules) {
 		if r.off != 0 {
 			how["TestRules"] = append(how["TestRules"], r.off)
 		}
@@ -174,7 +176,7 @@ func mutantNames(t *testing.T) map[mutant]string {
 
 // TestScriptsAreClean runs the lives that were made for one mutant with all rules on.
 func TestScriptsAreClean(t *testing.T) {
-	for name, life := range map[string]func(uint64, mutant) *world{"meeting": meetingLife, "crooked": crookedLife, "sudden": suddenLife} {
+	for name, life := range map[string]func(uint64, mutant) *world{"meeting": meetingLife, "crooked": crookedLife, "sudden": suddenLife, "bodies": bodiesLife} {
 		t.Run(name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 5; seed++ {
 				report(t, seed, life(seed, 0))

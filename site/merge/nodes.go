@@ -104,8 +104,8 @@ func (m *machine) orderedOut(l lostNode, from int, n uint64) {
 func runOf(c membership.ClientID) lostNode { return lostNode{c.Node, uint32(c.Session >> 32)} }
 
 // survive is a decided lineage: of the attached nodes only those stay that are heirs
-// with the same boot (J7).
-func (m *machine) survive(heirs map[membership.NodeID]uint64) {
+// with the same boot (J7). learns: others get its state.
+func (m *machine) survive(heirs map[membership.NodeID]uint64, learns bool) {
 	var gone []lostNode
 	for id, at := range m.nodes {
 		if boot, ok := heirs[id]; !ok || boot != at.boot {
@@ -114,6 +114,9 @@ func (m *machine) survive(heirs map[membership.NodeID]uint64) {
 	}
 	slices.SortFunc(gone, func(a, b lostNode) int { return int(int64(a.node) - int64(b.node)) })
 	clear(m.bodies) // of a new ring nothing is kept that a learner lacks
+	if learns {
+		clear(m.transfers)
+	}
 	for _, l := range gone {
 		delete(m.nodes, l.node)
 	}

@@ -164,6 +164,7 @@ func (m *machine) sweep() {
 	}
 	m.sweepIn()
 	clear(m.owed)
+	clear(m.owedBulk)
 	for i, r := range m.held {
 		if r == nil {
 			continue
@@ -171,7 +172,7 @@ func (m *machine) sweep() {
 		done := r.t <= m.h
 		for rest := r.dests.Without(m.self); rest != 0; rest &= rest - 1 {
 			if x := rest.First(); m.w[x] < r.t && !m.off(dropOwn) {
-				m.owed[x] += r.cost()
+				m.owe(x, r)
 				done = false
 			}
 		}

@@ -32,6 +32,10 @@ func (n *simNode) heldByAll(pos ring.Position) bool {
 // told: so they hold what a site says of the change of a view, and for Ready a Tick that
 // shows it (S2, S3).
 func (k *checker) told(n *simNode, o *Control) {
+	if isBulk(o.Data) {
+		k.moved(n, o)
+		return
+	}
 	var c control
 	if err := c.read(o.Data); err != nil {
 		k.w.fail("%s sends a control message that does not decode: %v", n.name, err)
@@ -52,6 +56,35 @@ func (k *checker) told(n *simNode, o *Control) {
 	}
 	if pos == (ring.Position{}) || !n.heldByAll(pos) {
 		k.w.fail("control message %d left site %d before every node held what it rests on, at %v", c.kind, n.site.index, pos)
+	}
+}
+
+// moved: so they hold a body that is offered, sent or said to be here (B1a).
+func (k *checker) moved(n *simNode, o *Control) {
+	var b bulk
+	if err := b.read(o.Data); err != nil {
+		k.w.fail("%s sends a message about a body that does not decode: %v", n.name, err)
+		return
+	}
+	m := n.replica.m
+	var pos ring.Position
+	switch b.kind {
+	case bulkAsk, bulkGone:
+		return
+	case bulkHeld:
+		if t := m.transfer(b.to, b.bodyKey); t != nil && t.lacks == 0 {
+			pos = t.pos
+		}
+	default:
+		place, _ := m.view.Index(b.to)
+		if h := m.bodies[b.client]; h != nil && h.seq == b.seq {
+			pos = h.pos
+		} else if rec := m.heldWith(place, b.bodyKey); rec != nil {
+			pos = rec.pos
+		}
+	}
+	if pos == (ring.Position{}) || !n.heldByAll(pos) {
+		k.w.fail("message %d about a body left site %d before every node held that, at %v", b.kind, n.site.index, pos)
 	}
 }
 

@@ -102,6 +102,7 @@ func aWildRun(seed uint64, off mutant) *world {
 	opt := plainOptions(2+int(seed%3), 1+int(seed/3%3))
 	opt.timing = hasty
 	opt.scoped = func(g string) bool { return g == "site-d" }
+	opt.bulk = seed%2 == 0
 	w := newWorld(seed, opt, &hooks{off: off})
 	w.runUntil(20*time.Second, "sites meet", w.federated)
 	w.populate(2)

@@ -21,6 +21,7 @@ type proposer struct {
 	count    int       // queued requests
 	bytes    int
 	bodies   int // large bodies under way
+	far      int // of them, those that wait for other sites as well
 	slack    time.Duration
 	accepted uint64
 	rejected uint64
@@ -56,6 +57,7 @@ type item struct {
 	seq      uint64
 	numbered bool
 	bodySent bool
+	far      bool // and had to go to other sites when it was sent
 	prepares bool // a join that other sites must hear of first (J1)
 	away     bool // proposed in mode federated
 	bytes    int
@@ -133,7 +135,7 @@ func (p *proposer) remove(c *client, i int) {
 	p.bytes -= it.bytes
 	c.bytes -= it.bytes
 	if it.bodySent {
-		p.bodies--
+		p.bodyDone(it)
 		p.unblock() // somebody may wait for a large body to be through
 	}
 	if i < c.sent {
@@ -162,12 +164,46 @@ func (p *proposer) goBack(c *client, lost bool) {
 	if lost {
 		for i := range c.queue {
 			if c.queue[i].bodySent {
-				c.queue[i].bodySent = false
-				p.bodies--
+				p.bodyDone(&c.queue[i])
 			}
 		}
 	}
 	p.list(c)
+}
+
+// bodyDone: a large body is not under way any more.
+func (p *proposer) bodyDone(it *item) {
+	it.bodySent = false
+	if p.bodies--; it.far {
+		it.far = false
+		p.far--
+	}
+}
+
+// bodyRefused: there was no room for a body of this node, so it comes again. That is not
+// at once: the client waits until something changes.
+func (r *Replica) bodyRefused(b *body) {
+	p := &r.proposer
+	c := p.clients[membership.ClientID{Node: r.cfg.Self, Session: b.session}]
+	if c == nil {
+		return
+	}
+	for i := range c.queue {
+		if it := &c.queue[i]; it.bodySent && it.seq == b.seq {
+			p.bodyDone(it)
+		}
+	}
+}
+
+// awayBody says whether a large message still has to wait for its body to be at all
+// destinations (B1b).
+func (r *Replica) awayBody(c *client, it *item) bool {
+	h := r.m.bodies[c.id]
+	if h == nil || h.seq != it.seq {
+		return true
+	}
+	d, _ := r.m.destinations(it.Groups)
+	return !r.m.heldByAll(c.id, d) && !r.m.off(earlyRequest)
 }
 
 // answer is what became of a proposal.
@@ -327,14 +363,20 @@ func (r *Replica) proposeFor(now time.Duration, c *client) (ring.Frame, bool) {
 	f.seq = it.seq
 	if len(it.Data) > inlineMax {
 		if !it.bodySent {
-			if p.bodies >= maxBodies {
+			far := f.federated && r.cfg.Bulk
+			if p.bodies >= maxBodies || far && p.far >= maxFarBodies {
 				return frame, false
 			}
-			b := body{r.m.instance, c.id.Session, it.seq, it.Data}
-			it.bodySent = true
-			p.bodies++
+			b := body{r.m.instance, c.id.Session, it.seq, it.Groups, it.Data}
+			it.bodySent, it.far = true, far
+			if p.bodies++; far {
+				p.far++
+			}
 			frame.Data = b.append(make([]byte, 0, 32+len(it.Data)))
 			return frame, true
+		}
+		if f.federated && r.cfg.Bulk && r.awayBody(c, it) {
+			return frame, false
 		}
 		f.bodyRef, f.data = true, nil
 	}
@@ -451,11 +493,12 @@ func (r *Replica) plan(now time.Duration, c *client, f *localSend) bool {
 	if m.solo() || d.Without(m.self) == 0 && held <= m.v && above <= m.v || m.off(noHold) && f.kind == Send && d.Without(m.self) == 0 {
 		return true
 	}
-	if m.frozen() || f.kind == Send && !r.credit(d, f.groups) {
+	large := r.cfg.Bulk && len(f.data) > inlineMax
+	if m.frozen() || f.kind == Send && !r.credit(d, f.groups) || large && !r.bulkCredit(d, len(f.data)) {
 		return false
 	}
 	f.federated = true
-	if f.kind == Send {
+	if f.kind == Send && !large {
 		r.charge(d, len(f.data))
 	}
 	lead := int64(0)

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"errors"
 	"fmt"
 
 	"ringway/internal/wire"
@@ -54,6 +55,7 @@ type record struct {
 
 	pos ring.Position // own: where it was accepted
 	raw []byte        // of another site: as it came, to be handed on in a Fill
+	ref int           // of another site: the size of its body, if raw has only a reference
 }
 
 // ordered says whether the record is delivered by its key.
@@ -86,20 +88,30 @@ const (
 	recordRejoin
 	recordFirst
 	recordLast
+	recordRef // the size of the body stands here, and the body went ahead (B1c)
 )
 
-// append encodes the record for other sites; m's source is at place r.src of v.
+// append encodes the record for other sites; its source is at place r.src of v.
 func (r *record) append(b []byte, v *membership.SiteView) []byte {
+	return r.appendRest(r.appendHead(b, v), false)
+}
+
+// appendReference encodes it without its body.
+func (r *record) appendReference(b []byte, v *membership.SiteView) []byte {
+	return r.appendRest(r.appendHead(b, v), true)
+}
+
+func (r *record) appendHead(b []byte, v *membership.SiteView) []byte {
 	b = wire.AppendUint64(v.ID.Append(b), uint64(v.Members[r.src].Instance))
 	b = wire.AppendInt64(wire.AppendUint64(b, r.n), r.t)
 	b = wire.AppendUint64(b, uint64(r.dests))
 	for _, i := range r.idx {
 		b = wire.AppendUint64(b, i)
 	}
-	return r.appendRest(b)
+	return b
 }
 
-func (r *record) appendRest(b []byte) []byte {
+func (r *record) appendRest(b []byte, ref bool) []byte {
 	flags := byte(0)
 	if r.discard {
 		flags |= recordDiscard
@@ -113,12 +125,21 @@ func (r *record) appendRest(b []byte) []byte {
 	if r.last {
 		flags |= recordLast
 	}
+	if ref {
+		flags |= recordRef
+	}
 	b = append(b, byte(r.kind), byte(r.service), flags)
+	if ref {
+		b = wire.AppendUint32(b, uint32(len(r.data)))
+	}
 	switch r.kind {
 	case kindData, kindJoin, kindLeave, kindDown:
 		b = wire.AppendUint64(r.client.Append(b), r.seq)
 		b = append(wire.AppendString(b, r.name), r.hint[:]...)
 		b = appendGroups(b, r.groups)
+		if ref {
+			return b
+		}
 		return append(b, r.data...)
 	case kindNodeDown, kindNodeLost:
 		return wire.AppendUint32(wire.AppendUint32(b, uint32(r.node)), r.boot)
@@ -195,6 +216,9 @@ func (r *record) readRest(in *wire.Reader, names *interner) {
 	flags := in.Uint8()
 	r.discard, r.rejoin = flags&recordDiscard != 0, flags&recordRejoin != 0
 	r.first, r.last = flags&recordFirst != 0, flags&recordLast != 0
+	if flags&recordRef != 0 {
+		r.ref = readSize(in)
+	}
 	switch r.kind {
 	case kindData, kindJoin, kindLeave, kindDown:
 		r.client, r.seq = membership.ReadClientID(in), in.Uint64()
@@ -223,6 +247,8 @@ func (r *record) readRest(in *wire.Reader, names *interner) {
 func (r *record) check(in *wire.Reader) {
 	switch {
 	case in.Err() != nil:
+	case r.ref > 0 && (r.kind != kindData || len(r.data) > 0):
+		in.Fail(errNoBody)
 	case r.kind == kindData && !r.service.Valid():
 		in.Fail(fmt.Errorf("record: service %d", r.service))
 	case r.kind >= kindPrepare && r.kind <= kindInterestOff || r.kind == kindJoin || r.kind == kindLeave:
@@ -230,6 +256,21 @@ func (r *record) check(in *wire.Reader) {
 			in.Fail(fmt.Errorf("record of kind %d names %d groups", r.kind, len(r.groups)))
 		}
 	}
+}
+
+// errNoBody says that a record has a reference where its body belongs, or both.
+var errNoBody = errors.New("record: a reference where none belongs")
+
+// full is a record of another site as it would have come with its body.
+func (r *record) full() []byte {
+	if r.ref == 0 {
+		return r.raw
+	}
+	const refBytes = 4
+	flags := recordHeadBytes + 8*r.dests.Without(r.src).Len() + 2
+	b := append(make([]byte, 0, len(r.raw)-refBytes+len(r.data)), r.raw[:flags]...)
+	b = append(b, r.raw[flags]&^recordRef)
+	return append(append(b, r.raw[flags+1+refBytes:]...), r.data...)
 }
 
 const memberBytes = membership.ClientIDBytes + 1

@@ -14,6 +14,7 @@ import (
 const (
 	controlStream = ^uint64(0)
 	importStream  = ^uint64(0) - membership.MaxSites - 1
+	bulkStream    = importStream - 1
 )
 
 // A Replica is one node's part of its site: the replicated machine and what the node
@@ -33,6 +34,7 @@ type Replica struct {
 	views    viewProposer
 	exchange exchange
 	witness  witness
+	bulk     bulkDesk
 
 	datagrams datagrams
 
@@ -48,6 +50,7 @@ type Replica struct {
 	base       timeBase
 	sleep      sleep
 	fair       bool // whose turn it is: imports or clients
+	bulky      bool // and whether pieces of bodies have theirs before
 	importDue  time.Duration
 	badFrames  uint64
 	faults     uint64
@@ -62,6 +65,7 @@ func New(cfg Config) *Replica {
 	r.views.peers = newPeers()
 	r.gateway.tickDue, r.gateway.promiseDue, r.views.due, r.exchange.due = noTime, noTime, noTime, noTime
 	r.views.needed, r.views.frozen = noTime, noTime
+	r.bulk.due = noTime
 	if r.cfg.Timing == (Timing{}) {
 		r.cfg.Timing = DefaultTiming
 	}
@@ -88,6 +92,7 @@ func (r *Replica) end() {
 			r.release()
 			r.promiseOut()
 			r.exchangeOut()
+			r.bulkOut()
 		} else {
 			m.samples = m.samples[:0]
 		}
@@ -272,9 +277,11 @@ func (r *Replica) apply(ev *ring.Event) {
 		err = m.spareIn(&in)
 	case frameBody:
 		b := &body{}
-		if err = b.read(&in); err == nil {
-			m.body(ev.From, b)
+		if err = b.read(&in, &r.names); err == nil && !m.body(ev.From, b) && own {
+			r.bodyRefused(b)
 		}
+	case frameBulk:
+		err = r.applyBulk(in.Rest())
 	default:
 		err = errKind
 	}
@@ -353,6 +360,7 @@ func (r *Replica) viewChanged() {
 	r.importer = importer{sources: make([]source, len(m.view.Members))}
 	r.witness = witness{}
 	r.gatewayReset()
+	r.bulk.offers, r.bulk.needs = nil, nil
 	r.exchange.viewChanged(m.view.ID)
 	r.views.waiting = nil
 	r.views.slow, r.views.wasWhole = slowWatch{}, m.whole()

@@ -488,7 +488,7 @@ func (d *desk) independent(also ...string) string {
 }
 
 func TestRules(t *testing.T) {
-	for _, r := range slices.Concat(orderRules, viewRules, datagramRules) {
+	for _, r := range slices.Concat(orderRules, viewRules, datagramRules, bodyRules) {
 		t.Run(r.name, func(t *testing.T) {
 			if wrong := r.script(newDesk(t, 0)); wrong != "" {
 				t.Errorf("with the rule: %s", wrong)

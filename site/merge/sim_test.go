@@ -27,6 +27,7 @@ var simGroups = []string{"a", "b", "c", "site-d"}
 func aRun(seed uint64, off mutant, faults bool) *world {
 	opt := plainOptions(2+int(seed%2), 2+int(seed/2%2))
 	opt.scoped = func(g string) bool { return g == "site-d" }
+	opt.bulk = seed%3 == 1
 	w := newWorld(seed, opt, &hooks{off: off})
 	early := seed%3 == 0 // clients that are there before the sites meet
 	if early {
@@ -97,6 +98,9 @@ func (w *world) act(c *simClient, live []*simClient) {
 		if h := simGroups[w.rng.IntN(len(simGroups))]; h != g {
 			c.send(membership.Agreed, g, h)
 		}
+	case k < 44 && w.opt.bulk:
+		services := []membership.Service{membership.FIFO, membership.Agreed, membership.Safe}
+		c.sendLarge(services[w.rng.IntN(3)], inlineMax+1+w.rng.IntN(5*pieceBytes), g)
 	default:
 		services := []membership.Service{membership.Reliable, membership.FIFO, membership.Causal, membership.Agreed, membership.Agreed, membership.Safe}
 		for range 1 + w.rng.IntN(3) {
@@ -160,6 +164,9 @@ func (w *world) lastRound() {
 	for _, n := range w.nodes {
 		if n.up && n.replica.Status().Held > 8 {
 			w.fail("%s still holds %d records", n.name, n.replica.Status().Held)
+		}
+		if m := n.replica.m; n.up && len(m.bodies)+len(m.transfers) > 0 {
+			w.fail("%s still has %d bodies of clients, and bodies of %d sites", n.name, len(m.bodies), len(m.transfers))
 		}
 	}
 }

@@ -142,7 +142,15 @@ func TestLocalTrafficDoesNotFeelTheWAN(t *testing.T) {
 // TestLargeMessages sends bodies that cross the ring before their requests, local and
 // federated, in between small ones.
 func TestLargeMessages(t *testing.T) {
-	w := newWorld(1, plainOptions(2, 2), nil)
+	for _, bulk := range []bool{false, true} {
+		largeMessages(t, bulk)
+	}
+}
+
+func largeMessages(t *testing.T, bulk bool) {
+	opt := plainOptions(2, 2)
+	opt.bulk = bulk
+	w := newWorld(1, opt, nil)
 	w.runUntil(20*time.Second, "sites meet", w.federated)
 	a, b, c := w.sites[0].nodes[0].connect("a"), w.sites[0].nodes[1].connect("b"), w.sites[1].nodes[0].connect("c")
 	b.join("near")
@@ -153,11 +161,8 @@ func TestLargeMessages(t *testing.T) {
 	var sent []*message
 	for k := range 12 {
 		group := []string{"near", "wide"}[k%2]
-		m := a.note([]membership.Service{membership.FIFO, membership.Agreed, membership.Safe}[k%3], group)
-		data := make([]byte, []int{10, inlineMax + 1, 300_000}[k/2%3])
-		copy(data, fmt.Sprintf("%d ", m.id))
-		a.submit(Request{Kind: Send, Service: m.service, Groups: m.groups, Data: data})
-		sent = append(sent, m)
+		service := []membership.Service{membership.FIFO, membership.Agreed, membership.Safe}[k%3]
+		sent = append(sent, a.sendLarge(service, []int{10, inlineMax + 1, 300_000}[k/2%3], group))
 	}
 	w.runUntil(20*time.Second, "nothing under way", w.quiet)
 	w.run(w.now + time.Second)

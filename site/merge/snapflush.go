@@ -114,7 +114,7 @@ func (m *machine) readHeldIn(r *wire.Reader, src int) {
 		if r.Err() != nil {
 			return
 		}
-		if err != nil || rec == nil || rec.src != src {
+		if err != nil || rec == nil || rec.src != src || rec.ref > 0 {
 			r.Fail(errors.New("held record does not belong to its source"))
 			return
 		}

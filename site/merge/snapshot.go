@@ -113,7 +113,7 @@ func (m *machine) appendStreams(b []byte) []byte {
 	for src, in := range m.heldIn {
 		b = wire.AppendUint32(b, uint32(len(in)))
 		for _, r := range in {
-			b = wire.AppendBlob(wire.AppendBool(b, m.ahead[src][r.at] == r), r.raw)
+			b = wire.AppendBlob(wire.AppendBool(b, m.ahead[src][r.at] == r), r.full())
 		}
 		ahead := slices.Sorted(maps.Keys(m.ahead[src]))
 		b = appendUints(wire.AppendUint32(b, uint32(len(ahead))), ahead)
@@ -139,7 +139,7 @@ func (m *machine) readStreams(r *wire.Reader) {
 		if r.Bool() {
 			rec = m.readState(r)
 			for rest, i := rec.dests.Without(m.self), 0; rest != 0 && i < len(rec.idx); rest, i = rest&(rest-1), i+1 {
-				m.owed[rest.First()] += rec.cost()
+				m.owe(rest.First(), rec)
 			}
 		}
 		m.held = append(m.held, rec)
@@ -177,7 +177,7 @@ func (r *record) appendState(b []byte) []byte {
 	b = appendPosition(wire.AppendUint64(b, uint64(r.dests)), r.pos)
 	b = append(wire.AppendUint64(b, r.at), byte(len(r.idx)))
 	b = appendUints(b, r.idx)
-	return wire.AppendBlob(b, r.appendRest(nil))
+	return wire.AppendBlob(b, r.appendRest(nil, false))
 }
 
 func (m *machine) readState(in *wire.Reader) *record {
@@ -197,6 +197,8 @@ func (m *machine) readState(in *wire.Reader) *record {
 	if in.Err() == nil {
 		if r.readRest(&rest, m.names); rest.Err() != nil {
 			in.Fail(rest.Err())
+		} else if r.ref > 0 {
+			in.Fail(errNoBody)
 		}
 	}
 	return r

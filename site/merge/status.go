@@ -41,6 +41,7 @@ type Status struct {
 	Evicted             uint64 // slow sites that this node asked for a view without
 	Slack               int64  // nanoseconds put on top of deadlines
 	Datagrams           DatagramCounters
+	Bulk                BulkCounters
 
 	Sources []SourceStatus // the other members of the view
 }

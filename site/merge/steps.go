@@ -137,7 +137,7 @@ func (r *Replica) Wake(now time.Duration, fx *Effects) {
 		r.askAttach()
 	}
 	r.end()
-	if r.importDue != noTime && r.importer.backlog() > 0 {
+	if r.importDue != noTime && r.importer.backlog(r.bodyThere) > 0 {
 		fx.Kick = true
 	}
 }
@@ -148,7 +148,7 @@ func (r *Replica) Deadline() (time.Duration, bool) {
 		return noTime, false
 	}
 	due := noTime
-	for _, at := range []time.Duration{r.views.due, r.exchange.due, r.askDue, r.importDue, r.gateway.promiseDue, r.futureTick()} {
+	for _, at := range []time.Duration{r.views.due, r.exchange.due, r.askDue, r.importDue, r.bulk.due, r.gateway.promiseDue, r.futureTick()} {
 		if at != noTime && (due == noTime || at < due) {
 			due = at
 		}
@@ -191,7 +191,7 @@ func (r *Replica) Backlog() int {
 	if r.wantsToAsk() || r.witness.said < len(r.witness.breaches) {
 		n += small
 	}
-	n += r.exchange.queue.bytes + r.importer.backlog() + r.datagrams.bytes
+	n += r.exchange.queue.bytes + r.bulk.queue.bytes + r.importer.backlog(r.bodyThere) + r.datagrams.bytes
 	if r.attached {
 		n += r.proposer.backlog()
 	}
@@ -242,9 +242,13 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 	if f, ok := r.nextDatagram(true); ok {
 		return f, true
 	}
-	r.fair = !r.fair
-	if r.fair {
-		if f, ok := r.importer.next(&r.proposer.arena); ok {
+	if r.fair = !r.fair; r.fair {
+		if r.bulky = !r.bulky; r.bulky {
+			if f, ok := r.nextBulk(); ok {
+				return f, true
+			}
+		}
+		if f, ok := r.importer.next(&r.proposer.arena, r.bodyThere); ok {
 			return f, true
 		}
 	}
@@ -253,10 +257,13 @@ func (r *Replica) Next(now time.Duration, room int) (ring.Frame, bool) {
 			return f, true
 		}
 	}
-	if f, ok := r.importer.next(&r.proposer.arena); ok {
+	if f, ok := r.importer.next(&r.proposer.arena, r.bodyThere); ok {
 		return f, true
 	}
-	return r.nextDatagram(false)
+	if f, ok := r.nextDatagram(false); ok {
+		return f, true
+	}
+	return r.nextBulk()
 }
 
 // ask is this node's Attach, or its Bump while the instance's view is older than what
@@ -299,6 +306,7 @@ func (r *Replica) Status() Status {
 	s.Delivered, s.Imported, s.Duplicate, s.Dropped, s.Broken = m.deliveredCount, m.imported, m.duplicate, m.dropped, m.broken
 	s.BadFrames += m.badFrames
 	s.Datagrams = r.datagrams.count
+	s.Bulk = r.bulk.count
 	s.Ticks, s.Evicted = m.ticks, r.views.evicted
 	for i, x := range m.view.Members {
 		if i != m.self {

@@ -131,16 +131,11 @@ func (s *simSite) pull(gw *simNode, from *simSite, id membership.LogID) {
 		return
 	}
 	f.flying++
-	f.last = max(f.last, s.w.now+s.w.way(from.index, s.index))
-	if s.w.opt.rate != nil {
-		if rate := s.w.opt.rate(from.index, s.index); rate > 0 {
-			bytes := 0
-			for _, data := range batch.Records {
-				bytes += len(data)
-			}
-			f.last += time.Duration(bytes) * time.Second / time.Duration(rate)
-		}
+	bytes := 0
+	for _, data := range batch.Records {
+		bytes += len(data)
 	}
+	f.last = max(f.last, s.w.link(from.index, s.index).through(bytes)+s.w.way(from.index, s.index))
 	s.w.after(f.last-s.w.now, func() {
 		f.flying--
 		if s.feeds[key] != f || !gw.up {
@@ -192,12 +187,82 @@ func (s *simSite) broadcast(n *simNode, data []byte) {
 	}
 }
 
+// A simLink is a link of so many bytes a second. What is sent by the class of bodies' pieces
+// waits until nothing else does.
+type simLink struct {
+	w    *world
+	k    [2]int        // from, to
+	busy time.Duration // until when
+	low  []lowPiece
+	at   time.Duration // when the first of low is looked at; zero: none is
+}
+
+type lowPiece struct {
+	bytes int
+	f     func()
+}
+
+func (w *world) link(from, to int) *simLink {
+	k := [2]int{from, to}
+	l := w.links[k]
+	if l == nil {
+		l = &simLink{w: w, k: k}
+		w.links[k] = l
+	}
+	return l
+}
+
+// through is when so many bytes have gone into the link.
+func (l *simLink) through(bytes int) time.Duration {
+	rate := 0
+	if l.w.opt.rate != nil {
+		rate = l.w.opt.rate(l.k[0], l.k[1])
+	}
+	if rate == 0 {
+		return l.w.now
+	}
+	l.busy = max(l.busy, l.w.now) + time.Duration(bytes)*time.Second/time.Duration(rate)
+	return l.busy
+}
+
+// behind calls f when a piece has gone into the link, behind all else.
+func (l *simLink) behind(bytes int, f func()) {
+	if l.low = append(l.low, lowPiece{bytes, f}); l.at == 0 {
+		l.pump()
+	}
+}
+
+func (l *simLink) pump() {
+	l.at = 0
+	if len(l.low) == 0 {
+		return
+	}
+	if l.busy > l.w.now {
+		l.at = l.busy
+		l.w.after(l.busy-l.w.now, l.pump)
+		return
+	}
+	p := l.low[0]
+	l.low = l.low[1:]
+	l.at = max(l.through(p.bytes), l.w.now+1)
+	l.w.after(l.at-l.w.now, func() {
+		p.f()
+		l.pump()
+	})
+}
+
 func (s *simSite) control(from membership.InstanceID, c Control) {
 	for _, t := range s.w.sites {
 		if t.id != c.To.Site || s.w.rng.Float64() < s.w.opt.loss/2 || s.w.dropControl != nil && s.w.dropControl(s.index, t.index, controlKind(c.Data[0])) {
 			continue
 		}
-		s.w.after(s.w.way(s.index, t.index), func() {
+		send := func(f func()) { s.w.after(s.w.way(s.index, t.index), f) }
+		if c.Bulk {
+			send = func(f func()) {
+				s.w.link(s.index, t.index).behind(len(c.Data), func() { s.w.after(s.w.way(s.index, t.index), f) })
+			}
+		}
+		send(func() {
 			gws := t.gatewaysOf(c.To.Instance)
 			if len(gws) == 0 || !s.w.linked(s.index, t.index) {
 				return

@@ -3,8 +3,10 @@ package merge
 import (
 	"container/heap"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"ringway/membership"
@@ -22,6 +24,7 @@ type world struct {
 	sites   []*simSite
 	nodes   map[membership.NodeID]*simNode
 	cut     map[[2]int]bool
+	links   map[[2]int]*simLink
 	stuck   map[[2]int]bool // from one site to another: records do not come
 	faults  []string
 	check   *checker
@@ -46,6 +49,7 @@ type options struct {
 	timing                 Timing
 	slowAfter              func(string) time.Duration
 	holes                  float64 // of what is sent in a ring: comes later, if at all
+	bulk                   bool    // bodies go ahead of their records
 	datagrams              bool
 	lost                   float64 // of them
 	unchecked              bool    // nobody looks at what machines and clients say, which takes most of the time
@@ -164,7 +168,7 @@ type simNode struct {
 }
 
 func newWorld(seed uint64, opt options, h *hooks) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), opt: opt, nodes: map[membership.NodeID]*simNode{}, cut: map[[2]int]bool{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), opt: opt, nodes: map[membership.NodeID]*simNode{}, cut: map[[2]int]bool{}, links: map[[2]int]*simLink{}}
 	w.check = newChecker(w)
 	if h == nil {
 		h = &hooks{}
@@ -205,7 +209,8 @@ func (n *simNode) start() {
 	w := n.w
 	n.boot = w.rng.Uint64() | 1
 	cfg := Config{Self: n.id, Site: n.site.id, Boot: n.boot, Nodes: map[membership.NodeID]membership.SiteID{}, StartUnix: 1_700_000_000,
-		SiteScoped: w.opt.scoped, Timing: w.opt.timing, SlowAfter: w.opt.slowAfter, Datagrams: w.opt.datagrams, Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
+		SiteScoped: w.opt.scoped, Timing: w.opt.timing, SlowAfter: w.opt.slowAfter, Bulk: w.opt.bulk, Datagrams: w.opt.datagrams,
+		Trace: func(e *TraceEvent) { w.check.trace(n, e) }, hooks: w.hooks}
 	for _, s := range w.sites {
 		cfg.Sites = append(cfg.Sites, s.id)
 		for _, x := range s.nodes {
@@ -359,7 +364,7 @@ func (s *simSite) compare(n *simNode) {
 		return
 	}
 	key := [2]uint64{n.ring.id.Counter<<32 | uint64(n.handed), uint64(m.instance)}
-	digest := string(m.snapshot())
+	digest := string(m.snapshot()) + m.bulkDigest()
 	if other, ok := s.digests[key]; ok && other != digest {
 		s.w.fail("Z8: nodes of site %d differ at %d/%d", s.index, n.ring.id.Counter, n.handed)
 	}
@@ -367,6 +372,21 @@ func (s *simSite) compare(n *simNode) {
 	if len(s.digests) > 256 {
 		clear(s.digests)
 	}
+}
+
+// bulkDigest tells what of bodies nodes have to have alike, which no snapshot has.
+func (m *machine) bulkDigest() string {
+	var b strings.Builder
+	for _, x := range m.view.Members {
+		for _, t := range m.transfers[x.Instance] {
+			fmt.Fprint(&b, t.bodyKey, t.size, t.order, t.there, t.lacks, t.pos)
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(m.bodies), membership.ClientID.Compare) {
+		h := m.bodies[id]
+		fmt.Fprint(&b, id, h.seq, h.groups, len(h.data), h.pos, h.holds)
+	}
+	return b.String()
 }
 
 func (n *simNode) event(e *ring.Event) {
