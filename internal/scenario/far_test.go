@@ -52,13 +52,14 @@ type far struct {
 	from, to *client.Conn
 	other    *client.Conn // at the sender's site
 	phase    byte         // of the test: what an earlier one has left does not count
+	began    time.Time    // messages have the time since then
 }
 
 func newFar(t *testing.T) *far {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
-	x := &far{T: t, ctx: ctx}
+	x := &far{T: t, ctx: ctx, began: time.Now()}
 	file := filepath.Join(t.TempDir(), "far.toml")
 	x.must(os.WriteFile(file, []byte(farTopology), 0o600))
 	var err error
@@ -110,7 +111,7 @@ func (x *far) until(c *client.Conn, done func(client.Event) bool) {
 func (x *far) stream(from *client.Conn, service client.Service, count, size int, interval time.Duration) {
 	began := time.Now()
 	for i := range count {
-		data := append(binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(time.Now().UnixNano())), x.phase)
+		data := append(binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(time.Since(x.began))), x.phase)
 		if from.Send(x.ctx, client.Message{Service: service, SelfDiscard: true, Groups: []string{"g"}, Data: data[:size]}) != nil {
 			return
 		}
@@ -144,8 +145,8 @@ func (x *far) receive(sending func()) delays {
 		if !ok || m.Data[8] != x.phase {
 			return false
 		}
-		sent := time.Unix(0, int64(binary.LittleEndian.Uint64(m.Data)))
-		d[m.Service] = append(d[m.Service], time.Since(sent))
+		sent := time.Duration(binary.LittleEndian.Uint64(m.Data))
+		d[m.Service] = append(d[m.Service], time.Since(x.began)-sent)
 		return m.Service == client.Safe
 	})
 	for _, list := range d {
