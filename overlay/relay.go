@@ -286,8 +286,8 @@ func (c *core) controlCame(from *lane, m controlMessage) {
 	c.route(m)
 }
 
-func (m *controlMessage) purpose() pki.Purpose {
-	if m.Bulk {
+func (c *controlMessage) purpose() pki.Purpose {
+	if c.Bulk {
 		return pki.Bulk
 	}
 	return pki.Control
