@@ -84,31 +84,3 @@ func TestBulkGivesWay(t *testing.T) {
 		}
 	})
 }
-
-// TestBulkByLanes prints what lanes bring on a path of 50 ms and 200 Mbit/s.
-func TestBulkByLanes(t *testing.T) {
-	if *lanesFor == 0 {
-		t.Skip("a measurement: -lanes.for=20s")
-	}
-	for _, loss := range []float64{0, 0.001, 0.01} {
-		for _, lanes := range []int{1, 8} {
-			t.Run(fmt.Sprintf("loss %.1f %%, up to %d lanes", 100*loss, lanes), func(t *testing.T) {
-				inMesh(t, "ab", 1, map[string]time.Duration{"a-b": 25 * time.Millisecond}, func(m *mesh) {
-					m.plug = func(_ string, cfg *Config) { cfg.Lanes = lanes }
-					m.link("a-b", func(w *memWay) { w.loss, w.rate, w.queue = loss, 25_000_000, 50*time.Millisecond })
-					m.all().converged()
-					a, to := m.gate["a-1"], sourceOf(m.gate["b-1"])
-					piece := make([]byte, 32<<10)
-					before := a.Status().Links[0].BytesSent
-					for end := time.Now().Add(*lanesFor); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-						for a.Status().Links[0].BulkBytes < 4<<20 && a.Bulk(to, piece) {
-							time.Sleep(time.Millisecond / 2)
-						}
-					}
-					sent := a.Status().Links[0].BytesSent - before
-					t.Logf("%.0f Mbit/s over %d lanes", float64(sent)*8/1e6/lanesFor.Seconds(), a.Status().Links[0].Lanes)
-				})
-			})
-		}
-	}
-}

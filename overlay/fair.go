@@ -51,6 +51,18 @@ func (q *fair[T]) next() (x T, ok bool) {
 	return x, true
 }
 
+// round takes a round of them, in turn. It says whether there may be more.
+func (q *fair[T]) round() (list []T, more bool) {
+	for len(list) < noteRound {
+		x, ok := q.next()
+		if !ok {
+			return list, false
+		}
+		list = append(list, x)
+	}
+	return list, true
+}
+
 func (q *fair[T]) empty() bool { return len(q.turns) == 0 }
 
 // behindFirst is a list without its first, which is forgotten.

@@ -65,12 +65,17 @@ const promiseHeaderBytes = 31 + stampBytes
 
 // text is what the origin signs.
 func (p *promise) text() []byte {
-	b := make([]byte, 0, 28+len(p.Data))
-	b = wire.AppendUint32(b, uint32(p.Origin))
-	b = wire.AppendUint64(b, uint64(p.Instance))
-	b = wire.AppendUint64(b, p.Incarnation)
-	b = wire.AppendUint64(b, p.Number)
-	return append(b, p.Data...)
+	return signedText(p.Origin, p.Instance, p.Incarnation, p.Number, p.Data)
+}
+
+// signedText is what a gateway signs of what it sends as datagrams; each kind for a purpose of its own.
+func signedText(origin membership.NodeID, instance membership.InstanceID, incarnation, number uint64, data []byte) []byte {
+	b := make([]byte, 0, 28+len(data))
+	b = wire.AppendUint32(b, uint32(origin))
+	b = wire.AppendUint64(b, uint64(instance))
+	b = wire.AppendUint64(b, incarnation)
+	b = wire.AppendUint64(b, number)
+	return append(b, data...)
 }
 
 // append appends p without the byte or header that goes before it.

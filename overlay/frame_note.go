@@ -27,12 +27,7 @@ type note struct {
 
 // text is what the origin signs.
 func (n *note) text() []byte {
-	b := make([]byte, 0, 28+len(n.Data))
-	b = wire.AppendUint32(b, uint32(n.Origin))
-	b = wire.AppendUint64(b, uint64(n.Instance))
-	b = wire.AppendUint64(b, n.Incarnation)
-	b = wire.AppendUint64(b, n.Number)
-	return append(b, n.Data...)
+	return signedText(n.Origin, n.Instance, n.Incarnation, n.Number, n.Data)
 }
 
 const (

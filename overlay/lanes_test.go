@@ -118,25 +118,46 @@ func (m *mesh) more(t *testing.T, count uint64) {
 	}
 }
 
-// TestThroughputByLanes prints what lanes bring on a path of 50 ms and 200 Mbit/s.
+// TestThroughputByLanes prints what lanes bring on a path of 50 ms and 200 Mbit/s, to records and
+// to pieces of large bodies.
 func TestThroughputByLanes(t *testing.T) {
 	if *lanesFor == 0 {
 		t.Skip("a measurement: -lanes.for=20s")
 	}
-	for _, loss := range []float64{0, 0.001, 0.01} {
-		for _, lanes := range []int{1, 8} {
-			t.Run(fmt.Sprintf("loss %.1f %%, up to %d lanes", 100*loss, lanes), func(t *testing.T) {
-				inMesh(t, "ab", 1, map[string]time.Duration{"a-b": 25 * time.Millisecond}, func(m *mesh) {
-					m.plug = func(_ string, cfg *Config) { cfg.Lanes = lanes }
-					m.link("a-b", func(w *memWay) { w.loss, w.rate, w.queue = loss, 25_000_000, 50*time.Millisecond })
-					m.all().converged()
-					m.pull("a")
-					rate := m.flood(*lanesFor, 8<<10)
-					t.Logf("%.0f Mbit/s over %d lanes", rate*8/1e6, m.gate["b-1"].Status().Links[0].Lanes)
+	for what, flood := range map[string]func(*mesh) float64{
+		"records": func(m *mesh) float64 {
+			m.pull("a")
+			return m.flood(*lanesFor, 8<<10)
+		},
+		"bodies": func(m *mesh) float64 { return m.floodBulk(*lanesFor, 32<<10) },
+	} {
+		for _, loss := range []float64{0, 0.001, 0.01} {
+			for _, lanes := range []int{1, 8} {
+				t.Run(fmt.Sprintf("%s, loss %.1f %%, up to %d lanes", what, 100*loss, lanes), func(t *testing.T) {
+					inMesh(t, "ab", 1, map[string]time.Duration{"a-b": 25 * time.Millisecond}, func(m *mesh) {
+						m.plug = func(_ string, cfg *Config) { cfg.Lanes = lanes }
+						m.link("a-b", func(w *memWay) { w.loss, w.rate, w.queue = loss, 25_000_000, 50*time.Millisecond })
+						m.all().converged()
+						rate := flood(m)
+						t.Logf("%.0f Mbit/s over %d lanes", rate*8/1e6, m.gate["a-1"].Status().Links[0].Lanes)
+					})
 				})
-			})
+			}
 		}
 	}
+}
+
+// floodBulk has pieces of so many bytes wait at the link from a to b for a while. It returns how many
+// bytes a second went over that.
+func (m *mesh) floodBulk(long time.Duration, size int) float64 {
+	a, to, piece := m.gate["a-1"], sourceOf(m.gate["b-1"]), make([]byte, size)
+	before := a.Status().Links[0].BytesSent
+	for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for a.Status().Links[0].BulkBytes < 4<<20 && a.Bulk(to, piece) {
+			time.Sleep(time.Millisecond / 2)
+		}
+	}
+	return float64(a.Status().Links[0].BytesSent-before) / long.Seconds()
 }
 
 // TestTurnIsTakenOnce: whatever a parent sends on its streams, the batches of one

@@ -8,6 +8,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"ringway/internal/pki"
+	"ringway/internal/window"
 	"ringway/membership"
 )
 
@@ -16,15 +17,11 @@ import (
 // again. Like promises they are signed by their origin wherever others pass them on.
 
 // takeNotes takes one round of notes; with in.mu. If there are more, it asks for another.
-func (in *inbox) takeNotes() (list []note) {
-	for len(list) < noteRound {
-		n, ok := in.notes.next()
-		if !ok {
-			return list
-		}
-		list = append(list, n)
+func (in *inbox) takeNotes() []note {
+	list, more := in.notes.round()
+	if more {
+		in.signal()
 	}
-	in.signal()
 	return list
 }
 
@@ -250,16 +247,11 @@ func (c *core) deliverNote(n *note) {
 	c.count.notesDropped.Add(uint64(c.out.putNote(n.Origin, Datagram{From: from, Data: n.Data})))
 }
 
-// noteSpan is how many of an origin's latest notes are remembered: what comes later than
-// so many others counts as seen.
-const noteSpan = 1024
-
 // A noteWindow tells which of an origin's latest notes have come. It begins anew with
 // each incarnation.
 type noteWindow struct {
 	incarnation uint64
-	newest      uint64
-	seen        [noteSpan / 64]uint64 // number n at bit n modulo noteSpan
+	window.Window
 }
 
 // first says whether a note comes for the first time, and remembers it.
@@ -270,23 +262,5 @@ func (w *noteWindow) first(incarnation, number uint64) bool {
 	case incarnation > w.incarnation:
 		*w = noteWindow{incarnation: incarnation}
 	}
-	if number == 0 || w.newest >= noteSpan && number <= w.newest-noteSpan {
-		return false
-	}
-	word, bit := number%noteSpan/64, uint64(1)<<(number%64)
-	switch {
-	case number <= w.newest:
-		if w.seen[word]&bit != 0 {
-			return false
-		}
-	case number-w.newest >= noteSpan:
-		clear(w.seen[:])
-	default:
-		for n := w.newest + 1; n <= number; n++ {
-			w.seen[n%noteSpan/64] &^= 1 << (n % 64)
-		}
-	}
-	w.newest = max(w.newest, number)
-	w.seen[word] |= bit
-	return true
+	return w.Accept(number)
 }

@@ -269,17 +269,13 @@ func (o *outbox) putNote(origin membership.NodeID, d Datagram) (dropped int) {
 }
 
 // takeNotes takes one round of notes. If there are more, it asks for another.
-func (o *outbox) takeNotes() (list []Datagram) {
+func (o *outbox) takeNotes() []Datagram {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(list) < noteRound {
-		d, ok := o.notes.next()
-		if !ok {
-			return list
-		}
-		list = append(list, d)
+	list, more := o.notes.round()
+	if more {
+		o.signal()
 	}
-	o.signal()
 	return list
 }
 

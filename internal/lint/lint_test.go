@@ -14,7 +14,7 @@ import (
 )
 
 // pure lists the packages in which every protocol is a value with a step.
-var pure = []string{"membership", "routing", "site/ring", "site/seal", "site/merge", "site/core", "internal/wire", "internal/spread"}
+var pure = []string{"membership", "routing", "site/ring", "site/seal", "site/merge", "site/core", "internal/wire", "internal/window", "internal/spread"}
 
 // impure are imports that bring goroutines, locks, clocks, chance or the outside.
 var impure = []string{"sync", "sync/atomic", "net", "os", "math/rand", "math/rand/v2", "crypto/rand", "context", "syscall", "log", "log/slog"}

@@ -130,14 +130,16 @@ func (d delays) at(service client.Service, percent int) time.Duration {
 	return list[(len(list)-1)*percent/100].Round(100 * time.Microsecond)
 }
 
-// receive takes what comes while something is sent, until a safe message behind it.
+// receive takes what comes while something is sent, until a safe message of each sender behind it.
 func (x *far) receive(sending func()) delays {
 	x.Helper()
 	x.phase++
+	senders := []*client.Conn{x.from, x.other}
 	go func() {
 		sending()
-		time.Sleep(time.Second) // the last of a flood wait at home
-		x.stream(x.other, client.Safe, 1, 9, 0)
+		for _, from := range senders { // what each has sent is through when this comes, or lost
+			x.stream(from, client.Safe, 1, 9, 0)
+		}
 	}()
 	d := delays{}
 	x.until(x.to, func(event client.Event) bool {
@@ -147,7 +149,7 @@ func (x *far) receive(sending func()) delays {
 		}
 		sent := time.Duration(binary.LittleEndian.Uint64(m.Data))
 		d[m.Service] = append(d[m.Service], time.Since(x.began)-sent)
-		return m.Service == client.Safe
+		return len(d[client.Safe]) == len(senders)
 	})
 	for _, list := range d {
 		slices.Sort(list)

@@ -44,20 +44,29 @@ func TestBodiesOutliveGateways(t *testing.T) {
 			}
 		}
 	}
+	received := func() (pieces uint64) {
+		for _, gateway := range []string{"fra-1", "fra-2"} {
+			s, err := f.Status(gateway)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pieces += s.Counters["merge_bodies_pieces_received"]
+		}
+		return pieces
+	}
 	body := func(i int) []byte { return bytes.Repeat([]byte(fmt.Sprintf("body %d ", i)), size/7) }
 	if err := big.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{"g"}, Data: body(0)}); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	next()
-	undisturbed := time.Since(began)
-	t.Logf("a body of %d MiB takes %v", size>>20, undisturbed)
+	t.Logf("a body of %d MiB takes %v", size>>20, time.Since(began))
 	for i, victim := range []string{"fra-1", "lon-1", "fra-2", "lon-2"} {
-		began := time.Now()
+		began, before := time.Now(), received()
 		if err := big.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{"g"}, Data: body(i + 1)}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(undisturbed / 2)
+		f.Eventually("half of the body to be on its way", func() bool { return received()-before >= size/(32<<10)/2 })
 		f.Kill(victim)
 		m := next()
 		t.Logf("with the death of %s it takes %v", victim, time.Since(began))

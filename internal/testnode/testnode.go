@@ -183,6 +183,17 @@ func (f *Federation) Admin(name string) string {
 	return n.Admin.String()
 }
 
+// Status asks a node for its status.
+func (f *Federation) Status(name string) (s admin.Status, err error) {
+	asker := http.Client{Timeout: patience}
+	answer, err := asker.Get("http://" + f.Admin(name) + "/status")
+	if err != nil {
+		return s, err
+	}
+	defer answer.Body.Close()
+	return s, json.NewDecoder(answer.Body).Decode(&s)
+}
+
 // Ready waits until every node that runs says that it is ready: it is in a ring with all
 // that run of its site, and all sites are in one view.
 func (f *Federation) Ready() {
@@ -196,16 +207,10 @@ func (f *Federation) Ready() {
 		running[n.Site]++
 	}
 	f.mu.Unlock()
-	asker := http.Client{Timeout: patience}
 	for _, name := range names {
 		f.Eventually("node "+name+" to be ready", func() bool {
-			answer, err := asker.Get("http://" + f.Admin(name) + "/status")
+			s, err := f.Status(name)
 			if err != nil {
-				return false
-			}
-			defer answer.Body.Close()
-			var s admin.Status
-			if err := json.NewDecoder(answer.Body).Decode(&s); err != nil {
 				return false
 			}
 			ready, _ := s.Ready()

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestMomentOf(t *testing.T) {
 	began := time.Now()
 	now := func() time.Duration { return time.Since(began) }
 	first := MomentOf(now)
-	if first.Machine == "" {
+	if first.Machine == "" && runtime.GOOS != "linux" {
 		t.Skip("this system has no clock that all processes share")
 	}
 	second := MomentOf(now)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"ringway/internal/window"
 	"ringway/internal/wire"
 	"ringway/membership"
 	"ringway/site/ring"
@@ -105,8 +106,8 @@ type datagrams struct {
 	bytes   int
 	others  int // frames of others since the last datagram's
 	view    membership.ViewID
-	had     map[gatewayRun]*taken // in view
-	in      far                   // scratch
+	had     map[gatewayRun]*window.Window // in view
+	in      far                           // scratch
 	count   DatagramCounters
 }
 
@@ -306,7 +307,7 @@ func (r *Replica) farCame(data []byte) {
 // first says whether a datagram of the view comes for the first time, and remembers it.
 func (g *datagrams) first(view membership.ViewID, f *far) bool {
 	if g.view != view || g.had == nil {
-		g.view, g.had = view, map[gatewayRun]*taken{}
+		g.view, g.had = view, map[gatewayRun]*window.Window{}
 	}
 	run := gatewayRun{f.gateway, f.boot}
 	w := g.had[run]
@@ -314,10 +315,10 @@ func (g *datagrams) first(view membership.ViewID, f *far) bool {
 		if len(g.had) >= maxRuns {
 			return false
 		}
-		w = &taken{}
+		w = &window.Window{}
 		g.had[run] = w
 	}
-	return w.first(f.number)
+	return w.Accept(f.number)
 }
 
 // A gatewayRun is a life of a gateway. Boot ids are not in order.
@@ -326,37 +327,6 @@ type gatewayRun struct {
 	boot    uint64
 }
 
-const (
-	// takenWindow is how many of a run's latest datagrams are remembered. What is older
-	// counts as had.
-	takenWindow = 1024
-	// maxRuns bounds the runs in one view: those of two gateways of each site, started eight
-	// times. Of later ones nothing is taken before the next view.
-	maxRuns = 8 * 2 * membership.MaxSites
-)
-
-// A taken tells which numbers of a run have come.
-type taken struct {
-	newest uint64
-	seen   [takenWindow / 64]uint64 // number n at bit n modulo takenWindow
-}
-
-// first says whether a number comes for the first time, and remembers it.
-func (w *taken) first(number uint64) bool {
-	word, bit := number%takenWindow/64, uint64(1)<<(number%64)
-	switch {
-	case w.newest >= takenWindow && number <= w.newest-takenWindow:
-		return false
-	case number <= w.newest && w.seen[word]&bit != 0:
-		return false
-	case number > w.newest && number-w.newest >= takenWindow:
-		w.seen = [takenWindow / 64]uint64{}
-	case number > w.newest:
-		for n := w.newest + 1; n <= number; n++ {
-			w.seen[n%takenWindow/64] &^= 1 << (n % 64)
-		}
-	}
-	w.newest = max(w.newest, number)
-	w.seen[word] |= bit
-	return true
-}
+// maxRuns bounds the runs in one view: those of two gateways of each site, started eight
+// times. Of later ones nothing is taken before the next view.
+const maxRuns = 8 * 2 * membership.MaxSites

@@ -3,8 +3,6 @@ package merge
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -45,16 +43,7 @@ func unreliableWorld(t *testing.T, opt options) (*world, []*simClient) {
 	opt.sites, opt.nodes, opt.gateways, opt.hop = 2, 3, 2, 200*time.Microsecond
 	opt.delay = func(a, b int) time.Duration { return 20 * time.Millisecond }
 	opt.datagrams = true
-	w := newWorld(1, opt, nil)
-	w.runUntil(10*time.Second, "sites meet", w.federated)
-	var clients []*simClient
-	for _, s := range w.sites {
-		c := s.nodes[len(s.nodes)-1].connect(fmt.Sprintf("c%d", s.index))
-		c.join("g")
-		clients = append(clients, c)
-	}
-	w.runUntil(10*time.Second, "joins", func() bool { return w.quiet() && w.now > 3*time.Second })
-	return w, clients
+	return oneGroup(opt)
 }
 
 // cameFrom counts what a client got of another one, by service.
@@ -293,29 +282,6 @@ func TestDatagramsWaitBounded(t *testing.T) {
 	}
 	if taken != maxDatagrams || r.datagrams.bytes != 0 {
 		t.Errorf("%d were taken, %d bytes are left", taken, r.datagrams.bytes)
-	}
-}
-
-// TestTaken holds the window against a set that forgets nothing.
-func TestTaken(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	var w taken
-	had := map[uint64]bool{}
-	newest := uint64(0)
-	for range 200_000 {
-		n := uint64(rng.IntN(1500)) + max(newest, 1300) - 1299
-		if rng.IntN(500) == 0 {
-			n += uint64(rng.IntN(3 * takenWindow))
-		}
-		want := !had[n] && n+takenWindow > newest
-		if w.first(n) != want {
-			t.Fatalf("%d, newest %d: first is %v", n, newest, !want)
-		}
-		had[n], newest = true, max(newest, n)
-	}
-	last := ^uint64(0)
-	if !w.first(last) || w.first(last) || w.first(1) || !w.first(last-1) {
-		t.Error("the highest number is not as others")
 	}
 }
 

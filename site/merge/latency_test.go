@@ -30,18 +30,23 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-func latencies(t *testing.T, delay, pace time.Duration, service membership.Service) []float64 {
-	opt := options{sites: 3, nodes: 3, gateways: 1, hop: 200 * time.Microsecond, jitter: delay / 100, loss: 0.01,
-		delay: func(a, b int) time.Duration { return delay }}
-	w := newWorld(1, opt, nil)
+// oneGroup is a world with a client in each site, all in group g.
+func oneGroup(opt options) (w *world, clients []*simClient) {
+	w = newWorld(1, opt, nil)
 	w.runUntil(10*time.Second, "sites meet", w.federated)
-	var clients []*simClient
 	for _, s := range w.sites {
 		c := s.nodes[len(s.nodes)-1].connect(fmt.Sprintf("c%d", s.index))
 		c.join("g")
 		clients = append(clients, c)
 	}
 	w.runUntil(10*time.Second, "joins", func() bool { return w.quiet() && w.now > 3*time.Second })
+	return w, clients
+}
+
+func latencies(t *testing.T, delay, pace time.Duration, service membership.Service) []float64 {
+	opt := options{sites: 3, nodes: 3, gateways: 1, hop: 200 * time.Microsecond, jitter: delay / 100, loss: 0.01,
+		delay: func(a, b int) time.Duration { return delay }}
+	w, clients := oneGroup(opt)
 	for k := range 200 {
 		clients[k%3].send(service, "g")
 		w.run(w.now + pace)

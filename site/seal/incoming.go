@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"ringway/internal/window"
 	"ringway/membership"
 	"ringway/site/ring"
 )
@@ -27,7 +28,7 @@ const (
 type Incoming struct {
 	header header
 	key    key
-	window *window
+	window *window.Window
 	view   *view // nil: under a sender key
 	from   *peer
 	self   membership.NodeID
@@ -82,7 +83,7 @@ func (k *Keyring) findView(in *Incoming) Fault {
 }
 
 func (in *Incoming) replayed() Fault {
-	if !in.window.fresh(in.header.counter) {
+	if !in.window.Fresh(in.header.counter) {
 		return Replayed
 	}
 	return None
@@ -105,7 +106,7 @@ func (in *Incoming) Open(b, packet []byte, w *Work) ([]byte, bool) {
 // Accept hands up an opened packet, once: it takes the offers off a commit token and
 // learns the key that one holds for this node.
 func (k *Keyring) Accept(in *Incoming, plain []byte) ([]byte, Fault) {
-	if !in.window.accept(in.header.counter) {
+	if !in.window.Accept(in.header.counter) {
 		return nil, Replayed
 	}
 	if in.view == nil && in.from.senders[1].key.aead != nil && in.window == in.from.senders[0].window {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"ringway/internal/window"
 	"ringway/membership"
 	"ringway/site/ring"
 )
@@ -30,7 +31,7 @@ type peer struct {
 // A senderKey opens what a peer seals before a ring exists.
 type senderKey struct {
 	key    key
-	window *window
+	window *window.Window
 }
 
 // A given wrap key was given to a peer. The key in use is of one life of the peer, which
@@ -162,8 +163,8 @@ func (k *Keyring) Learn(node membership.NodeID, s *Share) bool {
 	if p == nil || s.Boot == 0 || p.boot == s.Boot && s.Epoch <= p.epoch {
 		return false
 	}
-	w := &window{}
-	w.startAt(s.Counter)
+	w := &window.Window{}
+	w.StartAt(s.Counter)
 	fresh := senderKey{key: derive(&s.Sender, forSender), window: w}
 	if p.boot == s.Boot {
 		p.senders[1] = p.senders[0]

@@ -13,40 +13,6 @@ import (
 	"ringway/site/ring"
 )
 
-// TestWindow holds the window against a plain set of what was accepted.
-func TestWindow(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4))
-	for range 50 {
-		w, seen, top := &window{}, map[uint64]bool{}, uint64(0)
-		for range 3000 {
-			n := uint64(1 + random.IntN(3*windowBits))
-			if random.IntN(2) == 0 {
-				n = top + uint64(random.IntN(200))
-			}
-			if random.IntN(500) == 0 {
-				n = top + uint64(random.IntN(3*windowBits))
-			}
-			want := n > 0 && !seen[n] && n+windowBits > top
-			if w.fresh(n) != want || w.accept(n) != want {
-				t.Fatalf("counter %d with top %d: want %v", n, top, want)
-			}
-			if want {
-				seen[n] = true
-			}
-			if want && n > top {
-				top = n
-			}
-		}
-	}
-	w := &window{}
-	w.startAt(1000)
-	for n, want := range map[uint64]bool{0: false, 1: false, 999: false, 1000: false, 1001: true} {
-		if w.fresh(n) != want {
-			t.Errorf("counter %d in a window that starts at 1000: want %v", n, want)
-		}
-	}
-}
-
 // pair returns the keyrings of two nodes that know each other, in a ring of the two.
 func pair(t testing.TB) (a, b *Keyring, data []byte) {
 	t.Helper()

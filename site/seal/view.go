@@ -3,6 +3,7 @@ package seal
 import (
 	"slices"
 
+	"ringway/internal/window"
 	"ringway/membership"
 	"ringway/site/ring"
 )
@@ -23,15 +24,15 @@ type view struct {
 	key       key
 	used      uint64
 	offers    []byte // as in the commit token, to be passed on
-	windows   map[membership.NodeID]*window
+	windows   map[membership.NodeID]*window.Window
 	installed bool
 }
 
 func newView(id ring.ID, secret *Secret, offers []byte, self membership.NodeID) *view {
-	v := &view{id: id, key: derive(secret, forView, ofRing(id)...), offers: slices.Clone(offers), windows: map[membership.NodeID]*window{}}
+	v := &view{id: id, key: derive(secret, forView, ofRing(id)...), offers: slices.Clone(offers), windows: map[membership.NodeID]*window.Window{}}
 	for _, n := range append(offered(offers), id.Representative) {
 		if n != self {
-			v.windows[n] = &window{}
+			v.windows[n] = &window.Window{}
 		}
 	}
 	return v
