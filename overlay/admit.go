@@ -115,7 +115,7 @@ func (g *Gateway) successor(ctx context.Context, l *lane, ended <-chan struct{})
 		if !due {
 			continue
 		}
-		next, err := g.dial(ctx, l.peer, l.index)
+		next, err := g.dial(ctx, l.peer, l.index, dialTime)
 		if err == nil {
 			return next
 		}

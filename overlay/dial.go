@@ -37,20 +37,25 @@ func dials(self, peer *topology.Node) bool { return self.Name < peer.Name }
 // keepDialling keeps a lane to the peer as long as ctx lives.
 func (g *Gateway) keepDialling(ctx context.Context, peer *topology.Node, index uint8) {
 	wait := redialMin
+	var patience dialPatience
 	for {
 		began := g.now()
-		l, err := g.dial(ctx, peer, index)
+		sign, patient := patience.next()
+		l, err := g.dial(ctx, peer, index, sign)
 		if err == nil {
 			g.keepFresh(ctx, l)
+			patience.connected(l.conn)
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
 			g.count.dialFailures.Add(1)
-			g.warn("cannot connect to gateway", "peer", peer.Name, "site", peer.Site.Name, "address", g.address(peer), "error", err)
+			if patient || !unanswered(err) {
+				g.warn("cannot connect to gateway", "peer", peer.Name, "site", peer.Site.Name, "address", g.address(peer), "error", err)
+			}
 		}
-		if g.now()-began > redialMax {
+		if unanswered(err) || g.now()-began > redialMax {
 			wait = redialMin
 		}
 		timer := time.NewTimer(wait/2 + time.Duration(g.rand()*float64(wait)))
@@ -71,8 +76,9 @@ func (g *Gateway) address(peer *topology.Node) string {
 	return peer.Gateway.String()
 }
 
-// dial connects a lane to the peer.
-func (g *Gateway) dial(ctx context.Context, peer *topology.Node, index uint8) (*lane, error) {
+// dial connects a lane to the peer. It has that long to give a sign, twice that to shake
+// hands, and dialTime for the whole.
+func (g *Gateway) dial(ctx context.Context, peer *topology.Node, index uint8, sign time.Duration) (*lane, error) {
 	hctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	addr, err := net.ResolveUDPAddr("udp", g.address(peer))
@@ -80,7 +86,9 @@ func (g *Gateway) dial(ctx context.Context, peer *topology.Node, index uint8) (*
 		return nil, err
 	}
 	shown := g.cfg.Identity.CertificateDER()
-	conn, err := g.transport.Dial(hctx, addr, g.cfg.Identity.ClientTLS(peer.Site.Name, peer.Name), quicConfig())
+	config := quicConfig()
+	config.HandshakeIdleTimeout = sign
+	conn, err := g.transport.Dial(hctx, addr, g.cfg.Identity.ClientTLS(peer.Site.Name, peer.Name), config)
 	if err != nil {
 		return nil, err
 	}

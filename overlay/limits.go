@@ -118,8 +118,7 @@ const (
 	advertLife = 35 * time.Minute
 	// handshakeTime bounds a caller's handshake and the exchange of hellos.
 	handshakeTime = 5 * time.Second
-	// dialTime bounds an attempt to connect. A new one begins with quick repetitions
-	// again, so a link that comes back is found soon.
+	// dialTime bounds an attempt to connect (patience.go).
 	dialTime = 2 * time.Second
 	// idleTime is QUIC's own time-out. Hellos notice a dead link long before.
 	idleTime = 15 * time.Second
