@@ -207,3 +207,22 @@ func TestJoinBehindALoneSignal(t *testing.T) {
 	stayed := life("b", connect("c2"), ask("c2", "g", "join"), join("c2", "g"), heir, one, two)
 	check(t, []Trace{sender, life("a", got...), stayed}, during, "P7")
 }
+
+// TestNumbersInATail: two nodes that close the same configuration, each alone, give what both
+// have other numbers. Who was in a group for it is told by the receiver's node (P11).
+func TestNumbersInATail(t *testing.T) {
+	to := func(g string, e Event) Event { e.Groups = []string{g}; return e }
+	numbered := func(n uint64, e Event) Event { e.N = n; return e }
+	two := func(n uint64) []Event { // c1's first message, to g, and one to h that depends on it
+		return []Event{keyed("c1", 1, Agreed, "A", 20, n, "A", "B"), to("h", keyed("c1", 2, Agreed, "A", 21, n+2, "A", "B"))}
+	}
+	first := life("z", then([]Event{view(1, "A", "A", "B"), attach(1, "A")}, then(two(9), lone(1, "A", "z"))...)...)
+	for n, broken := range map[uint64]bool{4: false, 6: true} { // c2 joins g as number 5
+		a := life("a", then([]Event{connect("c1"), connect("c2"), view(1, "A", "A", "B"), attach(1, "A"), kjoin("c2", "h", 10),
+			submit("c1", 1, Agreed, "g"), submit("c1", 2, Agreed, "h")}, then(two(n),
+			numbered(5, kjoin("c2", "g", 20)), kdlv("c2", "c1", 2, "A", 21, n+2), lone(1, "A", "a"))...)...)
+		if got := violated([]Trace{first, a}, during); slices.Contains(got, "P11") != broken {
+			t.Errorf("message %d, join 5: P11 violated is not %v: %v", n, broken, got)
+		}
+	}
+}

@@ -79,12 +79,13 @@ type message struct {
 	free       bool // its sender's session has independent scopes
 	near       bool // a node accepted it as a local one
 	submit     *Event
-	when       int64  // of submit, on the common clock
-	accepted   *Event // first send that counts, at whatever node; nil in traces from outside
-	taken      int64  // when, on the common clock; if it was cast, that
-	cast       bool   // it left its node for that node's site only
-	lone       bool   // only nodes that then closed alone or crashed accepted it
-	kept       bool   // a node accepted it that took it along and was there at the end
+	when       int64            // of submit, on the common clock
+	accepted   *Event           // first send that counts, at whatever node; nil in traces from outside
+	taken      int64            // when, on the common clock; if it was cast, that
+	cast       bool             // it left its node for that node's site only
+	lone       bool             // only nodes that then closed alone or crashed accepted it
+	asides     map[*node]*Event // each one's send; their records may have other numbers
+	kept       bool             // a node accepted it that took it along and was there at the end
 	deliveries []delivery
 }
 
@@ -190,6 +191,12 @@ func (h *history) acceptances(n *node) {
 			m := h.byID[e.Msg]
 			m.kept = m.kept || n.alive && !aside
 			m.near = m.near || e.Mode == "local"
+			if aside {
+				if m.asides == nil {
+					m.asides = map[*node]*Event{}
+				}
+				m.asides[n] = e
+			}
 			if m.accepted == nil || m.lone && !aside || m.lone == aside && m.accepted.Node == e.Node && m.accepted.Boot == e.Boot {
 				m.accepted, m.taken, m.lone = e, n.now(e), aside
 			}

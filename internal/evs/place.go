@@ -171,8 +171,17 @@ func (h *history) memberOf(c *client, m *message, s stay) bool {
 			// A session has no key; one that began later had another's name.
 			return h.opts.OneClock && m.submit != nil && c.items[0].when < m.when && !s.late
 		}
-		return c.memberAt(g, m.accepted.View, keyOf(m.accepted), s.period)
+		return c.memberAt(g, m.accepted.View, m.place(c), s.period)
 	})
+}
+
+// place is the key of m in the order that the client's node has: what is accepted only by nodes
+// that close their configuration alone has a number at each.
+func (m *message) place(c *client) key {
+	if own := m.asides[c.node]; m.lone && own != nil {
+		return keyOf(own)
+	}
+	return keyOf(m.accepted)
 }
 
 // memberAt says whether the client's last own join or leave of g below the key is a
