@@ -37,7 +37,7 @@ func dials(self, peer *topology.Node) bool { return self.Name < peer.Name }
 // keepDialling keeps a lane to the peer as long as ctx lives.
 func (g *Gateway) keepDialling(ctx context.Context, peer *topology.Node, index uint8) {
 	wait := redialMin
-	var patience dialPatience
+	patience := dialPatience{hello: g.cfg.Topology.Timing.Hello}
 	for {
 		began := g.now()
 		sign, patient := patience.next()

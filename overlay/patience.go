@@ -13,13 +13,15 @@ import (
 // a dial that gives up sooner and begins anew knocks more often. Whoever was connected
 // before will answer about as soon as it did then.
 type dialPatience struct {
+	hello time.Duration // between two hellos: who gives those time gives dials time
 	rtt   time.Duration // of the latest connection, at its best; zero: there was none
 	tries int           // since then
 }
 
 const (
-	// knockTime is the least patience: two packets.
-	knockTime = 500 * time.Millisecond
+	// knockTime is the least patience, two packets, and knockHellos how many hellos it is.
+	knockTime   = 500 * time.Millisecond
+	knockHellos = 5
 	// knockRTTs is how many round trips of before the sign may take.
 	knockRTTs = 4
 	// patientEach is how often a dial waits for dialTime all the same, one in some 20 s: the
@@ -30,7 +32,7 @@ const (
 // next returns how long the next dial waits for a sign. Patient: that is as long as any does.
 func (p *dialPatience) next() (wait time.Duration, patient bool) {
 	p.tries++
-	if wait = max(knockTime, knockRTTs*p.rtt); p.rtt == 0 || p.tries%patientEach == 0 || wait >= dialTime {
+	if wait = max(knockTime, knockHellos*p.hello, knockRTTs*p.rtt); p.rtt == 0 || p.tries%patientEach == 0 || wait >= dialTime {
 		return dialTime, true
 	}
 	return wait, false

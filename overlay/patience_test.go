@@ -45,22 +45,25 @@ func TestALinkThatComesBackIsFoundSoon(t *testing.T) {
 // take its time.
 func TestDialPatience(t *testing.T) {
 	for _, c := range []struct {
+		hello   time.Duration
 		rtt     time.Duration
 		tries   int // before
 		wait    time.Duration
 		patient bool
 	}{
-		{0, 0, dialTime, true},
-		{0, 5, dialTime, true},
-		{time.Millisecond, 0, knockTime, false},
-		{200 * time.Millisecond, 0, 800 * time.Millisecond, false},
-		{time.Second, 0, dialTime, true},
-		{time.Millisecond, patientEach - 1, dialTime, true},
-		{time.Millisecond, patientEach, knockTime, false},
+		{meshHello, 0, 0, dialTime, true},
+		{meshHello, 0, 5, dialTime, true},
+		{meshHello, time.Millisecond, 0, knockTime, false},
+		{meshHello, 200 * time.Millisecond, 0, 800 * time.Millisecond, false},
+		{300 * time.Millisecond, time.Millisecond, 0, 1500 * time.Millisecond, false},
+		{time.Second, time.Millisecond, 0, dialTime, true},
+		{meshHello, time.Second, 0, dialTime, true},
+		{meshHello, time.Millisecond, patientEach - 1, dialTime, true},
+		{meshHello, time.Millisecond, patientEach, knockTime, false},
 	} {
-		p := dialPatience{rtt: c.rtt, tries: c.tries}
+		p := dialPatience{hello: c.hello, rtt: c.rtt, tries: c.tries}
 		if wait, patient := p.next(); wait != c.wait || patient != c.patient {
-			t.Errorf("round trips of %v, %d tries: %v, %v, want %v, %v", c.rtt, c.tries, wait, patient, c.wait, c.patient)
+			t.Errorf("hellos of %v, round trips of %v, %d tries: %v, %v, want %v, %v", c.hello, c.rtt, c.tries, wait, patient, c.wait, c.patient)
 		}
 	}
 	for err, want := range map[error]bool{
