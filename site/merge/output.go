@@ -288,6 +288,8 @@ func (m *machine) goneRuns() (runs []membership.ClientID) {
 	for id := range m.parted {
 		if at, ok := m.nodes[id]; ok {
 			add(id, uint32(at.boot))
+		} else if boot, ok := m.present[id]; ok { // its clients are another instance's yet
+			add(id, uint32(boot))
 		}
 	}
 	slices.SortFunc(runs, membership.ClientID.Compare)
