@@ -30,7 +30,10 @@ type exchange struct {
 type exchangePeer struct {
 	fill    []byte        // encoded, when it was needed
 	sent    uint32        // pieces of it
-	sentAt  time.Duration // the latest
+	have    uint32        // of them are there, as far as the peer has said
+	window  uint32        // how many more may be under way
+	wait    time.Duration // how long what is under way may go unanswered
+	again   time.Duration // when it counts as lost
 	asked   uint32        // what we had of the peer's Fill when we last told it
 	missing membership.Set
 }
@@ -111,7 +114,7 @@ func (r *Replica) exchangeOut() {
 		if ready {
 			r.sendControl(i, m.readyOf())
 		}
-		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillWindow/2 {
+		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillAsk {
 			r.sendHave(i)
 		}
 	}
@@ -163,27 +166,51 @@ func (r *Replica) sendControl(place int, c *control) {
 	r.fx.Controls = append(r.fx.Controls, Control{To: to, Data: c.append(make([]byte, 0, 128+12*len(f.view.Members)+len(c.data)+64*len(c.vectors)))})
 }
 
-// sendFill sends pieces of a Fill, from the one on that the receiver lacks.
+// sendFill sends pieces of a Fill; the receiver has so many. What it has not answered yet may
+// wait at a link that is slow: each copy would be behind the ones before. So pieces are sent
+// again when an answer is overdue, one at first, and the more patiently the more often.
 func (r *Replica) sendFill(place int, have uint32) {
-	p := &r.exchange.peers[place]
+	p, m := &r.exchange.peers[place], r.m
+	usual := r.answerTime(m.flush.view.Members[place].Instance)
 	if p.fill == nil {
-		p.fill = r.m.fillFor(place)
+		p.fill, p.window, p.wait = m.fillFor(place), firstWindow, usual
 	}
+	switch {
+	case have > p.have:
+		p.window = min(p.window+have-p.have, fillWindow)
+		p.have, p.wait = have, max(p.wait/2, usual)
+		p.again = r.now + p.wait
+	case m.off(impatient):
+		p.sent = p.have
+	case p.sent > p.have && r.now >= p.again:
+		p.sent, p.window, p.wait = p.have, 1, min(2*p.wait, maxFillWait)
+	}
+	p.sent = max(p.sent, p.have)
 	_, of := pieceOf(p.fill, 0)
-	if r.now-p.sentAt >= repeatInterval/2 || p.sent < have {
-		p.sent = have
+	for ; p.sent < min(of, p.have+p.window); p.sent++ {
+		r.sendPiece(place, p.fill, p.sent)
+		p.again = r.now + p.wait
 	}
-	for ; p.sent < min(of, have+fillWindow); p.sent++ {
-		c := control{kind: controlFill, piece: p.sent, pieces: of}
-		if c.data, _ = pieceOf(p.fill, p.sent); p.sent == 0 {
-			c.key = r.m.flush.parts[r.m.flush.self].key
-			for _, rows := range r.exchange.rows {
-				c.vectors = append(c.vectors, rows...)
-			}
+}
+
+// answerTime is how long a member's answer to a piece takes when nothing is in its way.
+func (r *Replica) answerTime(i membership.InstanceID) time.Duration {
+	way := r.farthest()
+	if known := r.views.peers.at(i); known != nil {
+		way = known.Delay
+	}
+	return 2*way + repeatInterval
+}
+
+func (r *Replica) sendPiece(place int, fill []byte, i uint32) {
+	c := control{kind: controlFill, piece: i}
+	if c.data, c.pieces = pieceOf(fill, i); i == 0 {
+		c.key = r.m.flush.parts[r.m.flush.self].key
+		for _, rows := range r.exchange.rows {
+			c.vectors = append(c.vectors, rows...)
 		}
-		r.sendControl(place, &c)
-		p.sentAt = r.now
 	}
+	r.sendControl(place, &c)
 }
 
 // sendHave tells a member what is there of its part.
@@ -213,14 +240,8 @@ func (r *Replica) haveIn(c *control) {
 	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
-	p := &r.exchange.peers[i]
-	p.missing = c.missing
-	if p.fill == nil {
-		p.fill = m.fillFor(i)
-	}
-	if _, of := pieceOf(p.fill, 0); c.have < of {
-		r.sendFill(i, c.have)
-	}
+	r.exchange.peers[i].missing = c.missing
+	r.sendFill(i, c.have)
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
 		r.sendControl(i, syncOf(&f.parts[f.self]))
 	}

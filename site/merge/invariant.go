@@ -79,6 +79,7 @@ const (
 	readyLoss                        // X6: who was lost while frozen is not told before the install
 	outOfTurn                        // X3: what is acted on at arrival does not wait for what lies before it
 	anyEvidence                      // X3: promises of whoever is in the proposal
+	impatient                        // X3: each Have has all pieces under way sent again
 	spareMore                        // X3: a Fill leaves out the record that its receiver expects next, too
 	torn                             // X4: promises count whose records are missing
 	noSafeF                          // X4: F without safe records that may have been delivered
@@ -99,6 +100,7 @@ const (
 	deafToNo                         // X8: who is told to wait proposes as if it were not
 	apart                            // X8: members are taken out of views whose others have to wait
 	begrudge                         // X8: also who was never in the view in force is put off for going on without this site
+	lightFall                        // X8: who gets out of sight on its way into a view may try again at once
 	oneSided                         // X6: a group view in the tail does not make a group one that has lost somebody
 	oldNews                          // X8: what link state says of each site's view counts as it comes
 	risingWish                       // N8: a newer view is wanted than any proposed, also by whom one of those will do

@@ -26,6 +26,7 @@ type peer struct {
 	away      time.Duration     // noTime: not put off. Else since when it has had to wait
 	firm      bool              // put off for more than silence: that a promise comes does not count
 	refused   membership.ViewID // the latest of its proposals that came too early
+	fell      membership.ViewID // the latest proposal with it that it got out of sight of
 	declines  declination
 }
 
@@ -39,7 +40,7 @@ type declination struct {
 // A history is how steady a site has been.
 type history struct {
 	wait   time.Duration // before a view takes it in again; zero: it was never lost
-	merged time.Duration // when a view last took it in
+	merged time.Duration // when a view last took it in, or would have
 	window time.Duration // lost again within that time after it came in, it has to wait for longer; zero: Timing.FlapWindow
 }
 
@@ -119,15 +120,36 @@ func (p *peers) installed(now time.Duration, t *Timing, before, after []SiteInst
 		if slices.Contains(after, x) {
 			continue
 		}
-		h := p.history(x.Site)
-		if h.wait == 0 || now-h.merged > max(t.FlapWindow, h.window) {
-			h.wait = t.Rejoin
-		} else {
-			h.wait = min(2*h.wait, t.MaxRejoin)
-		}
+		p.history(x.Site).lost(now, t)
 		if known := p.known[x.Instance]; known != nil {
 			known.away = now
 		}
+	}
+}
+
+// lost has the site wait before a view takes it in again: longer, if it has not held out.
+func (h *history) lost(now time.Duration, t *Timing) {
+	if h.wait == 0 || now-h.merged > max(t.FlapWindow, h.window) {
+		h.wait = t.Rejoin
+	} else {
+		h.wait = min(2*h.wait, t.MaxRejoin)
+	}
+}
+
+// fallen notes whom a view was on its way to take in, and who got out of sight meanwhile. That
+// has frozen everybody else for nothing, and counts as if it had been in the view and was
+// lost: a link that holds out for no longer than its turn takes costs two attempts, and not
+// one each time that it comes back.
+func (p *peers) fallen(now time.Duration, t *Timing, before []SiteInstance, proposed *membership.SiteView) {
+	for _, x := range proposed.Members {
+		known := p.known[x.Instance]
+		if known == nil || known.reachable || known.fell == proposed.ID || slices.Contains(before, x) {
+			continue
+		}
+		known.fell = proposed.ID
+		h := p.history(x.Site)
+		h.lost(now, t)
+		h.merged = now
 	}
 }
 

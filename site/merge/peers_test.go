@@ -178,3 +178,51 @@ func TestNobodyIsTakenApart(t *testing.T) {
 		}
 	}
 }
+
+// aBriefLink: one of three sites comes within reach again and again, for hardly longer than it
+// has to wait before a view takes it in. It returns for how much of that time the other two were frozen.
+func aBriefLink(t *testing.T, off mutant) (frozen, took time.Duration) {
+	const flaps = 20
+	opt := plainOptions(3, 2)
+	opt.timing = hasty
+	w := newWorld(1, opt, &hooks{off: off})
+	w.runUntil(10*time.Second, "sites meet", w.federated)
+	w.parts("aab")
+	w.runUntil(10*time.Second, "a cut", func() bool { return w.inView(0, 0, 1) && w.inView(2, 2) })
+	began, m := w.now, w.sites[0].nodes[0].replica.m
+	play := func(d time.Duration) {
+		for end := w.now + d; w.now < end; {
+			before := w.now
+			w.run(w.now + 5*time.Millisecond)
+			if m.frozen() {
+				frozen += w.now - before
+			}
+		}
+	}
+	for range flaps {
+		w.heal()
+		play(opt.timing.Rejoin + 100*time.Millisecond) // and the view is under way
+		w.parts("aab")
+		play(2 * opt.timing.Rejoin)
+	}
+	took = w.now - began
+	w.heal()
+	w.runUntil(time.Minute, "together again", w.federated)
+	w.check.final()
+	report(t, 1, w)
+	return frozen, took
+}
+
+// TestABriefLink: a site that gets out of reach whenever a view is about to take it in does not
+// stop the others each time.
+func TestABriefLink(t *testing.T) {
+	frozen, of := aBriefLink(t, 0)
+	light, _ := aBriefLink(t, lightFall)
+	t.Logf("frozen for %v of %v; %v if who falls may try again at once", frozen, of, light)
+	if frozen > of/20 {
+		t.Errorf("frozen for %v of %v", frozen, of)
+	}
+	if light < of/5 {
+		t.Errorf("frozen for %v of %v if who falls may try again at once: this test proves nothing", light, of)
+	}
+}

@@ -57,6 +57,9 @@ func (r *Replica) consider() {
 	if f := m.flush; f != nil && f.view.ID != v.flush {
 		v.flush, v.began = f.view.ID, r.now
 	}
+	if m.flush != nil && !m.off(lightFall) {
+		v.peers.fallen(r.now, &r.cfg.Timing, m.view.Members, &m.flush.view)
+	}
 	r.watch()
 	want := r.wantedMembers()
 	if !r.viewNeeded(want) {

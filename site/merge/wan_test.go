@@ -187,7 +187,7 @@ func (s *simSite) broadcast(n *simNode, data []byte) {
 	}
 }
 
-// A simLink is a link of so many bytes a second. What is sent by the class of bodies' pieces
+// A simLink is a link of so many bytes a second, of records and control messages. What is sent by the class of bodies' pieces
 // waits until nothing else does.
 type simLink struct {
 	w    *world
@@ -256,7 +256,9 @@ func (s *simSite) control(from membership.InstanceID, c Control) {
 		if t.id != c.To.Site || s.w.rng.Float64() < s.w.opt.loss/2 || s.w.dropControl != nil && s.w.dropControl(s.index, t.index, controlKind(c.Data[0])) {
 			continue
 		}
-		send := func(f func()) { s.w.after(s.w.way(s.index, t.index), f) }
+		send := func(f func()) {
+			s.w.after(s.w.link(s.index, t.index).through(len(c.Data))-s.w.now+s.w.way(s.index, t.index), f)
+		}
 		if c.Bulk {
 			send = func(f func()) {
 				s.w.link(s.index, t.index).behind(len(c.Data), func() { s.w.after(s.w.way(s.index, t.index), f) })

@@ -43,7 +43,7 @@ type options struct {
 	delay                  func(a, b int) time.Duration // one way
 	jitter                 time.Duration
 	loss                   float64            // of promises
-	rate                   func(a, b int) int // bytes of records a second; zero, nil: any
+	rate                   func(a, b int) int // bytes of records and controls a second; zero, nil: any
 	hop                    time.Duration      // longest way of a packet in a ring
 	scoped                 func(string) bool
 	timing                 Timing

@@ -26,6 +26,7 @@ type options struct {
 	rate, world      float64
 	duration         time.Duration
 	binary, topology string
+	size             int
 	thin             string
 }
 
@@ -33,14 +34,15 @@ func run(ctx context.Context) (err error) {
 	var o options
 	flag.IntVar(&o.pairs, "pairs", 5, "measurements with and without each trouble")
 	flag.Float64Var(&o.rate, "rate", 200, "local messages a second in each site")
-	flag.Float64Var(&o.world, "world", 40, "messages a second from each site to all, 1000 bytes each; 0: none")
+	flag.Float64Var(&o.world, "world", 40, "messages a second from each site to all; 0: none")
+	flag.IntVar(&o.size, "size", 1000, "bytes of each of those")
 	flag.DurationVar(&o.duration, "duration", 8*time.Second, "of each measurement")
 	flag.StringVar(&o.thin, "thin", "256kbit", "rate of the links while they are overloaded, as tc has it")
 	flag.StringVar(&o.binary, "ringway", "", "the ringway to measure (required)")
 	flag.StringVar(&o.topology, "topology", "internal/scenario/scripts/three-sites.toml", "the sites, at least two nodes each with admin ports, and links")
 	flag.Parse()
-	if o.binary == "" || o.pairs < 1 || o.world < 0 || flag.NArg() > 0 {
-		return errors.New("want --ringway PROGRAM, at least one pair, no negative rate, and no arguments")
+	if o.binary == "" || o.pairs < 1 || o.world < 0 || o.size < minSize || flag.NArg() > 0 {
+		return fmt.Errorf("want --ringway PROGRAM, at least one pair, no negative rate, sizes from %d on, and no arguments", minSize)
 	}
 	f, err := scenario.NewFederation(o.topology, o.binary, nil, true)
 	if err != nil {
@@ -53,7 +55,7 @@ func run(ctx context.Context) (err error) {
 	if err := patiently(ctx, f.Ready); err != nil {
 		return err
 	}
-	w, err := newWorld(ctx, f, o.world)
+	w, err := newWorld(ctx, f, o.world, o.size)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,31 +22,29 @@ const worldGroup = "world"
 type world struct {
 	lab   *scenario.Federation
 	every time.Duration // zero: nothing is sent
+	data  []byte        // what is sent
 	stop  context.CancelFunc
 	busy  sync.WaitGroup
 	conns []*client.Conn
 
 	paused atomic.Bool
-	ears   []ear
+	round  atomic.Uint64 // of marks
+	ears   []*ear
 }
 
-// An ear is what a member of the group has got.
-type ear struct {
-	marks   atomic.Uint64
-	members atomic.Int64 // in its view
-}
+// An ear is what a member of the group has got: marks of this round.
+type ear struct{ marks atomic.Int64 }
 
-func newWorld(ctx context.Context, f *scenario.Federation, rate float64) (*world, error) {
+func newWorld(ctx context.Context, f *scenario.Federation, rate float64, size int) (*world, error) {
 	running, stop := context.WithCancel(context.Background())
 	sites := f.Lab.Topology().Sites
-	w := &world{lab: f, stop: stop, ears: make([]ear, len(sites))}
+	w := &world{lab: f, data: make([]byte, size), stop: stop}
 	if rate > 0 {
 		w.every = time.Duration(float64(time.Second) / rate)
 	}
-	for i, s := range sites {
+	for _, s := range sites {
 		nodes := f.At(s.Name)
 		options := f.ClientOptions()
-		options.Membership = true
 		conn, err := client.Dial(ctx, nodes[len(nodes)-1].Address(), options)
 		if err != nil {
 			w.close()
@@ -56,7 +55,9 @@ func newWorld(ctx context.Context, f *scenario.Federation, rate float64) (*world
 			w.close()
 			return nil, err
 		}
-		w.busy.Go(func() { w.read(running, conn, &w.ears[i]) })
+		e := &ear{}
+		w.ears = append(w.ears, e)
+		w.busy.Go(func() { w.read(running, conn, e) })
 		if w.every > 0 {
 			w.busy.Go(func() { w.send(running, conn) })
 		}
@@ -76,7 +77,7 @@ func (w *world) close() {
 func (w *world) send(ctx context.Context, conn *client.Conn) {
 	tick := time.NewTicker(w.every)
 	defer tick.Stop()
-	for data := make([]byte, 1000); ; {
+	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -85,7 +86,7 @@ func (w *world) send(ctx context.Context, conn *client.Conn) {
 		if w.paused.Load() {
 			continue
 		}
-		if conn.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{worldGroup}, Data: data}) != nil {
+		if conn.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{worldGroup}, Data: w.data}) != nil {
 			return
 		}
 	}
@@ -98,56 +99,61 @@ func (w *world) read(ctx context.Context, conn *client.Conn, e *ear) {
 		if err != nil {
 			return
 		}
-		switch event := event.(type) {
-		case *client.View:
-			e.members.Store(int64(len(event.Members)))
-		case *client.Message:
-			if len(event.Data) == len(mark) {
-				e.marks.Add(1)
-			}
+		if m, ok := event.(*client.Message); ok && string(m.Data) == fmt.Sprint(mark, w.round.Load()) {
+			e.marks.Add(1)
 		}
 	}
 }
 
-// mark is a message that is no load.
+// mark begins a message that is no load; the round follows.
 const mark = "mark"
+
+// minSize is that of load: more than a mark's.
+const minSize = 32
+
+// markTime is how long the marks of a round may take. Who parts meanwhile does not get all of
+// them: views change, and the next round asks again.
+const markTime = 10 * time.Second
 
 // settled waits until all nodes are in one view and what was under way has arrived: marks
 // of all sites behind it have. Then the world goes on, and is given a moment.
 func (w *world) settled(ctx context.Context) error {
 	w.paused.Store(true)
-	if err := w.lab.Ready(ctx); err != nil {
-		return err
-	}
-	all := func(what string, ok func(i int, e *ear) bool) error {
-		for i := range w.ears {
-			for !ok(i, &w.ears[i]) {
-				if !sleep(ctx, 10*time.Millisecond) {
-					return fmt.Errorf("%s at site %d: %w", what, i+1, ctx.Err())
-				}
-			}
-		}
-		return nil
-	}
-	if err := all("no view of the group's members", func(_ int, e *ear) bool { return int(e.members.Load()) == len(w.conns) }); err != nil {
-		return err
-	}
-	before := make([]uint64, len(w.ears))
-	for i := range w.ears {
-		before[i] = w.ears[i].marks.Load()
-	}
-	for _, c := range w.conns {
-		if err := c.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{worldGroup}, Data: []byte(mark)}); err != nil {
+	for {
+		if err := w.lab.Ready(ctx); err != nil {
 			return err
 		}
-	}
-	err := all("not everything that was under way has come", func(i int, e *ear) bool {
-		return e.marks.Load() >= before[i]+uint64(len(w.conns))
-	})
-	if err != nil {
-		return err
+		arrived, err := w.marks(ctx)
+		if err != nil {
+			return err
+		}
+		if arrived {
+			break
+		}
 	}
 	w.paused.Store(false)
 	sleep(ctx, time.Second)
 	return ctx.Err()
+}
+
+// marks sends a mark from each site, and says whether all of them come to all in time.
+func (w *world) marks(ctx context.Context) (bool, error) {
+	round := w.round.Add(1)
+	for i := range w.ears {
+		w.ears[i].marks.Store(0)
+	}
+	for _, c := range w.conns {
+		if err := c.Send(ctx, client.Message{Service: client.Agreed, Groups: []string{worldGroup}, Data: fmt.Append(nil, mark, round)}); err != nil {
+			return false, err
+		}
+	}
+	for began := time.Now(); time.Since(began) < markTime; {
+		if !slices.ContainsFunc(w.ears, func(e *ear) bool { return int(e.marks.Load()) < len(w.conns) }) {
+			return true, nil
+		}
+		if !sleep(ctx, 10*time.Millisecond) {
+			return false, fmt.Errorf("not everything that was under way has come: %w", ctx.Err())
+		}
+	}
+	return false, nil
 }
