@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,6 +127,22 @@ func TestSubscriberStopsAtItsCount(t *testing.T) {
 		if len(joined) == 0 || joined[0] != "g" {
 			t.Errorf("limit %d: joined %q", test.limit, joined)
 		}
+	}
+}
+
+// TestSubscriberJoinsByAnyView: a join that meets a change of the network is told as one. Views
+// after the first are no joins.
+func TestSubscriberJoinsByAnyView(t *testing.T) {
+	var b bytes.Buffer
+	out := bufio.NewWriter(&b)
+	var joined []string
+	s := &subscriber{out: newEventWriter(out, true, false), joined: func(g string) { joined = append(joined, g) }}
+	view := func(group string, cause client.Cause) client.Event {
+		return &client.View{Group: group, Cause: cause, Members: []string{"#a#lon-1"}, MovedTogether: []string{"#a#lon-1"}}
+	}
+	_ = s.run(t.Context(), &source{[][]client.Event{{view("g", client.ByNetwork), view("g", client.ByNetwork), view("h", client.ByJoin)}}}, out)
+	if !slices.Equal(joined, []string{"g", "h"}) {
+		t.Errorf("joined %q", joined)
 	}
 }
 

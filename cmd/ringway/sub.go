@@ -84,6 +84,7 @@ type subscriber struct {
 	out    *eventWriter
 	limit  int                // messages; 0: no limit
 	joined func(group string) // told of the own joins; nil: nobody is
+	in     map[[2]string]bool // groups and names for which it was
 	lost   func(*client.Gap)  // told of losses of the connection; nil: nobody is
 }
 
@@ -103,8 +104,8 @@ func (s *subscriber) run(ctx context.Context, conn receiveBatcher, out *bufio.Wr
 			if s.done() {
 				break
 			}
-			if view, ok := event.(*client.View); ok && s.joined != nil && isOwnJoin(view, conn.Name()) {
-				s.joined(view.Group)
+			if view, ok := event.(*client.View); ok {
+				s.saw(view.Group, conn.Name())
 			}
 			if gap, ok := event.(*client.Gap); ok && s.lost != nil {
 				s.lost(gap)
@@ -126,6 +127,14 @@ func (s *subscriber) run(ctx context.Context, conn receiveBatcher, out *bufio.Wr
 
 func (s *subscriber) done() bool { return s.limit > 0 && s.out.messages >= s.limit }
 
-func isOwnJoin(view *client.View, name string) bool {
-	return view.Cause == client.ByJoin && len(view.MovedTogether) == 1 && view.MovedTogether[0] == name
+// saw takes a view: the first one of a group that a name gets tells that it has joined. Not
+// all of those say so: while the network changes, they say that.
+func (s *subscriber) saw(group, name string) {
+	if who := [2]string{group, name}; s.joined != nil && !s.in[who] {
+		if s.in == nil {
+			s.in = map[[2]string]bool{}
+		}
+		s.in[who] = true
+		s.joined(group)
+	}
 }

@@ -42,13 +42,15 @@ func (r *receiver) join(ctx context.Context, groups []string) error {
 			return fmt.Errorf("join %s: %w", g, err)
 		}
 	}
-	for joined := 0; joined < len(groups); {
+	// Any view of a group is one with the receiver. While the network changes the first one says
+	// that, and not that somebody joined.
+	for joined := map[string]bool{}; len(joined) < len(groups); {
 		event, err := r.conn.Receive(ctx)
 		if err != nil {
-			return fmt.Errorf("join of %d groups, %d done: %w", len(groups), joined, err)
+			return fmt.Errorf("join of %d groups, %d done: %w", len(groups), len(joined), err)
 		}
-		if view, ok := event.(*client.View); ok && view.Cause == client.ByJoin {
-			joined++
+		if view, ok := event.(*client.View); ok {
+			joined[view.Group] = true
 		}
 	}
 	return nil
