@@ -30,10 +30,7 @@ type exchange struct {
 type exchangePeer struct {
 	fill    []byte        // encoded, when it was needed
 	sent    uint32        // pieces of it
-	have    uint32        // of them are there, as far as the peer has said
-	window  uint32        // how many more may be under way
-	wait    time.Duration // how long what is under way may go unanswered
-	again   time.Duration // when it counts as lost
+	sentAt  time.Duration // the latest
 	asked   uint32        // what we had of the peer's Fill when we last told it
 	missing membership.Set
 }
@@ -114,7 +111,7 @@ func (r *Replica) exchangeOut() {
 		if ready {
 			r.sendControl(i, m.readyOf())
 		}
-		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillAsk {
+		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillWindow/2 {
 			r.sendHave(i)
 		}
 	}
@@ -166,51 +163,27 @@ func (r *Replica) sendControl(place int, c *control) {
 	r.fx.Controls = append(r.fx.Controls, Control{To: to, Data: c.append(make([]byte, 0, 128+12*len(f.view.Members)+len(c.data)+64*len(c.vectors)))})
 }
 
-// sendFill sends pieces of a Fill; the receiver has so many. What it has not answered yet may
-// wait at a link that is slow: each copy would be behind the ones before. So pieces are sent
-// again when an answer is overdue, one at first, and the more patiently the more often.
+// sendFill sends pieces of a Fill, from the one on that the receiver lacks.
 func (r *Replica) sendFill(place int, have uint32) {
-	p, m := &r.exchange.peers[place], r.m
-	usual := r.answerTime(m.flush.view.Members[place].Instance)
+	p := &r.exchange.peers[place]
 	if p.fill == nil {
-		p.fill, p.window, p.wait = m.fillFor(place), firstWindow, usual
+		p.fill = r.m.fillFor(place)
 	}
-	switch {
-	case have > p.have:
-		p.window = min(p.window+have-p.have, fillWindow)
-		p.have, p.wait = have, max(p.wait/2, usual)
-		p.again = r.now + p.wait
-	case m.off(impatient):
-		p.sent = p.have
-	case p.sent > p.have && r.now >= p.again:
-		p.sent, p.window, p.wait = p.have, 1, min(2*p.wait, maxFillWait)
-	}
-	p.sent = max(p.sent, p.have)
 	_, of := pieceOf(p.fill, 0)
-	for ; p.sent < min(of, p.have+p.window); p.sent++ {
-		r.sendPiece(place, p.fill, p.sent)
-		p.again = r.now + p.wait
+	if r.now-p.sentAt >= repeatInterval/2 || p.sent < have {
+		p.sent = have
 	}
-}
-
-// answerTime is how long a member's answer to a piece takes when nothing is in its way.
-func (r *Replica) answerTime(i membership.InstanceID) time.Duration {
-	way := r.farthest()
-	if known := r.views.peers.at(i); known != nil {
-		way = known.Delay
-	}
-	return 2*way + repeatInterval
-}
-
-func (r *Replica) sendPiece(place int, fill []byte, i uint32) {
-	c := control{kind: controlFill, piece: i}
-	if c.data, c.pieces = pieceOf(fill, i); i == 0 {
-		c.key = r.m.flush.parts[r.m.flush.self].key
-		for _, rows := range r.exchange.rows {
-			c.vectors = append(c.vectors, rows...)
+	for ; p.sent < min(of, have+fillWindow); p.sent++ {
+		c := control{kind: controlFill, piece: p.sent, pieces: of}
+		if c.data, _ = pieceOf(p.fill, p.sent); p.sent == 0 {
+			c.key = r.m.flush.parts[r.m.flush.self].key
+			for _, rows := range r.exchange.rows {
+				c.vectors = append(c.vectors, rows...)
+			}
 		}
+		r.sendControl(place, &c)
+		p.sentAt = r.now
 	}
-	r.sendControl(place, &c)
 }
 
 // sendHave tells a member what is there of its part.
@@ -240,8 +213,14 @@ func (r *Replica) haveIn(c *control) {
 	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
-	r.exchange.peers[i].missing = c.missing
-	r.sendFill(i, c.have)
+	p := &r.exchange.peers[i]
+	p.missing = c.missing
+	if p.fill == nil {
+		p.fill = m.fillFor(i)
+	}
+	if _, of := pieceOf(p.fill, 0); c.have < of {
+		r.sendFill(i, c.have)
+	}
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
 		r.sendControl(i, syncOf(&f.parts[f.self]))
 	}

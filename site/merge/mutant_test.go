@@ -76,7 +76,6 @@ var ownTests = map[string][]mutant{
 	"TestASiteThatSleptGetsUp": {lateRiser},
 	"TestWhoIsAheadOfWhom":     {rash},
 	"TestAJoinBesideAThinLink": {openCredit},
-	"TestFillsOverAThinLink":   {impatient},
 	"TestABriefLink":           {lightFall},
 	"TestWhoIsPutOffWaits":     {deafToNo},
 	"TestNobodyIsTakenApart":   {apart},
