@@ -63,6 +63,7 @@ type item struct {
 	message       *message // of submit, send and dlv
 	when          int64    // on the common clock, with OneClock
 	ring          string   // that its node is in
+	inst          string   // that its node is of
 	part                   // of dlv
 	period        int      // how many attach periods of the client had ended
 	configuration int      // how many the client's node had begun
@@ -235,7 +236,7 @@ func (h *history) replay(n *node) {
 	for i := range n.Events {
 		e := &n.Events[i]
 		at.pass(e)
-		it := item{Event: e, when: n.now(e), configuration: at.configuration}
+		it := item{Event: e, when: n.now(e), inst: at.inst, configuration: at.configuration}
 		if ring != nil {
 			it.ring = ring.Ring
 		}

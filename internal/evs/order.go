@@ -227,8 +227,9 @@ func (h *history) orders() []vertex {
 				v = at("signal " + it.ID + " of " + it.Group)
 			case it.Kind == GSig:
 				// Without a name of its own it is the one behind that view for those members.
-				// It speaks of a ring's safe messages: each site has its own.
-				v = at(fmt.Sprintf("signal for %v in ring %s, view %s of %s", it.Members, it.ring, views[it.Group], it.Group))
+				// It speaks of a ring's safe messages: each site has its own, and so has each
+				// instance of a site in a ring that they have only just met in.
+				v = at(fmt.Sprintf("signal for %v of instance %s in ring %s, view %s of %s", it.Members, it.inst, it.ring, views[it.Group], it.Group))
 			default:
 				continue
 			}
