@@ -78,6 +78,23 @@ func TestWhoCrashesNeedNotHaveShared(t *testing.T) {
 	}
 }
 
+// TestWhoPartsBeforeItIsAttached: a node that has learned an instance, and leaves it before its
+// clients take part there, may have accepted what the rest of the instance never had (P18).
+func TestWhoPartsBeforeItIsAttached(t *testing.T) {
+	for role, wrong := range map[string]bool{"founder": false, "heir": true} {
+		goesOn := Event{Kind: Lineage, Inst: "A", Number: Number{2, 1}, Electorate: []string{"a"}, Role: role}
+		if role == "founder" {
+			goesOn.Inst = "C"
+		}
+		a := life("a", Event{Kind: Lineage, Inst: "A", Number: Number{1, 1}, Electorate: []string{"a", "b"}, Role: "learner"},
+			view(1, "A", "A", "B"), keyed("c1", 1, Agreed, "A", 20, 1, "A", "B"), goesOn, stop())
+		b := life("b", connect("c2"), view(1, "A", "A", "B"), attach(1, "A"), keyed("c2", 1, Agreed, "A", 30, 1, "A", "B"), stop())
+		if got := violated([]Trace{a, b}, settled); slices.Contains(got, "P18") != wrong {
+			t.Errorf("it goes on as %s: %v", role, got)
+		}
+	}
+}
+
 // TestClosingIsNotOfTheRing: what a node does in a ring before it knows that it is no heir
 // closes its old configuration, and is nothing that others of the ring do (P22).
 func TestClosingIsNotOfTheRing(t *testing.T) {

@@ -186,6 +186,8 @@ func (h *history) acceptances(n *node) {
 		switch {
 		case e.Kind == Sig:
 			aside = len(e.TS) == 0
+		case e.Kind == Lineage && e.Role != "heir":
+			aside = true // whether it was attached and has a signal, or not
 		case e.Kind == Attach, e.Kind == View, e.Kind == Lineage && e.Role == "heir":
 			aside = false // what lies before was carried on
 		case e.Kind == Send:

@@ -145,7 +145,8 @@ func (h *history) eachAccepted(f func(e *Event, alone bool)) {
 // the configuration: from the last lineage that it carried on.
 type closing struct{ from, to int }
 
-// closings lists a node's lone closings. A crash is one, too: nobody need have heard of what the
+// closings lists a node's lone closings. A node that takes up another lineage before it was
+// attached closes alone without a signal. A crash is one, too: nobody need have heard of what the
 // node did last. What somebody has, is compared with what the others have.
 func (n *node) closings() []closing {
 	var all []closing
@@ -157,7 +158,7 @@ func (n *node) closings() []closing {
 		case e.Kind == Lineage && e.Role == "heir":
 			begin = i
 		case e.Kind == View, e.Kind == Attach, e.Kind == Lineage:
-			if open {
+			if open || e.Kind == Lineage { // who is not attached yet has no client to tell
 				all = append(all, closing{begin, i})
 			}
 			begin, open = i, false
