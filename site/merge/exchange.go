@@ -21,6 +21,7 @@ type exchange struct {
 	next   time.Duration  // when to say again what is there
 	due    time.Duration  // the same, if it is this node's to say; else noTime
 	queue  controlQueue
+	early  controlQueue   // pieces of Fills that came ahead of their turn
 	rows   [][]promiseRow // the latest promises of each source, by place in the view
 
 	spared   membership.ViewID // the flush for which this node has said what others have,
@@ -28,10 +29,11 @@ type exchange struct {
 }
 
 type exchangePeer struct {
-	fill    []byte        // encoded, when it was needed
-	sent    uint32        // pieces of it
-	sentAt  time.Duration // the latest
-	asked   uint32        // what we had of the peer's Fill when we last told it
+	fill    fillOut
+	asked   uint32 // what we had of the peer's Fill when we last told it
+	turn    uint32 // pieces of it that came in turn and were put into the ring
+	gap     uint32 // the piece that is missing in front of early ones, plus one; 0: none
+	told    uint32 // the gap that the peer has been told of
 	missing membership.Set
 }
 
@@ -76,7 +78,7 @@ func (r *Replica) exchangeOut() {
 	x, m := &r.exchange, r.m
 	f := m.flush
 	if f == nil {
-		x.id, x.peers, x.due = membership.ViewID{}, nil, noTime
+		x.id, x.peers, x.due, x.early = membership.ViewID{}, nil, noTime, controlQueue{}
 		r.readyAfter()
 		return
 	}
@@ -84,6 +86,7 @@ func (r *Replica) exchangeOut() {
 		x.id, x.filled, x.synced, x.ready, x.next = f.view.ID, false, false, false, r.now
 		x.peers = make([]exchangePeer, len(f.parts))
 	}
+	r.takeEarly()
 	if r.sparesNow() {
 		r.fx.Kick = true
 	}
@@ -111,10 +114,16 @@ func (r *Replica) exchangeOut() {
 		if ready {
 			r.sendControl(i, m.readyOf())
 		}
-		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && p.next >= x.peers[i].asked+fillWindow/2 {
+		if ask && !fill && !(p.filled && p.synced && p.ready) || !p.filled && x.peers[i].tells(p.next) {
 			r.sendHave(i)
 		}
 	}
+}
+
+// tells says whether there is something to tell the peer at once: that enough of its Fill has
+// come, or that a piece has not.
+func (p *exchangePeer) tells(next uint32) bool {
+	return next >= p.asked+fillAsk || p.gap > max(p.told, next)
 }
 
 // readyAfter sends the own Ready behind an install that came before it could go out: those of
@@ -163,29 +172,6 @@ func (r *Replica) sendControl(place int, c *control) {
 	r.fx.Controls = append(r.fx.Controls, Control{To: to, Data: c.append(make([]byte, 0, 128+12*len(f.view.Members)+len(c.data)+64*len(c.vectors)))})
 }
 
-// sendFill sends pieces of a Fill, from the one on that the receiver lacks.
-func (r *Replica) sendFill(place int, have uint32) {
-	p := &r.exchange.peers[place]
-	if p.fill == nil {
-		p.fill = r.m.fillFor(place)
-	}
-	_, of := pieceOf(p.fill, 0)
-	if r.now-p.sentAt >= repeatInterval/2 || p.sent < have {
-		p.sent = have
-	}
-	for ; p.sent < min(of, have+fillWindow); p.sent++ {
-		c := control{kind: controlFill, piece: p.sent, pieces: of}
-		if c.data, _ = pieceOf(p.fill, p.sent); p.sent == 0 {
-			c.key = r.m.flush.parts[r.m.flush.self].key
-			for _, rows := range r.exchange.rows {
-				c.vectors = append(c.vectors, rows...)
-			}
-		}
-		r.sendControl(place, &c)
-		p.sentAt = r.now
-	}
-}
-
 // sendHave tells a member what is there of its part.
 func (r *Replica) sendHave(place int) {
 	f := r.m.flush
@@ -194,8 +180,12 @@ func (r *Replica) sendHave(place int) {
 	if p.filled {
 		have = max(1, p.pieces)
 	}
-	r.exchange.peers[place].asked = p.next
-	r.sendControl(place, &control{kind: controlHave, have: have, synced: p.synced, ready: p.ready, missing: f.missing()})
+	x := &r.exchange.peers[place]
+	if x.gap <= p.next {
+		x.gap = 0
+	}
+	x.asked, x.told = p.next, x.gap
+	r.sendControl(place, &control{kind: controlHave, have: have, gap: x.gap, synced: p.synced, ready: p.ready, missing: f.missing()})
 }
 
 // haveIn is another member's answer, or question.
@@ -213,14 +203,9 @@ func (r *Replica) haveIn(c *control) {
 	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
-	p := &r.exchange.peers[i]
-	p.missing = c.missing
-	if p.fill == nil {
-		p.fill = m.fillFor(i)
-	}
-	if _, of := pieceOf(p.fill, 0); c.have < of {
-		r.sendFill(i, c.have)
-	}
+	r.exchange.peers[i].missing = c.missing
+	r.sendFill(i, c.have)
+	r.mendFill(i, c.gap)
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
 		r.sendControl(i, syncOf(&f.parts[f.self]))
 	}
@@ -289,7 +274,7 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 		r.haveIn(&c)
 		return
 	}
-	if m.lacks(&c) {
+	if m.lacks(&c) && r.inTurn(&c, data) {
 		r.exchange.queue.add(&c, data)
 		r.fx.Kick = true
 	}

@@ -45,11 +45,12 @@ const (
 	// maxAsk bounds the pieces that one message asks for.
 	maxAsk = 64
 	// fillPieceBytes is the size of the pieces of a Fill: large enough for one to be
-	// enough as a rule, far below what the overlay takes as one message.
-	fillPieceBytes = 256 << 10
+	// enough as a rule, and small enough to be through a link of 256 kbit/s in a second, so that
+	// a flush is seen to get on there.
+	fillPieceBytes = 32 << 10
 	// maxFillPieces bounds a Fill to 1 GiB: more than credit lets be under way from
 	// 64 sources, and a directory of millions of members.
-	maxFillPieces = 4096
+	maxFillPieces = 32768
 	// maxRows bounds the promises that come with a Fill: keptPromises of each member.
 	maxRows = 8 * 64
 	// maxReadyLost bounds the lives of nodes that one Ready names: each of the most nodes
@@ -104,8 +105,14 @@ const (
 	// maxFarBodies bounds the large bodies of one node that wait for other sites: there have
 	// to be some of maxBodies left for messages within the site.
 	maxFarBodies = maxBodies / 2
-	// fillWindow is how many pieces of a Fill are under way to one member.
-	fillWindow = 16
+	// firstWindow is how many pieces of a Fill are under way to one member before it has
+	// answered, and fillWindow how many there are at most: 4 MiB.
+	firstWindow = 4
+	fillWindow  = 128
+	// fillAsk is after how many pieces of a Fill its receiver says so at once.
+	fillAsk = 4
+	// maxFillWait bounds how long an answer is waited for before pieces are sent again.
+	maxFillWait = 4 * time.Second
 	// keptPromises is how many of a source's latest promises are kept for a Fill: the
 	// newest may speak of records that nobody has.
 	keptPromises = 8

@@ -76,6 +76,8 @@ var ownTests = map[string][]mutant{
 	"TestASiteThatSleptGetsUp": {lateRiser},
 	"TestWhoIsAheadOfWhom":     {rash},
 	"TestAJoinBesideAThinLink": {openCredit},
+	"TestFillsOverAThinLink":   {impatient},
+	"TestPiecesOutOfOrder":     {inOrderOnly},
 	"TestABriefLink":           {lightFall},
 	"TestWhoIsPutOffWaits":     {deafToNo},
 	"TestNobodyIsTakenApart":   {apart},
