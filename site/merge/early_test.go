@@ -66,3 +66,25 @@ func TestPiecesOutOfOrder(t *testing.T) {
 		t.Errorf("%v, and %v if early pieces are dropped: this test proves nothing", heal, slow)
 	}
 }
+
+// TestAHaveThatLies: what a peer says to have of a Fill, and to lack, need not be true.
+func TestAHaveThatLies(t *testing.T) {
+	opt := plainOptions(2, 1)
+	opt.unchecked = true
+	w := newWorld(1, opt, nil)
+	w.runUntil(20*time.Second, "sites meet", w.federated)
+	w.parts("ab")
+	w.runUntil(time.Minute, "two views", func() bool { return w.inView(0, 0) && w.inView(1, 1) })
+	w.heal()
+	n := w.sites[0].nodes[0]
+	w.runUntil(time.Minute, "a change of the view", func() bool { return n.replica.m.flush != nil })
+	for _, c := range []control{{have: 3, gap: 2}, {gap: 1}, {gap: 1 << 31}, {have: 1 << 31, gap: 1<<31 + 1}, {have: 1<<32 - 1, gap: 1<<32 - 1}, {gap: 7}} {
+		c.kind, c.view, c.from, c.to = controlHave, n.replica.m.flush.view, w.sites[1].nodes[0].replica.m.instance, n.replica.m.instance
+		n.replica.ControlIn(w.now, SiteInstance{Instance: c.from, Site: w.sites[1].id}, c.append(nil), &n.fx)
+		n.carry()
+	}
+	w.runUntil(time.Minute, "one view", w.federated)
+	if len(w.faults) > 0 {
+		t.Errorf("%v", w.faults)
+	}
+}

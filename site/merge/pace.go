@@ -26,7 +26,6 @@ type fillOut struct {
 
 	timed   uint32 // the piece whose answer is timed, plus one; 0: none
 	timedAt time.Duration
-	slow    bool // the last one's took longer than on an empty way
 }
 
 // sendFill sends pieces of a Fill; the receiver has so many. The leading gateway begins; another one
@@ -39,6 +38,7 @@ func (r *Replica) sendFill(place int, have uint32) {
 		o.data, o.window, o.wait, o.again = m.fillFor(place), firstWindow, usual, r.now+usual
 	}
 	_, of := pieceOf(o.data, 0)
+	have = min(have, of) // whatever it says
 	if began && !r.gateway.leads && !m.off(impatient) {
 		o.sent = min(of, o.window)
 	}
@@ -61,14 +61,12 @@ func (r *Replica) sendFill(place int, have uint32) {
 
 // answered is an answer that tells of more than the one before.
 func (o *fillOut) answered(now time.Duration, have uint32, usual time.Duration) {
+	slow := false
 	if o.timed != 0 && have >= o.timed {
-		o.slow, o.timed = now-o.timedAt > 2*usual, 0
+		slow, o.timed = now-o.timedAt > 2*usual, 0
 	}
-	if o.slow {
+	if o.window = min(o.window+have-o.have, fillWindow); slow {
 		o.window = max(o.window/2, 1)
-		o.slow = false
-	} else {
-		o.window = min(o.window+have-o.have, fillWindow)
 	}
 	o.have, o.sent = have, max(o.sent, have)
 	o.wait = max(o.wait/2, usual)
