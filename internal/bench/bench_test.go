@@ -151,3 +151,22 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for a batch", n)
 	}
 }
+
+// TestJoining: any view of a group ends the wait for it, and nothing else does.
+func TestJoining(t *testing.T) {
+	waits := joining{"a": true, "b": true}
+	for _, step := range []struct {
+		event client.Event
+		left  int
+	}{
+		{&client.Message{Groups: []string{"a"}}, 2},
+		{&client.View{Group: "a", Cause: client.ByNetwork}, 1}, // the join met a change of the network
+		{&client.View{Group: "a", Cause: client.ByJoin}, 1},    // somebody else's
+		{&client.View{Group: "c", Cause: client.ByJoin}, 1},
+		{&client.View{Group: "b", Cause: client.ByJoin}, 0},
+	} {
+		if waits.saw(step.event); len(waits) != step.left {
+			t.Errorf("%d groups to go after %+v, want %d", len(waits), step.event, step.left)
+		}
+	}
+}

@@ -42,18 +42,29 @@ func (r *receiver) join(ctx context.Context, groups []string) error {
 			return fmt.Errorf("join %s: %w", g, err)
 		}
 	}
-	// Any view of a group is one with the receiver. While the network changes the first one says
-	// that, and not that somebody joined.
-	for joined := map[string]bool{}; len(joined) < len(groups); {
+	waiting := joining{}
+	for _, g := range groups {
+		waiting[g] = true
+	}
+	for len(waiting) > 0 {
 		event, err := r.conn.Receive(ctx)
 		if err != nil {
-			return fmt.Errorf("join of %d groups, %d done: %w", len(groups), len(joined), err)
+			return fmt.Errorf("join of %d groups, %d to go: %w", len(groups), len(waiting), err)
 		}
-		if view, ok := event.(*client.View); ok {
-			joined[view.Group] = true
-		}
+		waiting.saw(event)
 	}
 	return nil
+}
+
+// joining are the groups that a receiver has asked to join and has no view of.
+type joining map[string]bool
+
+// saw takes an event. Any view of a group is one with the receiver: while the network changes
+// the first one says that, and not that somebody joined.
+func (j joining) saw(event client.Event) {
+	if view, ok := event.(*client.View); ok {
+		delete(j, view.Group)
+	}
 }
 
 // work receives until the context ends.
