@@ -150,7 +150,7 @@ type closing struct{ from, to int }
 // node did last. What somebody has, is compared with what the others have.
 func (n *node) closings() []closing {
 	var all []closing
-	begin, open := 0, false
+	begin, open, attached := 0, false, false
 	for i := range n.Events {
 		switch e := &n.Events[i]; {
 		case e.Kind == Sig:
@@ -158,10 +158,11 @@ func (n *node) closings() []closing {
 		case e.Kind == Lineage && e.Role == "heir":
 			begin = i
 		case e.Kind == View, e.Kind == Attach, e.Kind == Lineage:
-			if open || e.Kind == Lineage { // who is not attached yet has no client to tell
+			if open || e.Kind == Lineage && !attached { // it has no client to tell yet
 				all = append(all, closing{begin, i})
 			}
 			begin, open = i, false
+			attached = e.Kind == Attach || attached && e.Kind == View
 		}
 	}
 	if open || n.crashed {

@@ -47,7 +47,8 @@ type control struct {
 
 	// Have
 	have    uint32 // pieces of the receiver's Fill
-	gap     uint32 // which piece is missing in front of others, plus one; 0: none
+	gap     uint32 // which of them is missing in front of others, plus one; 0: none
+	got     uint32 // pieces of all Fills that the sender has: others see that it gets on
 	synced  bool
 	ready   bool
 	missing membership.Set // places in the proposal that the sender still waits for
@@ -100,7 +101,7 @@ func (c *control) append(b []byte) []byte {
 	case controlReady:
 		return appendLost(b, c.lost[:min(len(c.lost), maxReadyLost)])
 	case controlHave:
-		b = wire.AppendBool(wire.AppendBool(wire.AppendUint32(wire.AppendUint32(b, c.have), c.gap), c.synced), c.ready)
+		b = wire.AppendBool(wire.AppendBool(wire.AppendUint32(wire.AppendUint32(wire.AppendUint32(b, c.have), c.gap), c.got), c.synced), c.ready)
 		return wire.AppendUint64(b, uint64(c.missing))
 	case controlDecline:
 		return wire.AppendInt64(b, int64(c.wait))
@@ -135,7 +136,7 @@ func (c *control) read(data []byte) error {
 	case controlReady:
 		c.lost = readLost(&r, maxReadyLost)
 	case controlHave:
-		c.have, c.gap, c.synced, c.ready, c.missing = r.Uint32(), r.Uint32(), r.Bool(), r.Bool(), membership.Set(r.Uint64())
+		c.have, c.gap, c.got, c.synced, c.ready, c.missing = r.Uint32(), r.Uint32(), r.Uint32(), r.Bool(), r.Bool(), membership.Set(r.Uint64())
 	case controlDecline:
 		if c.wait = time.Duration(r.Int64()); c.wait < 0 {
 			r.Fail(fmt.Errorf("%w: it declines for %v", wire.ErrLimit, c.wait))

@@ -1,47 +1,65 @@
 package merge
 
-// The machine takes the pieces of a Fill in order. They come in order as a rule; another way, or another gateway,
-// may have some overtake others. Those wait here, at the gateway, and not in the ring, which
-// would pass them round for nothing; and the sender is told which one they wait for.
+// The machine takes the pieces of a Fill in order. They come in order as a rule; if the sender asks for
+// them by several gateways, or sends one again, some come ahead of others. Those wait here, at the
+// gateway, and not in the ring, which would pass them round for nothing; and the sender
+// is told which one they wait for, if this gateway leads.
 
-// inTurn says whether a control message may go into the ring now. A piece of a Fill that comes
-// ahead of its turn is kept.
-func (r *Replica) inTurn(c *control, data []byte) bool {
-	x := &r.exchange
-	if c.kind != controlFill || c.piece == 0 {
-		return true
-	}
-	f := r.m.flush
+// fillPieceIn takes a piece of a Fill from the overlay: it goes into the ring now, or, ahead of its
+// turn, waits for those before it.
+func (r *Replica) fillPieceIn(c *control, data []byte) {
+	x, f := &r.exchange, r.m.flush
 	if f == nil || f.view.ID != c.view.ID || x.id != c.view.ID {
-		return true // it tells of the view; there is no knowing yet whose turn it is
+		x.queue.add(c, data) // it tells of the view; there is no knowing yet whose turn it is
+		return
 	}
 	i, _ := f.view.Index(c.from)
-	next := max(f.parts[i].next, x.peers[i].turn)
-	if c.piece > next && !r.m.off(inOrderOnly) {
-		x.early.add(c, data)
-		x.peers[i].gap = next + 1
-		return false
+	p := &x.peers[i]
+	next := max(f.parts[i].next, p.turn)
+	switch {
+	case c.piece > next && !r.m.off(inOrderOnly):
+		p.keepEarly(c, data)
+		p.gap = next + 1
+	case x.queue.add(c, data):
+		p.turn = max(next, c.piece+1)
 	}
-	x.peers[i].turn = max(next, c.piece+1)
-	return true
 }
 
-// takeEarly passes on the pieces whose turn has come.
+// keepEarly keeps a piece until its turn, as many as an honest sender has under way.
+func (p *exchangePeer) keepEarly(c *control, data []byte) {
+	if p.early == nil {
+		p.early = map[uint32]queuedControl{}
+	}
+	if _, again := p.early[c.piece]; !again && len(p.early) < fillWindow {
+		p.early[c.piece] = queuedControl{c.head(), data}
+	}
+}
+
+// takeEarly puts the pieces into the ring whose turn has come.
 func (r *Replica) takeEarly() {
 	x := &r.exchange
-	for again := len(x.early.items) > 0; again; {
-		again = false
-		waiting := x.early
-		x.early = controlQueue{}
-		for {
-			q, ok := waiting.pop()
-			if !ok {
-				break
-			}
-			if r.m.lacks(&q.head) && r.inTurn(&q.head, q.data) {
-				x.queue.add(&q.head, q.data)
-				r.fx.Kick, again = true, true
-			}
+	for i := range x.peers {
+		p := &x.peers[i]
+		if len(p.early) == 0 {
+			continue
 		}
+		next := max(r.m.flush.parts[i].next, p.turn)
+		for ; p.swept < next; p.swept++ { // they came by another gateway
+			delete(p.early, p.swept)
+		}
+		for q, ok := p.early[next]; ok && x.queue.add(&q.head, q.data); q, ok = p.early[next] {
+			delete(p.early, next)
+			next++
+			p.turn, p.swept = next, next
+			r.fx.Kick = true
+		}
+	}
+}
+
+// ringChanged begins anew: what was queued for the old ring may not have got through it.
+func (x *exchange) ringChanged() {
+	for i := range x.peers {
+		p := &x.peers[i]
+		p.turn, p.gap, p.told = 0, 0, 0
 	}
 }

@@ -30,11 +30,14 @@ type exchange struct {
 
 type exchangePeer struct {
 	fill    fillOut
-	asked   uint32 // what we had of the peer's Fill when we last told it
-	turn    uint32 // pieces of it that came in turn and were put into the ring
-	gap     uint32 // the piece that is missing in front of early ones, plus one; 0: none
-	told    uint32 // the gap that the peer has been told of
-	missing membership.Set
+	asked   uint32                   // what we had of the peer's Fill when we last told it
+	turn    uint32                   // pieces of it that came in turn and were queued for the ring
+	gap     uint32                   // the piece that is missing in front of early ones, plus one; 0: none
+	told    uint32                   // the gap that the peer has been told of
+	early   map[uint32]queuedControl // pieces of it that came ahead of their turn
+	swept   uint32                   // early pieces below are gone
+	missing membership.Set           // whom the peer waits for, as it last said
+	got     uint32                   // pieces of all Fills that it has, likewise
 }
 
 // viewChanged begins anew with a view.
@@ -78,7 +81,7 @@ func (r *Replica) exchangeOut() {
 	x, m := &r.exchange, r.m
 	f := m.flush
 	if f == nil {
-		x.id, x.peers, x.due, x.early = membership.ViewID{}, nil, noTime, controlQueue{}
+		x.id, x.peers, x.due = membership.ViewID{}, nil, noTime
 		r.readyAfter()
 		return
 	}
@@ -106,7 +109,7 @@ func (r *Replica) exchangeOut() {
 		}
 		p := &f.parts[i]
 		if fill {
-			r.sendFill(i, 0)
+			r.sendFill(i, x.peers[i].fill.have)
 		}
 		if sync {
 			r.sendControl(i, syncOf(&f.parts[f.self]))
@@ -185,7 +188,7 @@ func (r *Replica) sendHave(place int) {
 		x.gap = 0
 	}
 	x.asked, x.told = p.next, x.gap
-	r.sendControl(place, &control{kind: controlHave, have: have, gap: x.gap, synced: p.synced, ready: p.ready, missing: f.missing()})
+	r.sendControl(place, &control{kind: controlHave, have: have, gap: x.gap, got: f.got(), synced: p.synced, ready: p.ready, missing: f.missing()})
 }
 
 // haveIn is another member's answer, or question.
@@ -203,7 +206,8 @@ func (r *Replica) haveIn(c *control) {
 	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
-	r.exchange.peers[i].missing = c.missing
+	p := &r.exchange.peers[i]
+	p.missing, p.got = c.missing, max(p.got, c.got)
 	r.sendFill(i, c.have)
 	r.mendFill(i, c.gap)
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
@@ -274,9 +278,14 @@ func (r *Replica) controlIn(from membership.SiteInstance, data []byte) {
 		r.haveIn(&c)
 		return
 	}
-	if m.lacks(&c) && r.inTurn(&c, data) {
+	if !m.lacks(&c) {
+		return
+	}
+	r.fx.Kick = true
+	if c.kind == controlFill {
+		r.fillPieceIn(&c, data)
+	} else {
 		r.exchange.queue.add(&c, data)
-		r.fx.Kick = true
 	}
 }
 
@@ -348,20 +357,26 @@ type queuedControl struct {
 	data []byte
 }
 
-// add queues a message, unless it is there already or too much is.
-func (q *controlQueue) add(c *control, data []byte) {
-	if len(q.items) >= maxControls || q.bytes+len(data) > maxControlBytes {
-		return
-	}
+// add queues a message and says whether it is there: not if too much is.
+func (q *controlQueue) add(c *control, data []byte) bool {
 	for i := range q.items {
 		if h := &q.items[i].head; h.kind == c.kind && h.from == c.from && h.view.ID == c.view.ID && h.piece == c.piece {
-			return
+			return true
 		}
 	}
+	if len(q.items) >= maxControls || q.bytes+len(data) > maxControlBytes {
+		return false
+	}
+	q.items = append(q.items, queuedControl{c.head(), data})
+	q.bytes += len(data)
+	return true
+}
+
+// head is the message without its data.
+func (c *control) head() control {
 	head := *c
 	head.data, head.vectors = nil, nil
-	q.items = append(q.items, queuedControl{head, data})
-	q.bytes += len(data)
+	return head
 }
 
 func (q *controlQueue) pop() (c queuedControl, ok bool) {

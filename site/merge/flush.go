@@ -64,6 +64,14 @@ type part struct {
 	lost     []lostNode // that its Ready named
 }
 
+// got is how many pieces of others' Fills are here.
+func (f *flush) got() (n uint32) {
+	for i := range f.parts {
+		n += f.parts[i].next
+	}
+	return n
+}
+
 // propose is an ordered Propose (X1, X2). It says whether it was accepted.
 func (m *machine) propose(v *membership.SiteView) bool {
 	if v.ID.Compare(m.view.ID) <= 0 || m.flush != nil && v.ID.Compare(m.flush.view.ID) <= 0 && !m.off(anyProposal) {

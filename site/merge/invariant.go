@@ -80,6 +80,7 @@ const (
 	outOfTurn                        // X3: what is acted on at arrival does not wait for what lies before it
 	anyEvidence                      // X3: promises of whoever is in the proposal
 	impatient                        // X3: each Have has all pieces under way sent again
+	selfish                          // X3: a change of the view gets on only if something comes to this site
 	inOrderOnly                      // X3: pieces of a Fill that come ahead of their turn are dropped
 	spareMore                        // X3: a Fill leaves out the record that its receiver expects next, too
 	torn                             // X4: promises count whose records are missing

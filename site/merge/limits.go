@@ -89,6 +89,7 @@ const (
 	maxSlack   = 50 * time.Millisecond
 
 	repeatInterval = 200 * time.Millisecond // of what a flush says, and of an Attach
+	queueTime      = time.Second            // how much of a Fill may wait in front of a link, as long as it takes
 	importStuck    = 250 * time.Millisecond // a gap that nobody fills: pull again
 
 	// maxControls and maxControlBytes bound the control messages that wait for the
@@ -111,8 +112,9 @@ const (
 	fillWindow  = 128
 	// fillAsk is after how many pieces of a Fill its receiver says so at once.
 	fillAsk = 4
-	// maxFillWait bounds how long an answer is waited for before pieces are sent again.
-	maxFillWait = 4 * time.Second
+	// maxWaits bounds how long an answer is waited for, in Replica.patience: twice as long as
+	// a change of the view may make no progress.
+	maxWaits = 4
 	// keptPromises is how many of a source's latest promises are kept for a Fill: the
 	// newest may speak of records that nobody has.
 	keptPromises = 8

@@ -5,11 +5,11 @@ import "time"
 // A fillOut is the way of a Fill to one member: how much of it is there and under way, and when
 // what is under way counts as lost. Like everything of an exchange it is the gateway's, not replicated.
 //
-// Fills share their links with all that the sites send each other, and what a link cannot take at once waits in
-// front of it, in order. So a piece whose answer has not come yet is not lost as a rule but late; a
-// copy of it would wait behind it, and all else that the change of the view needs behind
-// the copy ([decision 0045]). The window grows while answers are as quick as on an
-// empty way, as in TCP Vegas (Brakmo and Peterson 1995), so that not much more than a second's worth waits:
+// Fills share their links with all that the sites send each other, and what a link cannot take at once
+// waits in front of it, in order. So a piece whose answer has not come yet is late as a rule, and not
+// lost; a copy of it would wait behind it, and all else that the change of the view needs
+// behind the copy ([decision 0045]). The window grows while answers come in little more than the time of an
+// empty way, as in TCP Vegas (Brakmo and Peterson 1995), so that about a second's worth waits:
 // a proposal may be given up for another one, whose Fills come behind.
 //
 // [decision 0045]: docs/decisions/0045-what-waits-is-not-sent-again.md
@@ -20,35 +20,38 @@ type fillOut struct {
 	window uint32        // how many more may be under way
 	wait   time.Duration // how long what is under way may go unanswered
 	again  time.Duration // when it counts as lost
+	late   uint32        // what had been sent when an answer was overdue; 0: all of that is there
 
-	mended   uint32 // the piece that was sent again because others came without it, plus one
+	mended   uint32 // the piece that was sent again, plus one
 	mendedAt time.Duration
 
 	timed   uint32 // the piece whose answer is timed, plus one; 0: none
 	timedAt time.Duration
+	took    time.Duration // the latest that was timed
 }
 
 // sendFill sends pieces of a Fill; the receiver has so many. The leading gateway begins; another one
-// that is asked takes it that the first window is under way.
+// that is asked takes it that a first window is under way.
 func (r *Replica) sendFill(place int, have uint32) {
 	o, m := &r.exchange.peers[place].fill, r.m
 	usual := r.answerTime(place)
 	began := o.data == nil
 	if began {
-		o.data, o.window, o.wait, o.again = m.fillFor(place), firstWindow, usual, r.now+usual
+		o.data, o.window, o.wait = m.fillFor(place), firstWindow, max(usual, r.patience())
+		o.again = r.now + o.wait
 	}
 	_, of := pieceOf(o.data, 0)
 	have = min(have, of) // whatever it says
 	if began && !r.gateway.leads && !m.off(impatient) {
-		o.sent = min(of, o.window)
+		o.have, o.sent = have, min(of, have+firstWindow)
 	}
 	switch {
 	case have > o.have:
-		o.answered(r.now, have, usual)
+		o.answered(r.now, have, usual, r.patience())
 	case m.off(impatient):
 		o.sent = o.have
-	case o.sent > o.have && r.now >= o.again:
-		o.overdue(have)
+	case o.sent > have && r.now >= o.again:
+		r.overdue(place, have)
 	}
 	for ; o.sent < min(of, o.have+o.window); o.sent++ {
 		if o.timed == 0 {
@@ -60,36 +63,54 @@ func (r *Replica) sendFill(place int, have uint32) {
 }
 
 // answered is an answer that tells of more than the one before.
-func (o *fillOut) answered(now time.Duration, have uint32, usual time.Duration) {
-	slow := false
-	if o.timed != 0 && have >= o.timed {
-		slow, o.timed = now-o.timedAt > 2*usual, 0
+func (o *fillOut) answered(now time.Duration, have uint32, usual, patience time.Duration) {
+	timed := o.timed != 0 && have >= o.timed
+	if timed {
+		o.took, o.timed = now-o.timedAt, 0
 	}
-	if o.window = min(o.window+have-o.have, fillWindow); slow {
+	switch slow := o.took > usual+2*queueTime; { // what comes the other way waits, too
+	case slow && timed:
 		o.window = max(o.window/2, 1)
+	case !slow:
+		o.window = min(o.window+have-o.have, fillWindow)
+	}
+	if have >= o.late {
+		o.late = 0
 	}
 	o.have, o.sent = have, max(o.sent, have)
-	o.wait = max(o.wait/2, usual)
+	o.wait = max(o.wait/2, usual, min(2*o.took, maxWaits*patience), patience)
 	o.again = now + o.wait
 }
 
 // overdue is the answer that has not come in time: what the receiver says now counts, and the first
-// piece that it lacks goes again, alone.
-func (o *fillOut) overdue(have uint32) {
-	o.have, o.sent, o.window, o.timed = have, have, 1, 0
-	o.wait = min(2*o.wait, maxFillWait)
+// piece that it lacks goes again, alone. What lay behind that may still be on its way: it goes again if
+// the next answer is overdue, too, or the receiver has less than it once had.
+func (r *Replica) overdue(place int, have uint32) {
+	o := &r.exchange.peers[place].fill
+	if o.late != 0 || have < o.have {
+		o.sent = have + 1
+	}
+	o.have, o.window, o.timed, o.late = have, 1, 0, o.sent
+	o.wait = min(2*o.wait, max(o.wait, maxWaits*r.patience()))
+	r.mend(place, have)
+	o.again = r.now + o.wait
 }
 
 // mendFill sends a piece again that did not come, though some behind it did; gap is its number plus
-// one. On a way that keeps order it is lost.
+// one. On a way that keeps order it is lost. It does not put off when the piece counts as overdue that the
+// receiver needs next: that may be another one, if its ring lost it.
 func (r *Replica) mendFill(place int, gap uint32) {
 	o := &r.exchange.peers[place].fill
-	if gap <= o.have || gap > o.sent || o.mended == gap && r.now < o.mendedAt+r.answerTime(place) {
+	if gap <= o.have || gap > o.sent || gap <= o.mended && r.now < o.mendedAt+r.answerTime(place) {
 		return
 	}
-	o.mended, o.mendedAt = gap, r.now
-	r.sendPiece(place, o.data, gap-1)
-	o.again = r.now + o.wait
+	r.mend(place, gap-1)
+}
+
+func (r *Replica) mend(place int, piece uint32) {
+	o := &r.exchange.peers[place].fill
+	o.mended, o.mendedAt = piece+1, r.now
+	r.sendPiece(place, o.data, piece)
 }
 
 // answerTime is how long a member's answer to a piece takes when nothing is in its way: to the member
@@ -101,6 +122,10 @@ func (r *Replica) answerTime(place int) time.Duration {
 	}
 	return 2*way + repeatInterval/2
 }
+
+// patience is how long an answer may always take: one copy of a piece is there in time, before the change
+// of the view counts as stuck.
+func (r *Replica) patience() time.Duration { return r.cfg.Timing.Stuck / 2 }
 
 // sendPiece sends a piece of a Fill; the first one brings what belongs to the whole.
 func (r *Replica) sendPiece(place int, fill []byte, i uint32) {

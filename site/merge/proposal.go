@@ -30,7 +30,8 @@ type viewProposer struct {
 // flushProgress tells steps of a flush apart.
 type flushProgress struct {
 	id     membership.ViewID
-	pieces uint32
+	pieces uint32 // that are here
+	others uint32 // that are at the others, as they say: while those get on this site can wait
 	steps  int
 }
 
@@ -245,6 +246,9 @@ func (r *Replica) watch() {
 	for i := range f.parts {
 		p := &f.parts[i]
 		now.pieces += p.next
+		if r.exchange.id == f.view.ID && i < len(r.exchange.peers) && !m.off(selfish) {
+			now.others += r.exchange.peers[i].got
+		}
 		for _, done := range []bool{p.filled, p.synced, p.ready} {
 			if done {
 				now.steps++

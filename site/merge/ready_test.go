@@ -25,7 +25,7 @@ func afterACut(t *testing.T, seed uint64, off mutant) time.Duration {
 // TestReadyAfterInstall: a site whose own Ready was the last that it waited for may install before
 // that goes out. The others need it, and are told without asking.
 func TestReadyAfterInstall(t *testing.T) {
-	const cuts = 40
+	const cuts = 200
 	slow, mute := 0, 0
 	for seed := range uint64(cuts) {
 		if afterACut(t, seed, 0) > repeatInterval/2 {

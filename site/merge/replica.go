@@ -144,6 +144,7 @@ func (r *Replica) ringInstalled(v *ring.View) {
 	}
 	r.proposer.ringChanged()
 	r.importer.again()
+	r.exchange.ringChanged()
 	r.witness.said = 0
 	r.gateway.ticking, r.gateway.leads, r.asking = false, false, false
 	r.askDue = noTime
