@@ -89,6 +89,7 @@ const (
 	maxSlack   = 50 * time.Millisecond
 
 	repeatInterval = 200 * time.Millisecond // of what a flush says, and of an Attach
+	maxPatience    = 500 * time.Millisecond // see Replica.patience
 	queueTime      = time.Second            // how much of a Fill may wait in front of a link, as long as it takes
 	importStuck    = 250 * time.Millisecond // a gap that nobody fills: pull again
 
@@ -112,9 +113,9 @@ const (
 	fillWindow  = 128
 	// fillAsk is after how many pieces of a Fill its receiver says so at once.
 	fillAsk = 4
-	// maxWaits bounds how long an answer is waited for, in Replica.patience: twice as long as
-	// a change of the view may make no progress.
-	maxWaits = 4
+	// maxWaits bounds how long an answer is waited for because others took long, in Replica.patience:
+	// twice as long as a change of the view may make no progress.
+	maxWaits = 8
 	// keptPromises is how many of a source's latest promises are kept for a Fill: the
 	// newest may speak of records that nobody has.
 	keptPromises = 8

@@ -83,15 +83,16 @@ func (o *fillOut) answered(now time.Duration, have uint32, usual, patience time.
 }
 
 // overdue is the answer that has not come in time: what the receiver says now counts, and the first
-// piece that it lacks goes again, alone. What lay behind that may still be on its way: it goes again if
-// the next answer is overdue, too, or the receiver has less than it once had.
+// piece that it lacks goes again, alone. What lay behind that may still be on its way. It goes again if
+// the next answer is overdue, too, and it is known how long answers take; or if the receiver has
+// less than it once had.
 func (r *Replica) overdue(place int, have uint32) {
 	o := &r.exchange.peers[place].fill
-	if o.late != 0 || have < o.have {
-		o.sent = have + 1
+	if o.late != 0 && o.took > 0 || have < o.have {
+		o.sent, o.timed = have+1, 0
 	}
-	o.have, o.window, o.timed, o.late = have, 1, 0, o.sent
-	o.wait = min(2*o.wait, max(o.wait, maxWaits*r.patience()))
+	o.have, o.window, o.late = have, 1, o.sent
+	o.wait = max(o.wait, min(2*o.wait, 2*r.patience()))
 	r.mend(place, have)
 	o.again = r.now + o.wait
 }
@@ -123,9 +124,9 @@ func (r *Replica) answerTime(place int) time.Duration {
 	return 2*way + repeatInterval/2
 }
 
-// patience is how long an answer may always take: one copy of a piece is there in time, before the change
-// of the view counts as stuck.
-func (r *Replica) patience() time.Duration { return r.cfg.Timing.Stuck / 2 }
+// patience is how long an answer may always take: so that a copy of a piece comes, and a copy of that, before
+// the change of the view counts as stuck.
+func (r *Replica) patience() time.Duration { return min(r.cfg.Timing.Stuck/4, maxPatience) }
 
 // sendPiece sends a piece of a Fill; the first one brings what belongs to the whole.
 func (r *Replica) sendPiece(place int, fill []byte, i uint32) {
