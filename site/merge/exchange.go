@@ -21,7 +21,7 @@ type exchange struct {
 	next   time.Duration  // when to say again what is there
 	due    time.Duration  // the same, if it is this node's to say; else noTime
 	queue  controlQueue
-	early  controlQueue   // pieces of Fills that came ahead of their turn
+	early  int            // bytes of the pieces of Fills that wait for their turn
 	rows   [][]promiseRow // the latest promises of each source, by place in the view
 
 	spared   membership.ViewID // the flush for which this node has said what others have,
@@ -81,13 +81,13 @@ func (r *Replica) exchangeOut() {
 	x, m := &r.exchange, r.m
 	f := m.flush
 	if f == nil {
-		x.id, x.peers, x.due = membership.ViewID{}, nil, noTime
+		x.id, x.peers, x.early, x.due = membership.ViewID{}, nil, 0, noTime
 		r.readyAfter()
 		return
 	}
 	if x.id != f.view.ID || len(x.peers) != len(f.parts) {
 		x.id, x.filled, x.synced, x.ready, x.next = f.view.ID, false, false, false, r.now
-		x.peers = make([]exchangePeer, len(f.parts))
+		x.peers, x.early = make([]exchangePeer, len(f.parts)), 0
 	}
 	r.takeEarly()
 	if r.sparesNow() {

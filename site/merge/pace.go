@@ -9,7 +9,7 @@ import "time"
 // waits in front of it, in order. So a piece whose answer has not come yet is late as a rule, and not
 // lost; a copy of it would wait behind it, and all else that the change of the view needs
 // behind the copy ([decision 0045]). The window grows while answers come in little more than the time of an
-// empty way, as in TCP Vegas (Brakmo and Peterson 1995), so that about a second's worth waits:
+// empty way, as in TCP Vegas (Brakmo and Peterson 1995), so that what waits is worth a few seconds at most:
 // a proposal may be given up for another one, whose Fills come behind.
 //
 // [decision 0045]: docs/decisions/0045-what-waits-is-not-sent-again.md
