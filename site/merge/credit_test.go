@@ -8,6 +8,26 @@ import (
 	"ringway/membership"
 )
 
+// talkers are clients of all sites, in one group.
+func (w *world) talkers() (all []*simClient) {
+	for _, s := range w.sites {
+		c := s.nodes[1].connect(fmt.Sprint("talks", s.index))
+		c.join("g")
+		all = append(all, c)
+	}
+	return all
+}
+
+// talk has each send a message of so many bytes, unless too much of it waits, as with sessions.
+func talk(talkers []*simClient, bytes int) {
+	body := make([]byte, bytes)
+	for _, c := range talkers {
+		if c.node.replica.QueuedBytes(c.id) < 1<<20 {
+			c.submit(Request{Kind: Send, Service: membership.Agreed, Groups: []string{"g"}, Data: body})
+		}
+	}
+}
+
 // joinBesideThinLink plays three sites of which two have a link of 256 kbit/s, to which
 // clients of all would send ten times as much. It returns how long a join to a group of one
 // of these sites takes then, and how many messages arrive in five seconds.
@@ -23,22 +43,12 @@ func joinBesideThinLink(t *testing.T, off mutant) (took time.Duration, arrived i
 	}
 	w := newWorld(1, opt, &hooks{off: off})
 	w.runUntil(10*time.Second, "sites meet", w.federated)
-	var talkers []*simClient
-	for _, s := range w.sites {
-		c := s.nodes[1].connect(fmt.Sprint("talks", s.index))
-		c.join("g")
-		talkers = append(talkers, c)
-	}
+	talkers := w.talkers()
 	w.run(w.now + 2*time.Second)
 	thin = true
-	body := make([]byte, 4000)
 	chat := func(d time.Duration) {
 		for end := w.now + d; w.now < end; w.run(w.now + 40*time.Millisecond) {
-			for _, c := range talkers {
-				if c.node.replica.QueuedBytes(c.id) < 1<<20 { // as sessions do
-					c.submit(Request{Kind: Send, Service: membership.Agreed, Groups: []string{"g"}, Data: body})
-				}
-			}
+			talk(talkers, 4000)
 		}
 	}
 	chat(8 * time.Second)

@@ -1,11 +1,8 @@
 package merge
 
 import (
-	"fmt"
 	"testing"
 	"time"
-
-	"ringway/membership"
 )
 
 // viewsOverAThinLink plays three sites of which two have a link of 400 kbit/s, to which clients
@@ -22,21 +19,11 @@ func viewsOverAThinLink(t *testing.T, off mutant) (cut, heal time.Duration, piec
 	}
 	w := newWorld(1, opt, &hooks{off: off})
 	w.runUntil(20*time.Second, "sites meet", w.federated)
-	var talkers []*simClient
-	for _, s := range w.sites {
-		c := s.nodes[1].connect(fmt.Sprint("talks", s.index))
-		c.join("g")
-		talkers = append(talkers, c)
-	}
-	body := make([]byte, 30_000)
+	talkers := w.talkers()
 	chat := func(d time.Duration, until func() bool) time.Duration {
 		from := w.now
 		for w.now < from+d && !until() {
-			for _, c := range talkers {
-				if c.node.replica.QueuedBytes(c.id) < 1<<20 { // as sessions do
-					c.submit(Request{Kind: Send, Service: membership.Agreed, Groups: []string{"g"}, Data: body})
-				}
-			}
+			talk(talkers, 30_000)
 			w.run(w.now + 20*time.Millisecond)
 		}
 		return w.now - from
