@@ -225,6 +225,23 @@ func TestJoinBehindALoneSignal(t *testing.T) {
 	check(t, []Trace{sender, life("a", got...), stayed}, during, "P7")
 }
 
+// TestJoinInATail: whom a join in a tail that its node closes alone would make a receiver of a safe
+// message is nobody's business who goes on; it is if the join was ordered with theirs (P14).
+func TestJoinInATail(t *testing.T) {
+	for _, late := range []bool{true, false} {
+		says, joins := keyed("c0", 1, Safe, "A", 20, 3, "A", "B"), kjoin("c2", "g", 10)
+		a := life("a", connect("c0"), connect("c1"), view(1, "A", "A", "B"), attach(1, "A"), kjoin("c1", "g", 5), submit("c0", 1, Safe, "g"), says, kdlv("c1", "c0", 1, "A", 20, 3), stop())
+		tail := []Event{lone(1, "A", "b"), joins}
+		if !late {
+			slices.Reverse(tail)
+		}
+		b := life("b", then([]Event{connect("c2"), view(1, "A", "A", "B"), attach(1, "A"), says}, append(tail, stop())...)...)
+		if got := violated([]Trace{a, b}, settled); slices.Contains(got, "P14") == late {
+			t.Errorf("the join lies in the tail: %v; violated: %v", late, got)
+		}
+	}
+}
+
 // TestNumbersInATail: two nodes that close the same configuration, each alone, give what both
 // have other numbers. Who was in a group for it is told by the receiver's node (P11).
 func TestNumbersInATail(t *testing.T) {

@@ -256,7 +256,7 @@ func (h *history) replay(n *node) {
 			h.see(c, &here, it, &at)
 			c.signalled(e)
 			if e.Kind == Join || e.Kind == Leave {
-				c.moves[e.Group] = append(c.moves[e.Group], move{e, c.period})
+				c.moves[e.Group] = append(c.moves[e.Group], move{e, c.period, at.alone()})
 			}
 		case Gone:
 			if c := h.byClient[e.Client]; c != nil {

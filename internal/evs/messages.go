@@ -155,7 +155,7 @@ func (h *history) ownAccepted(r *report, c *client) {
 func (c *client) joinedFirst(m *message, it item, joined map[string]*Event) bool {
 	return it.Mode != "fed" || slices.ContainsFunc(m.groups, func(g string) bool {
 		last := c.lastMove(g, it.View, keyOf(it.Event), it.period)
-		return g == c.private || last != nil && last.Kind == Join && (last == joined[g] || last.Src == it.Inst && last.N < it.N)
+		return g == c.private || last.Event != nil && last.Kind == Join && (last.Event == joined[g] || last.Src == it.Inst && last.N < it.N)
 	})
 }
 

@@ -41,9 +41,12 @@ func (s *stage) pass(e *Event) {
 	}
 }
 
+// alone says that the node closes its configuration alone.
+func (s *stage) alone() bool { return s.signal != nil && len(s.signal.TS) == 0 }
+
 // part says in which part of the configuration a client gets m by e.
 func (s *stage) part(c *client, m *message, e *Event) part {
-	p := part{phase: Regular, alone: s.signal != nil && len(s.signal.TS) == 0}
+	p := part{phase: Regular, alone: s.alone()}
 	switch {
 	case s.signal != nil:
 		p.phase = Transitional
@@ -105,6 +108,7 @@ func (m *message) federated() *Event {
 type move struct {
 	*Event
 	period int
+	alone  bool // its node closes the configuration alone
 }
 
 // A stay is one time that a client took part in a view: there is more than one if its
@@ -131,7 +135,7 @@ func (c *client) stay(at *stage, late bool) {
 func (c *client) outOfAll(e *Event) {
 	c.period++
 	for g := range c.moves {
-		c.moves[g] = append(c.moves[g], move{e, c.period})
+		c.moves[g] = append(c.moves[g], move{Event: e, period: c.period})
 	}
 }
 
@@ -188,11 +192,26 @@ func (m *message) place(c *client) key {
 // join, within one attach period.
 func (c *client) memberAt(g string, v ViewID, k key, period int) bool {
 	last := c.lastMove(g, v, k, period)
-	return last != nil && last.Kind == Join
+	return last.Event != nil && last.Kind == Join
+}
+
+// joinedAlone says that it was behind a lone signal of its node that the client joined the groups
+// by which m is addressed to it. The keys of what is sent in such a tail are places in an order of
+// the node's own: those who went on have other records with these numbers.
+func (h *history) joinedAlone(c *client, m *message) bool {
+	for _, s := range c.stays[m.accepted.View] {
+		for _, g := range m.groups {
+			last := c.lastMove(g, m.accepted.View, m.place(c), s.period)
+			if g == c.private || last.Event != nil && last.Kind == Join && !last.alone {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // lastMove is the client's last own join or leave of g below a key, in one attach period.
-func (c *client) lastMove(g string, v ViewID, k key, period int) (last *Event) {
+func (c *client) lastMove(g string, v ViewID, k key, period int) (last move) {
 	for _, e := range c.moves[g] {
 		if e.period != period || e.Kind != Join && e.Kind != Leave {
 			continue
@@ -200,7 +219,7 @@ func (c *client) lastMove(g string, v ViewID, k key, period int) (last *Event) {
 		if v.Less(e.View) || e.View == v && !keyOf(e.Event).less(k) {
 			return last
 		}
-		last = e.Event
+		last = e
 	}
 	return last
 }

@@ -84,14 +84,15 @@ func (h *history) safeAlong(r *report, c *client, late []item, before, after *Ev
 
 // safeByKey checks P14 for one delivery in the regular part and those whom its key
 // addresses. A signal tells of losses in the groups that the receiver is in: of members
-// of the message's other groups it knows nothing.
+// of the message's other groups it knows nothing. Nor does it know who joined a group in a tail
+// that its node closed alone.
 func (h *history) safeByKey(r *report, c *client, it item, views map[string]*Event) {
 	if it.phase != Regular || it.message.federated() == nil {
 		return
 	}
 	for _, d := range h.clients {
 		known := slices.ContainsFunc(it.message.groups, func(g string) bool { return views[g] != nil && slices.Contains(views[g].Members, d.name) })
-		if h.addressed(d, it.message) && !h.outBefore(d, it.message) && (known || !it.without(d)) {
+		if h.addressed(d, it.message) && !h.outBefore(d, it.message) && (known || !it.without(d) && !h.joinedAlone(d, it.message)) {
 			h.safeAt(r, c, d, it)
 		}
 	}
