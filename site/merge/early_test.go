@@ -111,6 +111,25 @@ func TestLongFillsOverThinLinks(t *testing.T) {
 	}
 }
 
+// TestFillsGoOnElsewhere: the gateway that leads a site begins its Fill; what the receiver has, another
+// one is told, which is nearer to the receiver. That one goes on at once.
+func TestFillsGoOnElsewhere(t *testing.T) {
+	play := func(rate int, off mutant) healing {
+		opt := plainOptions(2, 2)
+		opt.loss, opt.jitter, opt.byTheLast, opt.rate = 0, 0, true, func(_, _ int) int { return rate }
+		return longFills(opt, 30, off).healed(t)
+	}
+	if h := play(0, 0); h.took > 4*time.Second || h.pieces > 70 {
+		t.Errorf("together after %v, %d pieces sent", h.took, h.pieces)
+	}
+	if h := play(125_000, 0); h.took > 18*time.Second || h.pieces > 75 {
+		t.Errorf("on a link of 1 Mbit/s: together after %v, %d pieces sent", h.took, h.pieces)
+	}
+	if h := play(0, ghosts); h.took < time.Minute {
+		t.Errorf("mutant: together after %v: this test proves nothing", h.took)
+	}
+}
+
 // amidFill returns the gateway of the first site with a Fill of so many pieces on its way, and a
 // function that plays an answer of the other site and lists the pieces that go out for it.
 func amidFill(pieces int) (w *world, answer func(have, gap uint32) []uint32) {

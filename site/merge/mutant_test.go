@@ -79,6 +79,7 @@ var ownTests = map[string][]mutant{
 	"TestFillsOverAThinLink":     {impatient},
 	"TestPiecesOutOfOrder":       {inOrderOnly},
 	"TestLongFillsOverThinLinks": {impatient, selfish},
+	"TestFillsGoOnElsewhere":     {ghosts},
 	"TestABriefLink":             {lightFall},
 	"TestWhoIsPutOffWaits":       {deafToNo},
 	"TestNobodyIsTakenApart":     {apart},

@@ -30,8 +30,8 @@ type fillOut struct {
 	took    time.Duration // the latest that was timed
 }
 
-// sendFill sends pieces of a Fill; the receiver has so many. The leading gateway begins; another one
-// that is asked takes it that a first window is under way.
+// sendFill sends pieces of a Fill; the receiver has so many. The leading gateway begins with a first
+// window. Another one, whom the receiver tells what it has since it is nearer, goes on behind that.
 func (r *Replica) sendFill(place int, have uint32) {
 	o, m := &r.exchange.peers[place].fill, r.m
 	usual := r.answerTime(place)
@@ -43,7 +43,7 @@ func (r *Replica) sendFill(place int, have uint32) {
 	_, of := pieceOf(o.data, 0)
 	have = min(have, of) // whatever it says
 	if began && !r.gateway.leads && !m.off(impatient) {
-		o.have, o.sent = have, min(of, have+firstWindow)
+		o.goOn(r.now, have, of, m.off(ghosts))
 	}
 	switch {
 	case have > o.have:
@@ -59,6 +59,19 @@ func (r *Replica) sendFill(place int, have uint32) {
 		}
 		r.sendPiece(place, o.data, o.sent)
 		o.again = r.now + o.wait
+	}
+}
+
+// goOn takes over a Fill that another gateway has begun: a first window of it is under way, or has come.
+// If more is that nobody has told this one of, it goes twice. To wait for it
+// would be to wait for what may be gone, one piece after the other.
+func (o *fillOut) goOn(now time.Duration, have, of uint32, ghosts bool) {
+	o.have, o.sent = have, max(have, min(of, firstWindow))
+	if ghosts {
+		o.sent = min(of, have+firstWindow)
+	}
+	if o.sent > have && !ghosts {
+		o.timed, o.timedAt = have+1, now
 	}
 }
 

@@ -270,6 +270,9 @@ func (s *simSite) control(from membership.InstanceID, c Control) {
 				return
 			}
 			gw := gws[s.w.rng.IntN(len(gws))]
+			if s.w.opt.byTheLast {
+				gw = gws[len(gws)-1]
+			}
 			gw.replica.ControlIn(s.w.now, SiteInstance{Instance: from, Site: s.id}, c.Data, &gw.fx)
 			gw.carry()
 		})

@@ -52,6 +52,7 @@ type options struct {
 	bulk                   bool    // bodies go ahead of their records
 	datagrams              bool
 	lost                   float64 // of them
+	byTheLast              bool    // controls come to the last gateway of an instance: the first leads
 	unchecked              bool    // nobody looks at what machines and clients say, which takes most of the time
 }
 
