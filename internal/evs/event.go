@@ -120,7 +120,7 @@ type Event struct {
 	Groups  []string `json:"groups,omitempty"`
 	Group   string   `json:"group,omitempty"`
 	Service string   `json:"svc,omitempty"`
-	Mode    string   `json:"mode,omitempty"` // local, fed or far
+	Mode    string   `json:"mode,omitempty"` // local, fed or far; of a join: local, or empty
 	Src     string   `json:"src,omitempty"`
 	T       int64    `json:"T,omitempty"`
 	N       uint64   `json:"n,omitempty"`

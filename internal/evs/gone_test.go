@@ -184,7 +184,8 @@ func TestFIFOAtTheEndOfAView(t *testing.T) {
 // the join lies; not if it asked later, although the join may have the lower key (P8).
 func TestOwnFIFO(t *testing.T) {
 	joined := func(key int64, n uint64) Event { e := kjoin("c1", "g", key); e.N = n; return e }
-	local := func(key int64) Event { e := joined(key, 1<<60); e.Src = "~"; return e }
+	behind := func(key int64, n uint64) Event { e := joined(key, n); e.Mode = "local"; return e }
+	local := func(key int64) Event { e := behind(key, 1<<60); e.Src = "~"; return e }
 	sent := keyed("c1", 1, FIFO, "A", 90, 5, "A")
 	sent.Inst = "A"
 	got := kdlv("c1", "c1", 1, "A", 90, 5)
@@ -198,6 +199,8 @@ func TestOwnFIFO(t *testing.T) {
 		{"its join was under way, and it got it behind that", false, []Event{sent, joined(50, 4), got}},
 		{"it joined later, by a lower key", false, []Event{sent, joined(50, 6)}},
 		{"it joined later, in its site", false, []Event{sent, local(50)}},
+		{"it joined later, in its site, behind what was delivered", false, []Event{sent, behind(50, 4)}},
+		{"it had joined in its site, behind what was delivered", true, []Event{behind(50, 4), sent}},
 		{"it had joined in its site", true, []Event{local(50), sent}},
 	} {
 		events := append([]Event{connect("c1"), view(1, "A", "A", "B"), submit("c1", 1, FIFO, "g")}, test.events...)

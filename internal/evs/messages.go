@@ -150,12 +150,12 @@ func (h *history) ownAccepted(r *report, c *client) {
 }
 
 // joinedFirst says whether the client was in a group of its own fifo message, accepted at
-// it, by a join that was accepted before. A later one may have a lower key. joined has the
-// joins that were delivered by then.
+// it, by a join that was accepted before. A later one may have a lower key: a local one has the
+// number of what it stands behind. joined has the joins that were delivered by then.
 func (c *client) joinedFirst(m *message, it item, joined map[string]*Event) bool {
 	return it.Mode != "fed" || slices.ContainsFunc(m.groups, func(g string) bool {
 		last := c.lastMove(g, it.View, keyOf(it.Event), it.period)
-		return g == c.private || last.Event != nil && last.Kind == Join && (last.Event == joined[g] || last.Src == it.Inst && last.N < it.N)
+		return g == c.private || last.Event != nil && last.Kind == Join && (last.Event == joined[g] || last.Mode != "local" && last.Src == it.Inst && last.N < it.N)
 	})
 }
 

@@ -324,6 +324,7 @@ func (r *Recorder) keyed(e evs.Event) evs.Event {
 		if e.Src, e.T, e.N = lastSource, max(0, c.Behind.T), math.MaxUint64; c.Behind.Src != 0 {
 			e.Src, e.N = r.instance(c.Behind.Src), c.Behind.N
 		}
+		e.Mode = "local" // its number is that of what lies before it
 	default:
 		c = &r.last
 	}

@@ -175,8 +175,8 @@ func TestPlaceOfALocalJoin(t *testing.T) {
 		member := merge.Member{Client: c, Name: "u"}
 		r.Step(0, &core.Effects{Merge: merge.Effects{Outputs: []merge.Output{{Kind: merge.OutView, To: []membership.ClientID{c},
 			View: &merge.GroupView{ID: merge.GroupViewID{}, Cause: merge.CauseJoin, Changed: member, Group: "g", Members: []merge.Member{member}}}}}})
-		if join.Src != x.src || join.T != x.t || join.N != x.n {
-			t.Errorf("behind %v: at %d of %s, number %d", x.behind, join.T, join.Src, join.N)
+		if join.Src != x.src || join.T != x.t || join.N != x.n || join.Mode != "local" {
+			t.Errorf("behind %v: %s, at %d of %s, number %d", x.behind, join.Mode, join.T, join.Src, join.N)
 		}
 	}
 }
