@@ -17,7 +17,7 @@ const (
 	controlSync                           // X4
 	controlReady                          // X5
 	// controlHave says what its sender has of the receiver's part in a flush, so that
-	// the rest can be sent again. It does not enter the ring.
+	// the rest can be sent again. It enters the ring only to tell the gateway that leads.
 	controlHave
 	// controlDecline tells a proposer that the sender takes part in none of its proposals,
 	// and for how long (X8).

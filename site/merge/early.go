@@ -60,6 +60,9 @@ func (r *Replica) takeEarly() {
 			p.turn, p.swept = next, next
 			r.fx.Kick = true
 		}
+		if _, there := p.early[next]; len(p.early) > 0 && !there {
+			p.gap = next + 1 // behind the one that has come, another one is missing
+		}
 	}
 }
 
@@ -67,6 +70,6 @@ func (r *Replica) takeEarly() {
 func (x *exchange) ringChanged() {
 	for i := range x.peers {
 		p := &x.peers[i]
-		p.turn, p.gap, p.told = 0, 0, 0
+		p.turn, p.gap, p.told, p.swept = 0, 0, 0, 0
 	}
 }

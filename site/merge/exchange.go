@@ -206,8 +206,8 @@ func (r *Replica) haveIn(c *control) {
 	if !ok || i == f.self || r.exchange.id != f.view.ID || len(r.exchange.peers) != len(f.parts) || !r.mayFill(f) {
 		return
 	}
-	p := &r.exchange.peers[i]
-	p.missing, p.got = c.missing, max(p.got, c.got)
+	r.passOn(i, c)
+	r.toldOf(c)
 	r.sendFill(i, c.have)
 	r.mendFill(i, c.gap)
 	if !c.synced && f.synced && r.mayTell(f.syncPos) {
@@ -215,6 +215,31 @@ func (r *Replica) haveIn(c *control) {
 	}
 	if !c.ready && r.mayReady(f) {
 		r.sendControl(i, m.readyOf())
+	}
+}
+
+// passOn tells the gateway that leads how far another member is, through the ring: it judges whether the
+// change of the view gets on, and a nearer gateway was told.
+func (r *Replica) passOn(place int, c *control) {
+	p := &r.exchange.peers[place]
+	if r.gateway.leads || c.got <= p.got && c.missing == p.missing || r.m.off(untold) {
+		return
+	}
+	news := control{kind: controlHave, view: c.view, from: c.from, to: c.to, got: c.got, missing: c.missing}
+	if r.exchange.queue.add(&news, news.append(nil)) {
+		r.fx.Kick = true
+	}
+}
+
+// toldOf notes how far another member is.
+func (r *Replica) toldOf(c *control) {
+	f := r.m.flush
+	if f == nil || f.view.ID != c.view.ID || r.exchange.id != c.view.ID {
+		return
+	}
+	if i, ok := f.view.Index(c.from); ok && i < len(r.exchange.peers) {
+		p := &r.exchange.peers[i]
+		p.missing, p.got = c.missing, max(p.got, c.got)
 	}
 }
 
@@ -342,6 +367,8 @@ func (m *machine) lacks(c *control) bool {
 		return !p.ready
 	case controlDecline:
 		return !p.filled
+	case controlHave:
+		return true // for the gateway that leads
 	}
 	return false
 }

@@ -81,6 +81,8 @@ const (
 	anyEvidence                      // X3: promises of whoever is in the proposal
 	impatient                        // X3: each Have has all pieces under way sent again
 	selfish                          // X3: a change of the view gets on only if something comes to this site
+	untold                           // X3: the gateway that leads knows only what it is told itself of how far others are
+	hurried                          // X3: a change of the view may stand still no longer while a long Fill is under way
 	ghosts                           // X3: who goes on with another gateway's Fill waits for pieces that nobody sent
 	inOrderOnly                      // X3: pieces of a Fill that come ahead of their turn are dropped
 	spareMore                        // X3: a Fill leaves out the record that its receiver expects next, too

@@ -80,6 +80,8 @@ var ownTests = map[string][]mutant{
 	"TestPiecesOutOfOrder":       {inOrderOnly},
 	"TestLongFillsOverThinLinks": {impatient, selfish},
 	"TestFillsGoOnElsewhere":     {ghosts},
+	"TestOneFillOverAThinLink":   {untold},
+	"TestALostPieceOnAThinLink":  {hurried},
 	"TestABriefLink":             {lightFall},
 	"TestWhoIsPutOffWaits":       {deafToNo},
 	"TestNobodyIsTakenApart":     {apart},

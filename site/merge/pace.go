@@ -85,7 +85,7 @@ func (o *fillOut) answered(now time.Duration, have uint32, usual, patience time.
 	case slow && timed:
 		o.window = max(o.window/2, 1)
 	case !slow:
-		o.window = min(o.window+have-o.have, fillWindow)
+		o.window = min(o.window+max(min(have, o.sent), o.have)-o.have, fillWindow) // for what this gateway sent
 	}
 	if have >= o.late {
 		o.late = 0

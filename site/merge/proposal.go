@@ -259,13 +259,42 @@ func (r *Replica) watch() {
 		v.progress, v.frozen = now, r.now
 		return
 	}
-	if r.now-v.frozen < max(r.cfg.Timing.Stuck, 12*r.farthest()) {
+	if r.now-v.frozen < r.stuckAfter() {
 		return
 	}
 	v.frozen = r.now
 	if x, ok := r.mostMissing(); ok {
 		v.peers.putOff(r.now, x, &r.cfg.Timing)
 	}
+}
+
+// stuckAfter is how long a change of the view may make no progress. While more than one piece of a Fill goes to
+// somebody, that may also be because one was lost: a copy of it waits behind what is in front
+// of a thin link, which is worth some seconds (fillOut).
+func (r *Replica) stuckAfter() time.Duration {
+	limit := max(r.cfg.Timing.Stuck, 12*r.farthest())
+	if r.longFills() && !r.m.off(hurried) {
+		limit += maxWaits * r.patience()
+	}
+	return limit
+}
+
+// longFills says whether a Fill of several pieces is under way from or to this site, or came to another
+// one, as far as that says.
+func (r *Replica) longFills() bool {
+	f, x := r.m.flush, &r.exchange
+	for i := range f.parts {
+		if p := &f.parts[i]; p.next > 0 && !p.filled {
+			return true
+		}
+		if x.id == f.view.ID && i < len(x.peers) {
+			o := &x.peers[i].fill
+			if len(o.data) > fillPieceBytes && int(o.have)*fillPieceBytes < len(o.data) || int(x.peers[i].got) >= len(f.parts) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // watchLeavers looks after members that have gone on without this site. Whoever has

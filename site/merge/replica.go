@@ -252,11 +252,16 @@ func (r *Replica) apply(ev *ring.Event) {
 		if err = c.read(in.Rest()); err != nil {
 			break
 		}
-		if c.kind == controlDecline {
+		switch c.kind {
+		case controlDecline:
 			r.declined(c)
-		} else if m.control(c) {
-			r.stateChanged()
-			r.consider()
+		case controlHave:
+			r.toldOf(c)
+		default:
+			if m.control(c) {
+				r.stateChanged()
+				r.consider()
+			}
 		}
 	case frameSnapshot:
 		r.stateIn(ev.Pos)
