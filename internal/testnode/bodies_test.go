@@ -14,7 +14,7 @@ import (
 // TestBodiesOutliveGateways: while large bodies are on their way from one site to another, a
 // gateway of either dies by kill -9, and comes back. All bodies arrive, whole and in order.
 func TestBodiesOutliveGateways(t *testing.T) {
-	const size = 24 << 20
+	const size = 24 << 20 / raceShare
 	f := testnode.Start(t, testnode.Site{Name: "lon", Nodes: 3, Gateways: 2}, testnode.Site{Name: "fra", Nodes: 3, Gateways: 2})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -1,0 +1,5 @@
+//go:build !race
+
+package testnode_test
+
+const raceShare = 1
