@@ -1,12 +1,14 @@
 package site
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"ringway/client"
@@ -111,4 +113,48 @@ func TestWhatChangesLaterIsSaid(t *testing.T) {
 	}
 	write(tokens, topology.Token{Hash: topology.HashToken([]byte("two")), Client: "*"}.String()+"\n")
 	eventually(t, "the new token to count", func() bool { return hello() == 1 })
+}
+
+// TestTokensChangeBeforeTheyAreWatched: tokens that are replaced between being read and the
+// watch over their folder count all the same.
+func TestTokensChangeBeforeTheyAreWatched(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	path, tokens := filepath.Join(dir, "fed.toml"), filepath.Join(elsewhere, "secrets")
+	write := func(file, text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	token := func(secret string) string {
+		return topology.Token{Hash: topology.HashToken([]byte(secret)), Client: "*"}.String() + "\n"
+	}
+	head := fmt.Sprintf("[federation]\nname = \"test\"\n[[site]]\nname = \"lan\"\n[[site.node]]\nname = \"n1\"\naddress = \"%v\"\nadmin = \"%v\"\n", freeport.For(t), freeport.For(t))
+	write(path, head)
+	write(tokens, token("one"))
+	topo, err := topology.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the node says when the first tokens are in force is the moment.
+	var once sync.Once
+	log := slog.New(slog.NewTextHandler(hook(func(line []byte) {
+		if bytes.Contains(line, []byte("rules of access are in force")) {
+			once.Do(func() { write(tokens, token("two")) })
+		}
+	}), nil))
+	n, count := startWith(t, Config{Topology: topo, Node: topo.Sites[0].Nodes[0], Log: log})
+	eventually(t, "the node", func() bool { return count() != nil })
+	write(path, head+"[access]\nmethods = [\"TOKEN\"]\ntokens = \""+tokens+"\"\n")
+	eventually(t, "the new token to count", func() bool {
+		verdict, err := rawHello(rawDial(t, n.Clients[0].Address), "a", "TOKEN ", tokenChoice("two"))
+		return err == nil && verdict == 1
+	})
+}
+
+// A hook is told each line of a log as it is written.
+type hook func(line []byte)
+
+func (h hook) Write(line []byte) (int, error) {
+	h(line)
+	return len(line), nil
 }

@@ -76,7 +76,7 @@ func (r *reloader) begin() {
 	}
 	var err error
 	if r.watch, err = fsnotify.NewWatcher(); err == nil {
-		err = r.follow()
+		_, err = r.follow()
 	}
 	if err != nil {
 		r.node.log.Warn("changes of the topology file are not noticed: send SIGHUP after one", "error", err)
@@ -84,12 +84,15 @@ func (r *reloader) begin() {
 }
 
 // follow watches the folders that are not watched yet: another file may name another one
-// of tokens.
-func (r *reloader) follow() (err error) {
+// of tokens. It returns whether there were any.
+func (r *reloader) follow() (more bool, err error) {
+	watched := r.watch.WatchList()
 	for _, folder := range r.folders() {
-		err = errors.Join(err, r.watch.Add(folder)) // again does no harm
+		if !slices.Contains(watched, folder) {
+			more, err = true, errors.Join(err, r.watch.Add(folder))
+		}
 	}
-	return err
+	return more, err
 }
 
 func (r *reloader) files() []string {
@@ -141,10 +144,14 @@ func (r *reloader) reload() (changed []string) {
 	if len(later) > 0 {
 		r.node.log.Warn("parts of the topology have changed that count from the node's next start", "parts", later)
 	}
-	if r.watch != nil {
-		if err := r.follow(); err != nil {
-			r.node.log.Warn("changes of the tokens are not noticed: send SIGHUP after one", "error", err)
-		}
+	if r.watch == nil {
+		return changed
+	}
+	switch more, err := r.follow(); {
+	case err != nil:
+		r.node.log.Warn("changes of the tokens are not noticed: send SIGHUP after one", "error", err)
+	case more:
+		r.reload() // what was read may have changed before its folder was watched
 	}
 	return changed
 }
