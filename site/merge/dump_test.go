@@ -18,6 +18,15 @@ func (w *world) dump() (lines []string) {
 				if f := m.flush; f != nil {
 					line += fmt.Sprintf(" flush %v of %d missing %b synced %v ready %v told %v", f.view.ID, len(f.parts), f.missing(), f.synced, f.ready, f.announced)
 				}
+				line += fmt.Sprintf(" waits fifo %d proposer %d lost %d", len(m.fifoWait), n.replica.proposer.count, len(m.lost))
+				for c, h := range m.bodies {
+					line += fmt.Sprintf("\n    body %v seq %d groups %v bytes %d held by %v may move %v", c, h.seq, h.groups, len(h.data), h.holds, n.replica.mayMove(h.pos))
+				}
+				for from, list := range m.transfers {
+					for _, t := range list {
+						line += fmt.Sprintf("\n    transfer from %v %v lacks %d pull %+v may move %v", from, t.bodyKey, t.lacks, t.pull, n.replica.mayMove(t.pos))
+					}
+				}
 				for id, p := range n.replica.views.peers.known {
 					line += fmt.Sprintf("\n    knows %v reachable %v since %v away %v view %v wait %v", id, p.reachable, p.since, p.away, p.View, n.replica.views.peers.steadyAt(p, &n.replica.cfg.Timing))
 				}

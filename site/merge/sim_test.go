@@ -125,21 +125,50 @@ func (w *world) crashes() {
 
 // settleDown waits until all are in one view, and nothing has been under way for a second: a
 // view that one site has and another waits for may be given up again, and everything then
-// begins once more.
+// begins once more. A body takes its time where a quarter of all questions and answers is lost (its piece
+// is asked for again after up to eight seconds, mostPatience), and the next one of its session waits for it;
+// but it goes on.
 func (w *world) settleDown() {
-	since := w.now
-	w.runUntil(40*time.Second, "view is whole and nothing under way", func() bool {
+	since, moved, pieces := w.now, w.now, 0
+	w.runUntil(5*time.Minute, "view is whole and nothing under way", func() bool {
 		if !w.federated() || !w.quiet() {
 			since = w.now
+		}
+		if n := w.pieces(); n != pieces {
+			moved, pieces = w.now, n
+		}
+		limit := 40 * time.Second
+		if !w.bodiless() {
+			limit = 100 * time.Second
+		}
+		if w.now-moved >= limit {
+			w.fail("for %v, views changed or something was under way, and no body came on", limit)
 		}
 		return w.now-since >= time.Second
 	})
 }
 
+// pieces counts what is here of bodies, and who has said to hold one.
+func (w *world) pieces() (n int) {
+	for _, node := range w.nodes {
+		if m := node.replica.m; node.up && m != nil {
+			for _, list := range m.transfers {
+				for _, t := range list {
+					n += len(t.there) - t.lacks
+				}
+			}
+			for _, h := range m.bodies {
+				n += len(h.holds)
+			}
+		}
+	}
+	return n
+}
+
 // bodiless says whether nobody holds a body, of a client or of another site.
 func (w *world) bodiless() bool {
 	for _, n := range w.nodes {
-		if m := n.replica.m; n.up && len(m.bodies)+len(m.transfers) > 0 {
+		if m := n.replica.m; n.up && m != nil && len(m.bodies)+len(m.transfers) > 0 {
 			return false
 		}
 	}
