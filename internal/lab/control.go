@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -65,11 +66,15 @@ func Call(home string, r Request) (*Reply, error) {
 	if err := conn.SetDeadline(time.Now().Add(callTime)); err != nil {
 		return nil, err
 	}
-	if err := json.NewEncoder(conn).Encode(r); err != nil {
-		return nil, err
-	}
 	reply := &Reply{}
-	if err := json.NewDecoder(conn).Decode(reply); err != nil {
+	err = json.NewEncoder(conn).Encode(r)
+	if err == nil {
+		err = json.NewDecoder(conn).Decode(reply)
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return nil, fmt.Errorf("its server ended before it answered: %w", ErrNotUp) // killed, it seems
+	case err != nil:
 		return nil, fmt.Errorf("the lab's answer: %w", err)
 	}
 	if reply.Error != "" {

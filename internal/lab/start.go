@@ -178,10 +178,8 @@ func Down(home string) error {
 	case err != nil:
 		return err
 	default:
-		for end := time.Now().Add(downTime); alive(string(pid)); time.Sleep(pollTime) {
-			if time.Now().After(end) {
-				return fmt.Errorf("its server, process %s, does not end; see %s", pid, filepath.Join(home, "server.log"))
-			}
+		if err := gone(string(pid)); err != nil {
+			return fmt.Errorf("the lab's server: %w; see %s", err, filepath.Join(home, "server.log"))
 		}
 	}
 	os.Remove(socketOf(home))
@@ -198,27 +196,41 @@ func end(pid string) error {
 	if err != nil {
 		return nil //nolint:nilerr // no process of ours
 	}
-	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n))
-	if err != nil || !strings.Contains(string(command), "lab\x00serve") {
-		return nil //nolint:nilerr // it has ended, and another has its number
+	switch command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n)); {
+	case err != nil:
+		return nil //nolint:nilerr // it has ended
+	case strings.Contains(string(command), "lab\x00serve"):
+		if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
+			return err
+		}
+	case len(command) > 0:
+		return nil // it has ended, and another has its number
 	}
-	if err := syscall.Kill(n, syscall.SIGKILL); err != nil {
-		return err
-	}
-	for alive(pid) {
-		time.Sleep(pollTime)
+	return gone(pid) // without a command line, it is about to end
+}
+
+// gone waits until a process that was told to end has done so.
+func gone(pid string) error {
+	for end := time.Now().Add(downTime); alive(pid); time.Sleep(pollTime) {
+		if time.Now().After(end) {
+			return fmt.Errorf("process %s does not end", pid)
+		}
 	}
 	return nil
 }
 
-// alive says whether a process is there, and not only its remains.
+// alive says whether a process is there, and not only its remains. Its first thread may have
+// ended before the others, which still hold its files and sockets open.
 func alive(pid string) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
 	if pid == "" || err != nil {
 		return false
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(rest, "Z")
+	if _, rest, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(rest, "Z") {
+		return true
+	}
+	threads, err := os.ReadDir(filepath.Join("/proc", pid, "task"))
+	return err == nil && len(threads) > 1
 }
 
 // Sweep removes the namespaces of servers that were killed.
