@@ -33,6 +33,16 @@ func TestPredicates(t *testing.T) {
 	kc2 := func(more ...Event) Trace {
 		return life("b", then([]Event{connect("c2"), view(1, "B", "A", "B"), kjoin("c2", "g", 11)}, more...)...)
 	}
+	// Two nodes of one site.
+	kin := func(node, client string) func(...Event) Trace {
+		return func(more ...Event) Trace {
+			return life(node, then([]Event{connect(client), view(1, "A", "A", "B"), kjoin(client, "g", 10)}, more...)...)
+		}
+	}
+	ka1, ka2 := kin("a", "c1"), kin("b", "c2")
+	tornSend := func(c string, seq uint64) Event {
+		return Event{Kind: Send, Msg: msg(c, seq), Service: Agreed, Groups: []string{"g"}, Mode: "local", Inst: "A", View: in(1), Phase: Transitional, Torn: true}
+	}
 
 	for _, test := range []struct {
 		predicate, name string
@@ -116,6 +126,18 @@ func TestPredicates(t *testing.T) {
 		{"P12", "a signal on two sides of a message", during,
 			[]Trace{c1(view(1, "A", "A", "B"), submit("c1", 1, Agreed, "g"), gsig("c1", "g", "", "c1", "c2"), dlv("c1", "c1", 1)), c2(view(1, "B", "A", "B"), dlv("c2", "c1", 1), gsig("c2", "g", "", "c1", "c2"))},
 			[]Trace{c1(view(1, "A", "A"), submit("c1", 1, Agreed, "g"), gsig("c1", "g", "", "c1", "c2"), dlv("c1", "c1", 1)), c2(view(1, "A", "A"), dlv("c2", "c1", 1), gsig("c2", "g", "", "c1", "c2"))}},
+		{"P12", "behind a gap of the ring", during,
+			[]Trace{ka1(tornSend("c1", 1), submit("c1", 1, Agreed, "g"), inView(dlv("c1", "c1", 1), 1), kdlv("c1", "c2", 1, "A", 20, 1)), ka2(keyed("c2", 1, Agreed, "A", 20, 1, "A", "B"), submit("c2", 1, Agreed, "g"), kdlv("c2", "c2", 1, "A", 20, 1), inView(dlv("c2", "c1", 1), 1))},
+			[]Trace{ka1(submit("c1", 1, Agreed, "g"), inView(dlv("c1", "c1", 1), 1), kdlv("c1", "c2", 1, "A", 20, 1)), ka2(keyed("c2", 1, Agreed, "A", 20, 1, "A", "B"), submit("c2", 1, Agreed, "g"), kdlv("c2", "c2", 1, "A", 20, 1), inView(dlv("c2", "c1", 1), 1))}},
+		{"P12", "before what lies behind a gap", during,
+			[]Trace{ka1(tornSend("c1", 1), submit("c1", 1, Agreed, "g"), kdlv("c1", "c2", 1, "A", 20, 1), inView(dlv("c1", "c1", 1), 1)), ka2(keyed("c2", 1, Agreed, "A", 20, 1, "A", "B"), submit("c2", 1, Agreed, "g"), kdlv("c2", "c2", 1, "A", 20, 1), inView(dlv("c2", "c1", 1), 1))},
+			[]Trace{ka1(tornSend("c1", 1), submit("c1", 1, Agreed, "g"), kdlv("c1", "c2", 1, "A", 20, 1), inView(dlv("c1", "c1", 1), 1)), ka2(keyed("c2", 1, Agreed, "A", 20, 1, "A", "B"), submit("c2", 1, Agreed, "g"), inView(dlv("c2", "c1", 1), 1), kdlv("c2", "c2", 1, "A", 20, 1))}},
+		{"P12", "two behind a gap", during,
+			[]Trace{ka1(tornSend("c1", 1), tornSend("c1", 2), submit("c1", 1, Agreed, "g"), submit("c1", 2, Agreed, "g"), inView(dlv("c1", "c1", 1), 1), inView(dlv("c1", "c1", 2), 1)), ka2(inView(dlv("c2", "c1", 1), 1), inView(dlv("c2", "c1", 2), 1))},
+			[]Trace{ka1(tornSend("c1", 1), tornSend("c1", 2), submit("c1", 1, Agreed, "g"), submit("c1", 2, Agreed, "g"), inView(dlv("c1", "c1", 1), 1), inView(dlv("c1", "c1", 2), 1)), ka2(inView(dlv("c2", "c1", 2), 1), inView(dlv("c2", "c1", 1), 1))}},
+		{"P12", "the next configuration, behind a gap", during,
+			[]Trace{ka1(tornSend("c1", 1), submit("c1", 1, Agreed, "g"), inView(dlv("c1", "c1", 1), 1), sig(1, "A", "A"), view(2, "A", "A"), gview("c1", "g", "2", both...)), ka2(inView(dlv("c2", "c1", 1), 1), gview("c2", "g", "2", both...))},
+			[]Trace{ka1(tornSend("c1", 1), submit("c1", 1, Agreed, "g"), inView(dlv("c1", "c1", 1), 1), sig(1, "A", "A"), view(2, "A", "A"), gview("c1", "g", "2", both...)), ka2(gview("c2", "g", "2", both...), inView(dlv("c2", "c1", 1), 1))}},
 		{"P13", "one left out within a group view", during,
 			[]Trace{c1(submit("c1", 1, Agreed, "g"), submit("c1", 2, Agreed, "g"), dlv("c1", "c1", 1), dlv("c1", "c1", 2)), c2(dlv("c2", "c1", 1))},
 			[]Trace{c1(submit("c1", 1, Agreed, "g"), submit("c1", 2, Agreed, "g"), dlv("c1", "c1", 1), dlv("c1", "c1", 2)), c2(dlv("c2", "c1", 2))}},

@@ -126,6 +126,7 @@ type Event struct {
 	N       uint64   `json:"n,omitempty"`
 	D       []string `json:"D,omitempty"`
 	Phase   string   `json:"phase,omitempty"`
+	Torn    bool     `json:"torn,omitempty"` // of send: accepted behind a gap in the tail of the node's ring
 	Why     string   `json:"why,omitempty"`
 	Without []string `json:"without,omitempty"` // of dlv and gview: runs of nodes that were known to be gone, by client names without a session
 	Discard bool     `json:"discard,omitempty"` // of submit: the sender does not want it back

@@ -86,6 +86,7 @@ type message struct {
 	cast       bool             // it left its node for that node's site only
 	lone       bool             // only nodes that then closed alone or crashed accepted it
 	asides     map[*node]*Event // each one's send; their records may have other numbers
+	torn       []*node          // who accepted it behind a gap of their ring
 	kept       bool             // a node accepted it that took it along and was there at the end
 	deliveries []delivery
 }
@@ -194,6 +195,9 @@ func (h *history) acceptances(n *node) {
 			m := h.byID[e.Msg]
 			m.kept = m.kept || n.alive && !aside
 			m.near = m.near || e.Mode == "local"
+			if e.Torn && e.Mode == "local" {
+				m.torn = append(m.torn, n)
+			}
 			if aside {
 				if m.asides == nil {
 					m.asides = map[*node]*Event{}

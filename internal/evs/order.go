@@ -200,6 +200,10 @@ func totalOrder(h *history, r *report) {
 }
 
 // orders builds the union of the delivery orders of all clients.
+//
+// What a node takes behind a gap of its ring (N4) stands behind what it gave before, and in front of
+// its next configuration. It has no place among the federated messages that it gives in this one: the part of the
+// ring that has what is missing gave some of them in between, as a Tick said that is lost here.
 func (h *history) orders() []vertex {
 	var g []vertex
 	index := map[string]int{}
@@ -214,6 +218,7 @@ func (h *history) orders() []vertex {
 	}
 	for _, c := range h.clients {
 		before := -1
+		torn, gap := -1, 0           // the latest behind a gap, and of which configuration
 		views := map[string]string{} // the latest of each group
 		for _, it := range c.items {
 			var v int
@@ -233,12 +238,28 @@ func (h *history) orders() []vertex {
 			default:
 				continue
 			}
-			if before >= 0 && before != v && !slices.Contains(g[before].next, v) {
-				g[before].next = append(g[before].next, v)
-				g[before].why = append(g[before].why, it.Event)
-				g[v].in++
+			behind := func(u int) {
+				if u >= 0 && u != v && !slices.Contains(g[u].next, v) {
+					g[u].next = append(g[u].next, v)
+					g[u].why = append(g[u].why, it.Event)
+					g[v].in++
+				}
 			}
-			before = v
+			if torn >= 0 && it.configuration != gap {
+				behind(torn)
+				torn = -1
+			}
+			switch {
+			case it.Kind != Dlv || !slices.Contains(it.message.torn, c.node):
+				behind(before)
+				before = v
+			case torn < 0:
+				behind(before)
+				torn, gap = v, it.configuration
+			default:
+				behind(torn)
+				torn = v
+			}
 		}
 	}
 	return g

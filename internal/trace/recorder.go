@@ -207,7 +207,7 @@ func (r *Recorder) note(e *merge.TraceEvent) {
 			break
 		}
 		out.Kind, out.Groups, out.Service, out.Free = evs.Send, e.Groups, e.Service.String(), e.Free
-		if e.Closing {
+		if out.Torn = e.Torn; e.Closing {
 			out.Phase = evs.Transitional
 		}
 		if out.Mode = "local"; e.Federated {

@@ -201,7 +201,7 @@ func (m *machine) taken(c *ownClient, f *localSend, n uint64, d membership.Set) 
 		return
 	}
 	e := &TraceEvent{Kind: TraceSend, Client: c.id, Seq: f.seq, Request: f.kind, Groups: f.groups, Service: f.service,
-		Federated: f.federated, Free: f.free, T: f.t, N: n, Instance: m.instance, View: m.view.ID, Closing: m.closing}
+		Federated: f.federated, Free: f.free, T: f.t, N: n, Instance: m.instance, View: m.view.ID, Closing: m.closing, Torn: m.torn}
 	for rest := d; rest != 0; rest &= rest - 1 {
 		e.Dests = append(e.Dests, m.view.Members[rest.First()].Instance)
 	}

@@ -66,6 +66,7 @@ type machine struct {
 	lookup  func(name string) (membership.ClientID, bool) // of this node's clients
 	ended   []membership.ClientID                         // clients of this node whose end has gone round
 	closing bool                                          // the ring ends
+	torn    bool                                          // what is processed lies behind a gap of it
 	skipT   int64                                         // what this node's clients have seen of this view elsewhere lies at or below
 	skipD   membership.Set                                // the instance where they saw it
 	skipPos ring.Position                                 // where they came in

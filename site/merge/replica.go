@@ -222,7 +222,7 @@ func (r *Replica) lineageDone() {
 // apply gives the machine a frame.
 func (r *Replica) apply(ev *ring.Event) {
 	m := r.m
-	m.pos = ev.Pos
+	m.pos, m.torn = ev.Pos, ev.Torn
 	in := wire.NewReader(ev.Frame[1:])
 	own := ev.From == r.cfg.Self
 	var err error

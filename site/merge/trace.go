@@ -76,6 +76,7 @@ type TraceEvent struct {
 	Role      string              // heir, learner, founder; empty: learners became voters
 	Number    ring.Position
 	Closing   bool                  // TraceSend: in the transitional configuration of a ring; TraceImport: from a Fill
+	Torn      bool                  // TraceSend: and behind a gap of it
 	Gone      []membership.ClientID // TraceDeliver of a safe message: runs of nodes that are lost but not ordered out, without session numbers
 	Formed    bool                  // Nodes are the electorate, as every member of the ring knows
 }
