@@ -88,9 +88,8 @@ func (r *reloader) begin() {
 func (r *reloader) follow() (more bool, err error) {
 	watched := r.watch.WatchList()
 	for _, folder := range r.folders() {
-		if !slices.Contains(watched, folder) {
-			more, err = true, errors.Join(err, r.watch.Add(folder))
-		}
+		more = more || !slices.Contains(watched, folder)
+		err = errors.Join(err, r.watch.Add(folder)) // again does no harm, and a link may lead elsewhere now
 	}
 	return more, err
 }
